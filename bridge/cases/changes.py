@@ -1,0 +1,280 @@
+"""
+Changes: past-tense facts about a case, each with its cause; the case is the fold of them.
+
+``case_change`` rows are append-only. ``fold`` is the only way a case comes to differ from what it was, so
+replaying the stored changes from nothing gives the stored case back (tested).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from bridge.cases.model import (
+    Attempt,
+    Blocker,
+    Case,
+    CaseNote,
+    CasePatient,
+    Closure,
+    Escalation,
+    Local,
+    NextAction,
+    Owner,
+    SourceLine,
+    Status,
+)
+from bridge.cases.snapshot import Party, Priority
+
+
+class CauseKind(StrEnum):
+    """Who or what brought a change about."""
+
+    SOURCE = "source"
+    PERSON = "person"
+    RULE = "rule"
+    TIMER = "timer"
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """
+    Why a change happened.
+
+    ``what`` is ``Type/id/_history/version`` for a source, the person's name, the rule's or the timer's name.
+    ``rule`` names the rule that drew the conclusion, where one did.
+    """
+
+    kind: CauseKind
+    what: str
+    rule: str | None = None
+
+
+class CaseOpened(msgspec.Struct, frozen=True, tag="case-opened"):
+    """The case came to be; holds its first state whole."""
+
+    case: Case
+
+
+class SourcesChanged(msgspec.Struct, frozen=True, tag="sources-changed"):
+    """A resource joined, left, or moved to a newer version."""
+
+    sources: tuple[SourceLine, ...]
+    oddities: tuple[str, ...] = ()
+
+
+class StatusChanged(msgspec.Struct, frozen=True, tag="status-changed"):
+    """The case moved to another of the eight statuses."""
+
+    status: Status
+    was: Status
+
+
+class LaneChanged(msgspec.Struct, frozen=True, tag="lane-changed"):
+    """The work turned out to be of another kind."""
+
+    lane: str
+    was: str
+
+
+class VisitHappened(msgspec.Struct, frozen=True, tag="visit-event"):
+    """Something happened to a visit: ``missed``, ``cancelled``, ``waitlisted``, ``booked``, ``attended``."""
+
+    event: str
+    ref: str
+    at: datetime | None = None
+
+
+class FactsChanged(msgspec.Struct, frozen=True, tag="facts-changed"):
+    """Title, priority, requester, visit time or the time the work was asked for are known better."""
+
+    title: str
+    priority: Priority
+    requester: Party | None
+    visit_at: datetime | None
+    opened_at: datetime
+
+
+class PatientKnown(msgspec.Struct, frozen=True, tag="patient-known"):
+    """The patient, or more about the patient, became known."""
+
+    patient: CasePatient | None
+
+
+class OwnerAssigned(msgspec.Struct, frozen=True, tag="owner-assigned"):
+    """Somebody else is responsible for the next action."""
+
+    owner: Owner
+    backup: Owner | None
+
+
+class NextActionSet(msgspec.Struct, frozen=True, tag="next-action-set"):
+    """What happens next, and by when."""
+
+    next_action: NextAction | None
+    due_at: datetime | None
+
+
+class BlockerRaised(msgspec.Struct, frozen=True, tag="blocker-raised"):
+    """Something holds the case up."""
+
+    blocker: Blocker
+
+
+class BlockerCleared(msgspec.Struct, frozen=True, tag="blocker-cleared"):
+    """Nothing holds the case up any more."""
+
+    was: Blocker
+
+
+class OutreachLogged(msgspec.Struct, frozen=True, tag="outreach-logged"):
+    """Somebody tried to reach the patient."""
+
+    attempt: Attempt
+
+
+class Escalated(msgspec.Struct, frozen=True, tag="escalated"):
+    """Somebody was asked to step in, answered, or (``None``) is no longer needed."""
+
+    escalation: Escalation | None
+
+
+class NoteAdded(msgspec.Struct, frozen=True, tag="note-added"):
+    """A coordinator wrote a remark."""
+
+    note: CaseNote
+
+
+class LocalDecided(msgspec.Struct, frozen=True, tag="local-decided"):
+    """A person's standing decisions, whole, after one was taken or lapsed."""
+
+    local: Local
+
+
+class CaseClosed(msgspec.Struct, frozen=True, tag="case-closed"):
+    """The work ended."""
+
+    closure: Closure
+
+
+class CaseReopened(msgspec.Struct, frozen=True, tag="case-reopened"):
+    """The work was not over after all; the earlier closure stays in the history."""
+
+    was: Closure
+
+
+class CaseMerged(msgspec.Struct, frozen=True, tag="case-merged"):
+    """The work turned out to belong to another case, which goes on with everything known here."""
+
+    into: str
+
+
+Fact = (
+    CaseOpened
+    | SourcesChanged
+    | StatusChanged
+    | LaneChanged
+    | VisitHappened
+    | FactsChanged
+    | PatientKnown
+    | OwnerAssigned
+    | NextActionSet
+    | BlockerRaised
+    | BlockerCleared
+    | OutreachLogged
+    | Escalated
+    | NoteAdded
+    | LocalDecided
+    | CaseClosed
+    | CaseReopened
+    | CaseMerged
+)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """
+    One fact about one case.
+
+    ``seq`` is its place in the case's history, from 1, without gaps; ``version`` is the version of the case
+    that this change is part of (changes decided together share it).
+    """
+
+    case_id: str
+    seq: int
+    version: int
+    at: datetime
+    cause: Cause
+    fact: Fact
+
+
+def fold(case: Case | None, change: Change) -> Case:
+    """
+    Return the case after *change*; the only place where a change takes effect.
+
+    Raises:
+        ValueError: The first change is not ``CaseOpened``, or a later one is.
+    """
+    fact = change.fact
+    if case is None:
+        if not isinstance(fact, CaseOpened):
+            raise ValueError(f"the history of {change.case_id} does not begin with case-opened")
+        return fact.case
+    if isinstance(fact, CaseOpened):
+        raise ValueError(f"{change.case_id} is opened twice")
+    changed = _EFFECTS[type(fact)](case, fact, change)
+    return msgspec.structs.replace(changed, version=change.version, updated_at=change.at)
+
+
+def _sources(case: Case, fact: SourcesChanged, change: Change) -> Case:
+    return msgspec.structs.replace(case, sources=fact.sources, oddities=fact.oddities)
+
+
+def _status(case: Case, fact: StatusChanged, change: Change) -> Case:
+    first = case.first_response_at
+    if first is None and fact.was is Status.NEW and change.cause.kind is CauseKind.PERSON:
+        first = change.at
+    return msgspec.structs.replace(case, status=fact.status, first_response_at=first)
+
+
+def _facts(case: Case, fact: FactsChanged, change: Change) -> Case:
+    return msgspec.structs.replace(
+        case,
+        title=fact.title,
+        priority=fact.priority,
+        requester=fact.requester,
+        visit_at=fact.visit_at,
+        opened_at=fact.opened_at,
+    )
+
+
+def _outreach(case: Case, fact: OutreachLogged, change: Change) -> Case:
+    first = case.first_response_at or fact.attempt.at
+    return msgspec.structs.replace(case, outreach=(*case.outreach, fact.attempt), first_response_at=first)
+
+
+def _closed(case: Case, fact: CaseClosed, change: Change) -> Case:
+    return msgspec.structs.replace(case, closure=fact.closure, closed_at=fact.closure.at)
+
+
+_EFFECTS = {
+    SourcesChanged: _sources,
+    StatusChanged: _status,
+    LaneChanged: lambda case, fact, _: msgspec.structs.replace(case, lane=fact.lane),
+    VisitHappened: lambda case, fact, _: case,
+    FactsChanged: _facts,
+    PatientKnown: lambda case, fact, _: msgspec.structs.replace(case, patient=fact.patient),
+    OwnerAssigned: lambda case, fact, _: msgspec.structs.replace(case, owner=fact.owner, backup=fact.backup),
+    NextActionSet: lambda case, fact, _: msgspec.structs.replace(
+        case, next_action=fact.next_action, due_at=fact.due_at
+    ),
+    BlockerRaised: lambda case, fact, _: msgspec.structs.replace(case, blocker=fact.blocker),
+    BlockerCleared: lambda case, fact, _: msgspec.structs.replace(case, blocker=None),
+    OutreachLogged: _outreach,
+    Escalated: lambda case, fact, _: msgspec.structs.replace(case, escalation=fact.escalation),
+    NoteAdded: lambda case, fact, _: msgspec.structs.replace(case, notes=(*case.notes, fact.note)),
+    LocalDecided: lambda case, fact, _: msgspec.structs.replace(case, local=fact.local),
+    CaseClosed: _closed,
+    CaseReopened: lambda case, fact, _: msgspec.structs.replace(case, closure=None, closed_at=None),
+    CaseMerged: lambda case, fact, _: msgspec.structs.replace(case, merged_into=fact.into),
+}

@@ -1,0 +1,324 @@
+"""
+The coordination case: one piece of work for one patient, and everything a coordinator asks of it.
+
+A case answers four questions at a glance: what is the status, what happens next, who owns it, what blocks
+it. The value is frozen; it changes only by folding changes into it (``changes.fold``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from bridge.cases.snapshot import BusinessIdentifier, Effect, Party, Priority
+
+
+class Status(StrEnum):
+    """The eight statuses of the care-coordination model. "Pending" is not a status."""
+
+    NEW = "new"
+    NEEDS_OUTREACH = "needs-outreach"
+    WAITING_ON_PATIENT = "waiting-on-patient"
+    WAITING_ON_PROVIDER = "waiting-on-provider"
+    WAITING_ON_DOCUMENTS = "waiting-on-documents"
+    SCHEDULED = "scheduled"
+    ESCALATED = "escalated"
+    CLOSED = "closed"
+
+
+class Action(StrEnum):
+    """What happens next; the code a worklist sorts and filters by."""
+
+    CALL_PATIENT = "call-patient"
+    CONFIRM_APPOINTMENT = "confirm-appointment"
+    REQUEST_DOCUMENT = "request-document"
+    SEND_INSTRUCTION = "send-instruction"
+    REVIEW_CARE_PLAN = "review-care-plan"
+    CHECK_AUTHORIZATION = "check-authorization"
+    ESCALATE_TO_CLINICIAN = "escalate-to-clinician"
+    UPDATE_REFERRAL_SOURCE = "update-referral-source"
+    SCHEDULE = "schedule"
+    CLOSE_WITH_REASON = "close-with-reason"
+
+
+ACTION_TEXT: dict[Action, str] = {
+    Action.CALL_PATIENT: "Call the patient",
+    Action.CONFIRM_APPOINTMENT: "Confirm the appointment",
+    Action.REQUEST_DOCUMENT: "Request the missing document",
+    Action.SEND_INSTRUCTION: "Send instructions to the patient",
+    Action.REVIEW_CARE_PLAN: "Review the care plan",
+    Action.CHECK_AUTHORIZATION: "Check the authorization",
+    Action.ESCALATE_TO_CLINICIAN: "Ask a clinician to decide",
+    Action.UPDATE_REFERRAL_SOURCE: "Update the referral source",
+    Action.SCHEDULE: "Schedule the visit",
+    Action.CLOSE_WITH_REASON: "Close with a reason",
+}
+
+
+class BlockerCategory(StrEnum):
+    """Why a case waits."""
+
+    PATIENT_UNREACHABLE = "patient-unreachable"
+    MISSING_DOCUMENTATION = "missing-documentation"
+    AUTHORIZATION = "authorization"
+    ELIGIBILITY = "eligibility"
+    SCHEDULING_CAPACITY = "scheduling-capacity"
+    TRANSPORT = "transport"
+    LANGUAGE = "language"
+    EXTERNAL_PROVIDER = "external-provider"
+    CLINICAL_REVIEW = "clinical-review"
+    INTERNAL_QUEUE = "internal-queue"
+
+
+class Barrier(StrEnum):
+    """What holds the patient back, where that is known."""
+
+    FEAR = "fear"
+    CONFUSION = "confusion"
+    COST = "cost"
+    TECHNOLOGY = "technology"
+    WORK_SCHEDULE = "work-schedule"
+    LOW_URGENCY = "low-urgency"
+    PHONE_TAG = "phone-tag"
+    INSURANCE_QUESTION = "insurance-question"
+
+
+class Channel(StrEnum):
+    """How the patient was approached."""
+
+    PHONE = "phone"
+    VOICEMAIL = "voicemail"
+    PORTAL = "portal"
+    TEXT = "text"
+    EMAIL = "email"
+    LETTER = "letter"
+    IN_PERSON = "in-person"
+
+
+class AttemptOutcome(StrEnum):
+    """What came of one outreach attempt. A voicemail left never closes a case."""
+
+    REACHED = "reached"
+    LEFT_MESSAGE = "left-message"
+    NO_ANSWER = "no-answer"
+    WRONG_NUMBER = "wrong-number"
+    DECLINED = "declined"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class ClosureReason(StrEnum):
+    """Why a case ended; ``other`` needs a text."""
+
+    COMPLETED = "completed"
+    DECLINED = "declined"
+    REDIRECTED = "redirected"
+    UNABLE_TO_REACH = "unable-to-reach"
+    CANCELLED_BY_REQUESTER = "cancelled-by-requester"
+    ENTERED_IN_ERROR = "entered-in-error"
+    DUPLICATE = "duplicate"
+    OTHER = "other"
+
+
+class OwnerKind(StrEnum):
+    """Whether an owner is a person of ours, a role queue of ours, or somebody the EHR names."""
+
+    PERSON = "person"
+    ROLE = "role"
+    EHR = "ehr"
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """
+    Who acts next, or who backs them up.
+
+    ``id`` is the name in the owners section of the configuration, or for ``ehr`` the reference, identifier
+    or display by which the EHR names them. ``party`` is set where the EHR has a way to name the owner.
+    """
+
+    kind: OwnerKind
+    id: str
+    display: str
+    party: Party | None = None
+
+
+class CasePatient(msgspec.Struct, frozen=True):
+    """The patient of a case: ``ref`` is needed before anything is written; the rest is for people."""
+
+    ref: str
+    display: str | None = None
+    identifiers: tuple[BusinessIdentifier, ...] = ()
+    language: str | None = None
+    contact_preference: str | None = None
+    birth_on: str | None = None
+    deceased: bool = False
+
+
+class NextAction(msgspec.Struct, frozen=True, gc=False):
+    """What happens next, as a code to sort by and words to read."""
+
+    code: Action
+    text: str
+
+
+class Blocker(msgspec.Struct, frozen=True, gc=False):
+    """Why the case waits. ``source`` is ``Type/id``, ``person:NAME`` or ``rule:NAME``."""
+
+    category: BlockerCategory
+    text: str
+    since: datetime
+    source: str
+    barrier: Barrier | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One outreach attempt."""
+
+    id: str
+    at: datetime
+    channel: Channel
+    outcome: AttemptOutcome
+    by: str
+    understood: str | None = None
+    barrier: Barrier | None = None
+    next_action: str | None = None
+    promised_by: str | None = None
+    promised_for: datetime | None = None
+
+
+class Escalation(msgspec.Struct, frozen=True, kw_only=True):
+    """Who was asked to step in, why, and whether they answered."""
+
+    level: int
+    to: Owner
+    why: str
+    since: datetime
+    by: str
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+
+
+class Closure(msgspec.Struct, frozen=True, kw_only=True):
+    """How a case ended, and what proves it (``evidence`` holds ``Type/id`` references)."""
+
+    reason: ClosureReason
+    outcome: str
+    evidence: tuple[str, ...] = ()
+    by: str
+    at: datetime
+
+
+class CaseNote(msgspec.Struct, frozen=True, gc=False):
+    """A coordinator's remark on the case."""
+
+    at: datetime
+    by: str
+    text: str
+
+
+class SourceLine(msgspec.Struct, frozen=True, gc=False):
+    """One resource that makes up the case, at its newest known version."""
+
+    ref: str
+    version: str
+    status: str
+    effect: Effect
+    updated_at: datetime | None
+    gone: bool = False
+
+
+class Override(msgspec.Struct, frozen=True):
+    """
+    A person's decision about one field, and what the EHR said when it was taken.
+
+    The decision holds until the EHR says something else than ``over`` (a newer act of a clinician); rule ours.
+    ``over`` is a plain text fingerprint of the field's value as the EHR and the lane gave it.
+    """
+
+    over: str
+    by: str
+    at: datetime
+
+
+class OwnerOverride(Override, frozen=True):
+    """A person assigned the case."""
+
+    owner: Owner
+
+
+class BlockerOverride(Override, frozen=True):
+    """A person raised a blocker, or (``blocker`` is ``None``) cleared the one the EHR stated."""
+
+    blocker: Blocker | None
+
+
+class NextActionOverride(Override, frozen=True):
+    """A person set the next action and, optionally, when it is due."""
+
+    next_action: NextAction | None
+    due_at: datetime | None
+
+
+class ClosureOverride(Override, frozen=True):
+    """A person closed the case, or (``closure`` is ``None``) reopened it."""
+
+    closure: Closure | None
+
+
+class Local(msgspec.Struct, frozen=True, kw_only=True):
+    """What people decided here; never overwritten or deleted by what the EHR says."""
+
+    owner: OwnerOverride | None = None
+    blocker: BlockerOverride | None = None
+    next_action: NextActionOverride | None = None
+    closure: ClosureOverride | None = None
+    snoozed_until: datetime | None = None
+    snooze_reason: str | None = None
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One piece of coordination work for one patient.
+
+    ``id`` is derived from connection and root, so the same work has the same id after a restore. ``root`` is
+    ``Type/id`` of the request being coordinated. Instants are aware UTC. ``version`` counts the transactions
+    that changed the case, from 1. ``opened_at`` is when the work was asked for, as early as any version told.
+    """
+
+    id: str
+    connection: str
+    tenant: str
+    root: str
+    lane: str
+    status: Status
+    priority: Priority
+    patient: CasePatient | None
+    title: str
+    requester: Party | None
+    sources: tuple[SourceLine, ...]
+    owner: Owner
+    backup: Owner | None
+    next_action: NextAction | None
+    due_at: datetime | None
+    blocker: Blocker | None
+    outreach: tuple[Attempt, ...] = ()
+    escalation: Escalation | None = None
+    closure: Closure | None = None
+    notes: tuple[CaseNote, ...] = ()
+    oddities: tuple[str, ...] = ()
+    visit_at: datetime | None = None
+    """When the next or last visit is, from the Appointment that the case is about."""
+    opened_at: datetime
+    first_response_at: datetime | None = None
+    updated_at: datetime
+    closed_at: datetime | None = None
+    merged_into: str | None = None
+    local: Local = Local()
+    version: int = 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still has to do something."""
+        return self.status is not Status.CLOSED

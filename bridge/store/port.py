@@ -1,0 +1,368 @@
+"""
+What the rest of Bridge asks of its store; three implementations satisfy one contract suite.
+
+One ``Tx`` is one database transaction: it commits when its ``with`` block ends and rolls back when the block
+raises. Everything is batch-wise, because a page of resources is what arrives. Every key names the connection:
+``Patient/1`` of one EHR is never ``Patient/1`` of another. Instants go in and come out as aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from bridge.cases.changes import Change
+from bridge.cases.intents import Intent, IntentKind, IntentState
+from bridge.cases.model import Case
+from bridge.cases.people import Person
+from bridge.cases.snapshot import Snapshot
+
+
+class InboxState(StrEnum):
+    """What became of one received version. A repeat is counted, never stored again."""
+
+    APPLIED = "applied"
+    IGNORED = "ignored"
+    PARKED = "parked"
+
+
+class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One received version and what became of it.
+
+    ``code`` and ``reason`` say why it was ignored or parked (``code`` from a closed set, no patient data).
+    ``raw`` is exactly what was received; readers that do not ask for it get ``b""``.
+    """
+
+    connection: str
+    ref: str
+    type: str
+    version: str
+    updated_at: datetime | None
+    received_at: datetime
+    path: str
+    """How it came: ``poll``, ``sweep``, ``delivery``, ``replay``."""
+    state: InboxState
+    code: str | None = None
+    reason: str | None = None
+    raw: bytes = b""
+    id: int | None = None
+
+
+class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The newest known version of one resource, and where it belongs.
+
+    ``root`` is the root of the group it was last put in. ``opened`` is true once any version seen would open
+    a case, and never becomes false. ``began_at`` is the earliest time any version seen gives for the work.
+    ``gone_at`` is set when the EHR said twice that it is deleted. ``missed_at`` is the first direct read that
+    found nothing. ``watch_at`` is when time alone may make it work (a supply that runs out).
+    """
+
+    connection: str
+    ref: str
+    root: str
+    snapshot: Snapshot
+    opened: bool
+    began_at: datetime
+    gone_at: datetime | None = None
+    missed_at: datetime | None = None
+    watch_at: datetime | None = None
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How far one stream (a resource type of a connection) is read.
+
+    ``watermark`` is by the server's clock: everything up to it is stored. While a crawl runs, ``position`` is
+    how far it got (``_lastUpdated``), ``started_at`` the server's clock when it began, and ``next_url`` the
+    page to go on with where the position alone cannot say. ``read`` counts resources of the crawl.
+    ``checked_at`` is our clock at the last complete crawl. ``problem`` is the last failure, in words.
+    """
+
+    connection: str
+    stream: str
+    watermark: datetime | None = None
+    position: datetime | None = None
+    started_at: datetime | None = None
+    next_url: str | None = None
+    read: int = 0
+    checked_at: datetime | None = None
+    problem: str | None = None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What came in: ``received`` is always the sum of the other four (a CHECK holds it)."""
+
+    received: int = 0
+    applied: int = 0
+    duplicate: int = 0
+    ignored: int = 0
+    parked: int = 0
+
+
+class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One intent and where it stands.
+
+    ``token`` fences the lease: a settle with another token changes nothing. ``written`` is the resource on
+    the EHR (``Type/id``) and ``written_version`` the version our write made. ``unsure`` is true when a write
+    was sent and no answer came. ``reason`` is in words a person can act on, without patient data.
+    """
+
+    id: int
+    intent: Intent
+    state: IntentState
+    attempts: int
+    next_at: datetime
+    created_at: datetime
+    token: int = 0
+    lease_until: datetime | None = None
+    unsure: bool = False
+    code: str | None = None
+    reason: str | None = None
+    written: str | None = None
+    written_version: str | None = None
+    settled_at: datetime | None = None
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How one delivery attempt ended.
+
+    ``state`` queued means again at ``next_at``; ``spent`` is whether that used up an attempt (waiting for an
+    outage does not).
+    """
+
+    id: int
+    token: int
+    state: IntentState
+    at: datetime
+    next_at: datetime | None = None
+    spent: bool = True
+    unsure: bool = False
+    code: str | None = None
+    reason: str | None = None
+    written: str | None = None
+    written_version: str | None = None
+
+
+class CaseFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cases to list; every field narrows. Merged cases are never listed unless ``merged``."""
+
+    tenant: str | None = None
+    connection: str | None = None
+    lane: str | None = None
+    status: str | None = None
+    owner: str | None = None
+    """An owner's id."""
+    patient: str | None = None
+    """``Patient/id``."""
+    blocker: str | None = None
+    """A blocker category, or ``any``."""
+    is_open: bool | None = None
+    overdue_at: datetime | None = None
+    """Only open cases due before this instant."""
+    unowned: bool = False
+    """Only cases owned by a role queue rather than a person."""
+    escalated: bool = False
+    q: str | None = None
+    """Words looked for in title and patient display, without regard to case."""
+    merged: bool = False
+
+
+class CasePage(msgspec.Struct, frozen=True):
+    """One page of cases, soonest due first (then oldest), the total, and where the next page starts."""
+
+    cases: tuple[Case, ...]
+    total: int
+    next_cursor: str | None
+
+
+class Tx(Protocol):
+    """One transaction."""
+
+    # Intake -----------------------------------------------------------------------------------------------
+    def lock(self, connection: str) -> None:
+        """Make this the only transaction that takes in resources of *connection* until it ends."""
+
+    def known_versions(self, connection: str, versions: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Return those (ref, version) pairs that the inbox holds already, in whatever state."""
+
+    def add_versions(self, rows: Sequence[InboxRow]) -> None:
+        """Keep received versions with their raw bytes; a pair that is already there is an error."""
+
+    def settle_version(self, row: InboxRow) -> None:
+        """Give an inbox row (by ``id``) another state, code and reason: a replay; raw is left alone."""
+
+    def count(self, connection: str, stream: str, counts: Counts) -> None:
+        """Add *counts* to the stream's running totals."""
+
+    def cursor(self, connection: str, stream: str) -> Cursor | None:
+        """Return where the stream stands, or ``None`` before its first page."""
+
+    def save_cursor(self, cursor: Cursor) -> None:
+        """Move the stream's cursor."""
+
+    # Sources and cases ------------------------------------------------------------------------------------
+    def sources(self, connection: str, refs: Iterable[str]) -> dict[str, SourceRow]:
+        """Return the known sources among *refs*."""
+
+    def sources_of_roots(self, connection: str, roots: Iterable[str]) -> list[SourceRow]:
+        """Return every source whose group has one of *roots*."""
+
+    def save_sources(self, rows: Sequence[SourceRow]) -> None:
+        """Insert or replace sources by (connection, ref)."""
+
+    def sources_to_watch(self, connection: str, now: datetime, limit: int) -> list[SourceRow]:
+        """Return sources whose ``watch_at`` has come, the earliest first."""
+
+    def sources_to_sweep(self, connection: str, after: str, limit: int) -> list[SourceRow]:
+        """Return sources of open cases (not gone) with ``ref`` greater than *after*, ordered by ref."""
+
+    def cases_of_roots(self, connection: str, roots: Iterable[str]) -> dict[str, Case]:
+        """Return the unmerged case of each root, locked for update where the database can."""
+
+    def case(self, case_id: str) -> Case | None:
+        """Return one case, merged ones too."""
+
+    def case_for_update(self, case_id: str) -> Case | None:
+        """Return one case, locked until the transaction ends."""
+
+    def cases_of_patients(self, connection: str, refs: Iterable[str]) -> list[Case]:
+        """Return the unmerged cases of these patients (``Patient/id``)."""
+
+    def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
+        """Return the last ``seq`` in each case's history (0 where there is none)."""
+
+    def save_cases(self, cases: Sequence[Case], changes: Sequence[Change]) -> None:
+        """
+        Write current states and append their history.
+
+        Raises:
+            StaleVersion: A stored case is not at the version before the one given.
+        """
+
+    # People -----------------------------------------------------------------------------------------------
+    def people(self, connection: str, refs: Iterable[str]) -> dict[str, Person]:
+        """Return what is known of these Patients, Practitioners and the like."""
+
+    def want_people(self, connection: str, refs: Iterable[str], now: datetime) -> None:
+        """Note that these should be read; known or already wanted ones are left alone."""
+
+    def wanted_people(self, connection: str, now: datetime, limit: int) -> list[str]:
+        """Return references to read now, those waiting longest first."""
+
+    def save_people(self, connection: str, people: Sequence[Person], now: datetime) -> None:
+        """Keep what was read."""
+
+    def people_unreadable(self, connection: str, refs: Iterable[str], retry_at: datetime) -> None:
+        """Note that these could not be read now; they are wanted again at *retry_at*."""
+
+    # Outbox -----------------------------------------------------------------------------------------------
+    def add_intents(self, intents: Sequence[Intent], now: datetime) -> None:
+        """
+        Queue intents; a queued level intent of the same slot becomes superseded, a known key is a no-op.
+
+        A parked or not-writable level intent of the same slot is superseded too: the newer one is tried.
+        """
+
+    def claim(self, connection: str, now: datetime, lease_until: datetime, limit: int) -> list[OutboxRow]:
+        """
+        Claim due intents, oldest first, never two of one case, none of a case that has one in ``sending``.
+
+        Rows whose lease ran out are claimed again with ``unsure`` set. Each claim gives a new ``token``.
+        """
+
+    def settle(self, settlements: Sequence[Settlement]) -> int:
+        """Record how attempts ended; returns how many still held their lease (others change nothing)."""
+
+    def release_leases(self, now: datetime) -> int:
+        """Make every ``sending`` row claimable now, ``unsure``; only for the one owner of a database."""
+
+    def next_due(self, connection: str) -> datetime | None:
+        """Return when the earliest queued or leased intent may be tried, or ``None``."""
+
+    def written(self, case_id: str, kinds: Iterable[IntentKind]) -> list[OutboxRow]:
+        """Return the confirmed rows of one case, oldest first: what of it stands on the EHR."""
+
+    def requeue(self, ids: Sequence[int], now: datetime) -> int:
+        """Queue parked or not-writable intents again (a person's replay); returns how many."""
+
+    # Reading for people -----------------------------------------------------------------------------------
+    def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
+        """
+        Return one page of cases.
+
+        Raises:
+            ValueError: *cursor* is not one that this store gave out.
+        """
+
+    def history(self, case_id: str) -> list[Change]:
+        """Return a case's changes in order."""
+
+    def outbox(
+        self,
+        *,
+        connection: str | None = None,
+        case_ids: Sequence[str] | None = None,
+        state: IntentState | None = None,
+        limit: int = 100,
+        after: int = 0,
+    ) -> list[OutboxRow]:
+        """Return outbox rows by ``id`` ascending, greater than *after*."""
+
+    def outbox_row(self, row_id: int) -> OutboxRow | None:
+        """Return one outbox row."""
+
+    def inbox(
+        self,
+        *,
+        connection: str | None = None,
+        state: InboxState | None = None,
+        code: str | None = None,
+        ref: str | None = None,
+        limit: int = 100,
+        after: int = 0,
+    ) -> list[InboxRow]:
+        """Return inbox rows without raw bytes, by ``id`` ascending, greater than *after*."""
+
+    def inbox_row(self, row_id: int) -> InboxRow | None:
+        """Return one inbox row with its raw bytes."""
+
+    def totals(self, connection: str) -> dict[str, Counts]:
+        """Return the running totals of each stream of the connection."""
+
+    def cursors(self, connection: str) -> list[Cursor]:
+        """Return every stream's cursor."""
+
+    def parked_groups(self, connection: str | None = None) -> list[tuple[str, str, str, int]]:
+        """Return (connection, type, code, count) of parked inbox rows, most first."""
+
+    def outbox_counts(self, connection: str) -> Mapping[IntentState, int]:
+        """Return how many intents are in each state."""
+
+    def case_counts(self, connection: str | None = None) -> Mapping[tuple[str, str], int]:
+        """Return how many unmerged cases there are by (lane, status)."""
+
+    # Timers -----------------------------------------------------------------------------------------------
+    def win_tick(self, name: str, now: datetime, next_at: datetime) -> bool:
+        """Compare and set: true for exactly one caller per due time of the timer *name*."""
+
+
+class Store(Protocol):
+    """A database."""
+
+    def transaction(self) -> AbstractContextManager[Tx]:
+        """Open a transaction that may write (``BEGIN IMMEDIATE`` on SQLite)."""
+
+    def reading(self) -> AbstractContextManager[Tx]:
+        """Open a transaction that only reads, and never waits for a writer."""
+
+    def close(self) -> None:
+        """Give back every connection."""
