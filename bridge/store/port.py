@@ -20,7 +20,7 @@ from bridge.cases.changes import Change
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.people import Person
-from bridge.cases.snapshot import Snapshot
+from bridge.cases.sources import SourceRow
 
 
 class InboxState(StrEnum):
@@ -52,27 +52,6 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     raw: bytes = b""
     id: int | None = None
-
-
-class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    The newest known version of one resource, and where it belongs.
-
-    ``root`` is the root of the group it was last put in. ``opened`` is true once any version seen would open
-    a case, and never becomes false. ``began_at`` is the earliest time any version seen gives for the work.
-    ``gone_at`` is set when the EHR said twice that it is deleted. ``missed_at`` is the first direct read that
-    found nothing. ``watch_at`` is when time alone may make it work (a supply that runs out).
-    """
-
-    connection: str
-    ref: str
-    root: str
-    snapshot: Snapshot
-    opened: bool
-    began_at: datetime
-    gone_at: datetime | None = None
-    missed_at: datetime | None = None
-    watch_at: datetime | None = None
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,30 @@
+"""One resource as a case knows it: its newest snapshot and where it belongs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from bridge.cases.snapshot import Snapshot
+
+
+class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The newest known version of one resource, and where it belongs.
+
+    ``root`` is the root of the group it was last put in. ``opened`` is true once any version seen would open
+    a case, and never becomes false. ``began_at`` is the earliest time any version seen gives for the work.
+    ``gone_at`` is set when the EHR said twice that it is deleted. ``missed_at`` is the first direct read that
+    found nothing. ``watch_at`` is when time alone may make it work (a supply that runs out).
+    """
+
+    connection: str
+    ref: str
+    root: str
+    snapshot: Snapshot
+    opened: bool
+    began_at: datetime
+    gone_at: datetime | None = None
+    missed_at: datetime | None = None
+    watch_at: datetime | None = None
