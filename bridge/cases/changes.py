@@ -7,8 +7,10 @@ replaying the stored changes from nothing gives the stored case back (tested).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -165,9 +167,19 @@ class CaseReopened(msgspec.Struct, frozen=True, tag="case-reopened"):
 
 
 class CaseMerged(msgspec.Struct, frozen=True, tag="case-merged"):
-    """The work turned out to belong to another case, which goes on with everything known here."""
+    """
+    The work turned out to belong to another case, which goes on with everything known here.
 
-    into: str
+    ``None``: it was split off again and is a case of its own.
+    """
+
+    into: str | None
+
+
+class OddityNoted(msgspec.Struct, frozen=True, tag="oddity-noted"):
+    """Something was accepted although it is unusual, in fixed words, e.g. a Task move FHIR does not draw."""
+
+    text: str
 
 
 Fact = (
@@ -189,6 +201,7 @@ Fact = (
     | CaseClosed
     | CaseReopened
     | CaseMerged
+    | OddityNoted
 )
 
 
@@ -257,7 +270,7 @@ def _closed(case: Case, fact: CaseClosed, change: Change) -> Case:
     return msgspec.structs.replace(case, closure=fact.closure, closed_at=fact.closure.at)
 
 
-_EFFECTS = {
+_EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
     SourcesChanged: _sources,
     StatusChanged: _status,
     LaneChanged: lambda case, fact, _: msgspec.structs.replace(case, lane=fact.lane),
@@ -275,6 +288,9 @@ _EFFECTS = {
     NoteAdded: lambda case, fact, _: msgspec.structs.replace(case, notes=(*case.notes, fact.note)),
     LocalDecided: lambda case, fact, _: msgspec.structs.replace(case, local=fact.local),
     CaseClosed: _closed,
-    CaseReopened: lambda case, fact, _: msgspec.structs.replace(case, closure=None, closed_at=None),
+    CaseReopened: lambda case, fact, _: msgspec.structs.replace(
+        case, closure=None, closed_at=None, round=case.round + 1
+    ),
     CaseMerged: lambda case, fact, _: msgspec.structs.replace(case, merged_into=fact.into),
+    OddityNoted: lambda case, fact, _: case,
 }

@@ -315,6 +315,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     closed_at: datetime | None = None
     merged_into: str | None = None
+    round: int = 1
+    """Which life of the case this is: reopening begins the next, with a coordination Task of its own."""
     local: Local = Local()
     version: int = 1
 

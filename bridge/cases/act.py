@@ -1,0 +1,214 @@
+"""
+What a person's command does: facts about the case, decided against what the EHR says at that moment.
+
+A command becomes facts here; then the case is derived again like after a received page, so that status, next
+action and due date follow by the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from bridge.cases import changes as facts_of
+from bridge.cases import commands as do
+from bridge.cases.changes import Cause, CauseKind, Fact
+from bridge.cases.derive import Facts, Standing, gather, standing
+from bridge.cases.model import (
+    ACTION_TEXT,
+    Attempt,
+    Blocker,
+    BlockerOverride,
+    Case,
+    CaseNote,
+    Closure,
+    ClosureOverride,
+    ClosureReason,
+    Escalation,
+    NextAction,
+    NextActionOverride,
+    OwnerOverride,
+)
+from bridge.cases.reconcile import Book, Known, Outcome, rederive
+from bridge.cases.rules import Rules
+from bridge.errors import CommandRefused
+
+ENOUGH_ATTEMPTS = 2
+"""How many attempts "unable to reach" needs: one voicemail never closes a case (rule ours)."""
+
+_ALSO_WHEN_CLOSED = (do.Reopen, do.Note, do.LogOutreach)
+
+
+def act(
+    case: Case, command: do.AnyCommand, by: str, known: Known, rules: Rules, now: datetime, new_id: str
+) -> Outcome:
+    """
+    Carry out *command* on *case* and return what it changes.
+
+    Args:
+        known: The case's group: every source of its root, the case itself and its last history entry.
+        new_id: An unused id, for an outreach attempt.
+
+    Raises:
+        CommandRefused: The command does not fit the case as it is; the message says what would.
+    """
+    if case.merged_into is not None:
+        raise CommandRefused(f"This case was merged into {case.merged_into}; act on that one.")
+    if not case.is_open and not isinstance(command, _ALSO_WHEN_CLOSED):
+        raise CommandRefused("This case is closed; reopen it first.")
+    rows = [row for row in known.sources.values() if row.root == case.root]
+    facts = gather(case.root, rows, rules, case.lane)
+    if facts is None:
+        raise CommandRefused(f"The lane {case.lane} is switched off; switch it on in the lanes file first.")
+    decision = _Decision(case, facts, standing(facts, rules, now), by, rules, now, new_id)
+    book = Book(known, rules, now)
+    cause = Cause(CauseKind.PERSON, by)
+    for fact in _DO[type(command)](decision, command):
+        book.write(case.root, cause, fact)
+    return rederive(case.root, rows, cause, book)
+
+
+class _Decision:
+    """A command's surroundings: the case, what the EHR says about it, who decides and when."""
+
+    def __init__(
+        self, case: Case, facts: Facts, said: Standing, by: str, rules: Rules, now: datetime, new_id: str
+    ) -> None:
+        self.case, self.facts, self.said, self.by = case, facts, said, by
+        self.rules, self.now, self.new_id = rules, now, new_id
+
+    def local(self, **decided: object) -> Fact:
+        """Return the fact that some of the standing decisions are now these."""
+        return facts_of.LocalDecided(replace(self.case.local, **decided))
+
+
+def _assign(on: _Decision, command: do.Assign) -> list[Fact]:
+    if command.owner not in on.rules.owners.names():
+        known = ", ".join(on.rules.owners.names())
+        raise CommandRefused(f"There is no owner called {command.owner!r}; the configuration knows {known}.")
+    owner = on.rules.owners.owner(command.owner)
+    return [on.local(owner=OwnerOverride(over=on.said.owner.id, by=on.by, at=on.now, owner=owner))]
+
+
+def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
+    at = command.at or on.now
+    if at > on.now:
+        raise CommandRefused("An attempt cannot lie in the future; log it once it was made.")
+    attempt = Attempt(
+        id=on.new_id,
+        at=at,
+        channel=command.channel,
+        outcome=command.outcome,
+        by=on.by,
+        understood=command.understood,
+        barrier=command.barrier,
+        next_action=command.next_action,
+        promised_by=command.promised_by,
+        promised_for=command.promised_for,
+    )
+    return [facts_of.OutreachLogged(attempt)]
+
+
+def _raise_blocker(on: _Decision, command: do.RaiseBlocker) -> list[Fact]:
+    blocker = Blocker(command.category, _needed(command.text, "text"), on.now, f"person:{on.by}", command.barrier)
+    return [on.local(blocker=BlockerOverride(over=on.said.blocker, by=on.by, at=on.now, blocker=blocker))]
+
+
+def _clear_blocker(on: _Decision, command: do.ClearBlocker) -> list[Fact]:
+    if on.case.blocker is None:
+        raise CommandRefused("Nothing holds this case up.")
+    stated = on.said.blocker
+    cleared = BlockerOverride(over=stated, by=on.by, at=on.now, blocker=None) if stated else None
+    return [on.local(blocker=cleared)]
+
+
+def _set_next_action(on: _Decision, command: do.SetNextAction) -> list[Fact]:
+    action = NextAction(command.code, command.text or ACTION_TEXT[command.code])
+    decided = NextActionOverride(
+        over=on.said.work, by=on.by, at=on.now, next_action=action, due_at=command.due_at
+    )
+    return [on.local(next_action=decided, snoozed_until=None, snooze_reason=None)]
+
+
+def _snooze(on: _Decision, command: do.Snooze) -> list[Fact]:
+    if command.until <= on.now:
+        raise CommandRefused("A case can only be put off to a time that is still to come.")
+    return [on.local(snoozed_until=command.until, snooze_reason=_needed(command.reason, "reason"))]
+
+
+def _escalate(on: _Decision, command: do.Escalate) -> list[Fact]:
+    ladder = on.facts.lane.escalates_to
+    level = on.case.escalation.level + 1 if on.case.escalation is not None else 1
+    name = command.to or ladder[min(level, len(ladder)) - 1]
+    if name not in on.rules.owners.names():
+        raise CommandRefused(f"There is no owner called {name!r} to escalate to.")
+    escalation = Escalation(
+        level=level, to=on.rules.owners.owner(name), why=_needed(command.why, "why"), since=on.now, by=on.by
+    )
+    return [facts_of.Escalated(escalation)]
+
+
+def _acknowledge(on: _Decision, command: do.AcknowledgeEscalation) -> list[Fact]:
+    escalation = on.case.escalation
+    if escalation is None:
+        raise CommandRefused("This case is not escalated.")
+    if command.resolved:
+        return [facts_of.Escalated(None)]
+    return [facts_of.Escalated(replace(escalation, acknowledged_by=on.by, acknowledged_at=on.now))]
+
+
+def _note(on: _Decision, command: do.Note) -> list[Fact]:
+    return [facts_of.NoteAdded(CaseNote(on.now, on.by, _needed(command.text, "text")))]
+
+
+def _close(on: _Decision, command: do.Close) -> list[Fact]:
+    lane, reason, outcome = on.facts.lane, command.reason, command.outcome.strip()
+    if reason not in lane.closes_with:
+        allowed = ", ".join(lane.closes_with)
+        raise CommandRefused(f"A case of lane {lane.name} is not closed as {reason}; it may be {allowed}.")
+    if reason is ClosureReason.COMPLETED and not (outcome or command.evidence):
+        raise CommandRefused("Completed needs an outcome in words, or evidence such as Appointment/12.")
+    if reason is ClosureReason.OTHER and not outcome:
+        raise CommandRefused("Other needs an outcome in words.")
+    if reason is ClosureReason.UNABLE_TO_REACH and len(on.case.outreach) < ENOUGH_ATTEMPTS:
+        raise CommandRefused(
+            f"Unable to reach needs {ENOUGH_ATTEMPTS} logged attempts; there are {len(on.case.outreach)}."
+        )
+    closure = Closure(
+        reason=reason, outcome=outcome or reason.value, evidence=command.evidence, by=on.by, at=on.now
+    )
+    decided = ClosureOverride(over=on.said.work, by=on.by, at=on.now, closure=closure)
+    ended: list[Fact] = [facts_of.Escalated(None)] if on.case.escalation is not None else []
+    return [*ended, on.local(closure=decided)]
+
+
+def _reopen(on: _Decision, command: do.Reopen) -> list[Fact]:
+    if on.case.is_open:
+        raise CommandRefused("This case is open.")
+    stated = on.said.closure
+    decided = ClosureOverride(over=stated, by=on.by, at=on.now, closure=None) if stated else None
+    remark = CaseNote(on.now, on.by, f"Reopened: {_needed(command.why, 'why')}")
+    return [on.local(closure=decided), facts_of.NoteAdded(remark)]
+
+
+def _needed(text: str, name: str) -> str:
+    if not text.strip():
+        raise CommandRefused(f"{name} must not be empty.")
+    return text.strip()
+
+
+_DO: dict[type, Callable[..., list[Fact]]] = {
+    do.Assign: _assign,
+    do.LogOutreach: _log_outreach,
+    do.RaiseBlocker: _raise_blocker,
+    do.ClearBlocker: _clear_blocker,
+    do.SetNextAction: _set_next_action,
+    do.Snooze: _snooze,
+    do.Escalate: _escalate,
+    do.AcknowledgeEscalation: _acknowledge,
+    do.Note: _note,
+    do.Close: _close,
+    do.Reopen: _reopen,
+}

@@ -1,0 +1,193 @@
+"""
+Working time: business days and hours in the site's own time zone.
+
+Daylight saving (rule ours): all arithmetic is done on civil time and turned into an instant at the end. A
+civil time that does not exist (spring) moves to the first instant after the gap, one that exists twice
+(autumn) means the first of the two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from bridge.cases.snapshot import When
+
+_SEARCH_LIMIT_DAYS = 3660
+
+
+class Unit(StrEnum):
+    """What a span of time is counted in."""
+
+    MINUTES = "minutes"
+    HOURS = "hours"
+    DAYS = "days"
+    WEEKS = "weeks"
+    BUSINESS_HOURS = "business hours"
+    BUSINESS_DAYS = "business days"
+
+
+@dataclass(frozen=True)
+class Span:
+    """An amount of working or calendar time, zero or more."""
+
+    amount: int
+    unit: Unit
+
+    def __str__(self) -> str:
+        unit = self.unit.value
+        return f"{self.amount} {unit[:-1] if self.amount == 1 else unit}"
+
+
+_SPAN = re.compile(r"(\d{1,4}) (business )?(minute|hour|day|week)s?")
+
+
+def parse_span(text: str) -> Span:
+    """
+    Read ``2 business days``, ``4 business hours``, ``30 minutes``, ``3 days``, ``1 week``.
+
+    Raises:
+        ValueError: *text* has another form; the message shows the accepted ones.
+    """
+    match = _SPAN.fullmatch(text.strip())
+    name = f"{match[2] or ''}{match[3]}s" if match else ""
+    if match is None or name not in Unit:
+        raise ValueError(f"{text!r} is not a span such as '2 business days', '4 business hours' or '3 days'")
+    return Span(int(match[1]), Unit(name))
+
+
+_WEEKDAYS_8_TO_17 = {day: (time(8), time(17)) for day in range(5)}
+
+
+@dataclass(frozen=True, eq=False)
+class Calendar:
+    """
+    A site's opening hours.
+
+    ``hours`` maps a weekday (Monday is 0) to opening and closing time; a day that is missing is closed.
+    """
+
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    hours: Mapping[int, tuple[time, time]] = field(default_factory=lambda: _WEEKDAYS_8_TO_17)
+    holidays: frozenset[date] = frozenset()
+
+    def is_open_on(self, day: date) -> bool:
+        """Whether anybody works on *day*."""
+        return day.weekday() in self.hours and day not in self.holidays
+
+    def after(self, start: datetime, span: Span) -> datetime:
+        """
+        Return when *span* after *start* is over (aware UTC).
+
+        Business days end at closing time of the nth open day after the day *start* falls on (a start outside
+        opening hours counts as the next opening). Business hours count only while the site is open.
+        """
+        match span.unit:
+            case Unit.MINUTES:
+                return start + timedelta(minutes=span.amount)
+            case Unit.HOURS:
+                return start + timedelta(hours=span.amount)
+            case Unit.DAYS | Unit.WEEKS:
+                days = span.amount * (7 if span.unit is Unit.WEEKS else 1)
+                local = start.astimezone(self.zone).replace(tzinfo=None) + timedelta(days=days)
+                return self._instant(local)
+            case Unit.BUSINESS_DAYS:
+                return _after_days(self, self._opening_day(start), span.amount)
+            case Unit.BUSINESS_HOURS:
+                return self._after_hours(start, timedelta(hours=span.amount))
+
+    def before(self, end: datetime, span: Span) -> datetime:
+        """Return the latest instant from which *span* still fits before *end*; business days end at closing."""
+        if span.unit is Unit.BUSINESS_DAYS:
+            return _before_days(self, end.astimezone(self.zone).date(), span.amount)
+        if span.unit is Unit.BUSINESS_HOURS:
+            raise ValueError("'business hours before' is not supported; use hours or business days")
+        return end - {
+            Unit.MINUTES: timedelta(minutes=span.amount),
+            Unit.HOURS: timedelta(hours=span.amount),
+            Unit.DAYS: timedelta(days=span.amount),
+            Unit.WEEKS: timedelta(weeks=span.amount),
+        }[span.unit]
+
+    def end_of(self, when: When) -> datetime:
+        """
+        Return the last instant that *when* covers, as a due time (aware UTC).
+
+        A day ends at closing time, or at midnight where the site is closed; a month or year with its last
+        day. A partial date is civil time at the site, it is never shifted by a zone.
+        """
+        if when.at is not None:
+            return when.at
+        day = last_day(when.text)
+        if self.is_open_on(day):
+            return self._instant(datetime.combine(day, self.hours[day.weekday()][1]))
+        return self._instant(datetime.combine(day, time(23, 59, 59)))
+
+    def _opening_day(self, start: datetime) -> date:
+        local = start.astimezone(self.zone)
+        day = local.date()
+        if self.is_open_on(day) and local.time() < self.hours[day.weekday()][1]:
+            return day
+        return self._next_open(day)
+
+    def _next_open(self, day: date, step: int = 1) -> date:
+        for ahead in range(1, _SEARCH_LIMIT_DAYS):
+            candidate = day + timedelta(days=ahead * step)
+            if self.is_open_on(candidate):
+                return candidate
+        raise ValueError("the site's calendar has no open day within ten years")
+
+    def _after_hours(self, start: datetime, left: timedelta) -> datetime:
+        local = start.astimezone(self.zone).replace(tzinfo=None)
+        day = local.date()
+        while True:
+            if self.is_open_on(day):
+                opens, closes = (datetime.combine(day, at) for at in self.hours[day.weekday()])
+                begin = max(local, opens)
+                if begin < closes:
+                    if begin + left <= closes:
+                        return self._instant(begin + left)
+                    left -= closes - begin
+            day = self._next_open(day)
+            local = datetime.combine(day, time.min)
+
+    def _closing(self, day: date) -> datetime:
+        return self._instant(datetime.combine(day, self.hours[day.weekday()][1]))
+
+    def _instant(self, local: datetime) -> datetime:
+        return local.replace(tzinfo=self.zone).astimezone(UTC)
+
+
+@lru_cache(maxsize=4096)
+def _after_days(calendar: Calendar, day: date, days: int) -> datetime:
+    for _ in range(days):
+        day = calendar._next_open(day)
+    return calendar._closing(day)
+
+
+@lru_cache(maxsize=4096)
+def _before_days(calendar: Calendar, day: date, days: int) -> datetime:
+    for _ in range(days):
+        day = calendar._next_open(day, step=-1)
+    return calendar._closing(day) if calendar.is_open_on(day) else calendar._closing(calendar._next_open(day, -1))
+
+
+def last_day(text: str) -> date:
+    """
+    Return the last civil day that a FHIR date text covers (``2026``, ``2026-02``, ``2026-02-03``).
+
+    Raises:
+        ValueError: *text* is no such date.
+    """
+    parts = [int(part) for part in text[:10].split("-")]
+    if len(parts) == 3:
+        return date(*parts)
+    if len(parts) == 2:
+        parts = [parts[0] + parts[1] // 12, parts[1] % 12 + 1]
+        return date(parts[0], parts[1], 1) - timedelta(days=1)
+    return date(parts[0], 12, 31)

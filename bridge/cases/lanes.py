@@ -1,0 +1,233 @@
+"""
+Lanes: which kinds of work there are, and how each is handled; read from the lanes file.
+
+A lane is one section of a TOML file (``lanes.toml`` beside this module is the one shipped, documented line by
+line). A site changes lanes without touching code. This module checks a file and answers questions of it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from bridge.cases.calendar import Span, Unit, parse_span
+from bridge.cases.model import ACTION_TEXT, Action, BlockerCategory, ClosureReason, Status
+from bridge.cases.snapshot import Priority, Snapshot
+from bridge.cases.status_table import EFFECTS
+from bridge.errors import ConfigError
+
+Resource = Literal["Task", "ServiceRequest", "Appointment", "MedicationRequest"]
+
+NEVER_OPENING_INTENTS = frozenset({"proposal", "plan"})
+"""``intent`` values that do not authorise work (FHIR R4 request-intent) and open no case by default."""
+
+
+@dataclass(frozen=True)
+class Due:
+    """When a step is due: *span* before or after an anchor; no span means the lane's response window."""
+
+    span: Span | None
+    before: bool
+    anchor: Literal["opened", "visit", "run-out"]
+
+
+_DUE = re.compile(r"(?P<span>.+) (?P<side>before|after) (?P<anchor>opened|visit|run-out)")
+
+
+def parse_due(text: object) -> Due:
+    """
+    Read ``window``, ``2 business days before visit``, ``1 day after opened``.
+
+    Raises:
+        ValueError: *text* has another form.
+    """
+    if isinstance(text, Due):
+        return text
+    if text == "window":
+        return Due(None, False, "opened")
+    match = _DUE.fullmatch(str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is neither 'window' nor like '2 business days before visit'")
+    span = parse_span(match["span"])
+    before = match["side"] == "before"
+    if before and span.unit is Unit.BUSINESS_HOURS:
+        raise ValueError(f"{text!r}: count back in hours or business days, not in business hours")
+    return Due(span, before, match["anchor"])  # type: ignore[arg-type]
+
+
+def _span(value: object) -> Span:
+    return value if isinstance(value, Span) else parse_span(str(value))
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Opens(_Section):
+    """
+    One rule for what belongs to a lane, and when it opens a case.
+
+    A snapshot belongs when everything given fits: its resource type; one of ``codes`` (``system|code``, among
+    its codings of what it is, its categories, reasons, status reason and business status); one of ``words``
+    (looked for in its title and reasons without regard to case); one of ``belongs_while`` statuses. It opens a
+    case while its status is in ``statuses``, where ``runs_out_within`` is given only once its supply ends that
+    soon. While a Task that fits is unfinished, ``blocker`` is what the case is held up by.
+    """
+
+    resource: Resource
+    statuses: tuple[str, ...] = ()
+    belongs_while: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    focus: tuple[Resource, ...] = ()
+    runs_out_within: Annotated[Span, BeforeValidator(_span)] | None = None
+    blocker: BlockerCategory | None = None
+
+    @model_validator(mode="after")
+    def _known_statuses(self) -> Opens:
+        unknown = sorted({*self.statuses, *self.belongs_while} - set(EFFECTS[self.resource]))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: no {self.resource} status; {', '.join(EFFECTS[self.resource])}")
+        return self
+
+    def fits(self, snapshot: Snapshot) -> bool:
+        """Whether *snapshot* is of this kind of work, whatever stage it is in (``belongs_while`` apart)."""
+        if snapshot.type != self.resource:
+            return False
+        if self.belongs_while and snapshot.status not in self.belongs_while:
+            return False
+        if self.focus and (snapshot.parent or "").partition("/")[0] not in self.focus:
+            return False
+        if not self.codes and not self.words:
+            return True
+        return _has_code(snapshot, self.codes) or _has_word(snapshot, self.words)
+
+
+class Step(_Section):
+    """What happens next while a case has a certain status."""
+
+    action: Action
+    text: str | None = None
+    due: Annotated[Due, BeforeValidator(parse_due)] = Due(None, False, "opened")
+
+    def words(self) -> str:
+        """Return what a person should read."""
+        return self.text or ACTION_TEXT[self.action]
+
+
+class Lane(_Section):
+    """One kind of work; see the shipped file for what each line means."""
+
+    name: str
+    title: str
+    enabled: bool = True
+    order: int
+    owner: str
+    backup: str
+    escalates_to: tuple[str, ...]
+    window: Mapping[Priority, Annotated[Span, BeforeValidator(_span)]]
+    opens: tuple[Opens, ...] = Field(min_length=1)
+    next: Mapping[Status, Step]
+    closes_with: tuple[ClosureReason, ...] = tuple(ClosureReason)
+    tell: tuple[Status, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Lane:
+        missing = [priority.value for priority in Priority if priority not in self.window]
+        if missing:
+            raise ValueError(f"window lacks {', '.join(missing)}")
+        open_statuses = [status for status in Status if status is not Status.CLOSED]
+        missing = [status.value for status in open_statuses if status not in self.next]
+        if missing:
+            raise ValueError(f"next lacks {', '.join(missing)}")
+        return self
+
+    def rule_for(self, snapshot: Snapshot) -> Opens | None:
+        """Return the first rule by which *snapshot* is this lane's kind of work."""
+        return next((rule for rule in self.opens if rule.fits(snapshot)), None)
+
+
+class Lanes:
+    """Every lane that is switched on, the first to be asked first."""
+
+    def __init__(self, lanes: Iterable[Lane]) -> None:
+        self.all = tuple(sorted(lanes, key=lambda lane: (lane.order, lane.name)))
+        self._by_name = {lane.name: lane for lane in self.all}
+
+    def __getitem__(self, name: str) -> Lane:
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def of(self, snapshot: Snapshot) -> Lane | None:
+        """Return the first lane whose kind of work *snapshot* is."""
+        for lane in self.all:
+            if lane.rule_for(snapshot) is not None:
+                return lane
+        return None
+
+    def roles(self) -> frozenset[str]:
+        """Return every owner name that the lanes mention."""
+        return frozenset(
+            name for lane in self.all for name in (lane.owner, lane.backup, *lane.escalates_to)
+        )
+
+
+def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
+    """
+    Read and check a lanes file.
+
+    Raises:
+        ConfigError: It is not TOML, or a setting in it is unknown, missing or wrong; all are named.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+    sections = document.get("lanes")
+    if not isinstance(sections, dict) or not sections:
+        raise ConfigError(f"{file}: expected at least one section [lanes.NAME]")
+    lanes, problems = [], []
+    for name, section in sections.items():
+        try:
+            lanes.append(Lane.model_validate({"name": name, **section}))
+        except (ValidationError, TypeError) as error:
+            problems += _problems(file, name, error)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Lanes(lane for lane in lanes if lane.enabled)
+
+
+def _problems(file: str, name: str, error: ValidationError | TypeError) -> list[str]:
+    if isinstance(error, TypeError):
+        return [f"{file}: lanes.{name}: expected a section, not a single value"]
+    return [
+        f"{file}: {'.'.join(['lanes', name, *(str(part) for part in problem['loc'])])}: "
+        f"{problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors()
+    ]
+
+
+def _has_code(snapshot: Snapshot, wanted: tuple[str, ...]) -> bool:
+    if not wanted:
+        return False
+    concepts = [*snapshot.reasons, snapshot.status_reason, snapshot.business_status]
+    nested = (coding for concept in concepts if concept is not None for coding in concept.codes)
+    return any(
+        coding.token in wanted for group in (snapshot.codes, snapshot.categories, nested) for coding in group
+    )
+
+
+def _has_word(snapshot: Snapshot, words: tuple[str, ...]) -> bool:
+    if not words:
+        return False
+    concepts = (*snapshot.reasons, snapshot.status_reason, snapshot.business_status)
+    texts = [snapshot.title, *(concept.label() or "" for concept in concepts if concept is not None)]
+    spoken = " ".join(texts).casefold()
+    return any(word.casefold() in spoken for word in words)

@@ -1,0 +1,96 @@
+"""
+Everything the pure core needs to know about one connection: lanes, calendar, owners, switches.
+
+``bootstrap`` builds one ``Rules`` per connection from the configuration; nothing in here is read twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bridge.cases.calendar import Calendar
+from bridge.cases.lanes import NEVER_OPENING_INTENTS, Lane, Lanes, Opens
+from bridge.cases.owners import OwnerBook
+from bridge.cases.snapshot import Snapshot
+
+STALE_SUPPLY = timedelta(days=30)
+"""A supply that ended longer ago is history, not work (rule ours): old prescriptions often stay ``active``."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is work on one connection, and how it is handled there."""
+
+    connection: str
+    lanes: Lanes
+    owners: OwnerBook
+    calendar: Calendar
+    tenant: str = "default"
+    open_proposals: bool = False
+    """Whether ``intent`` proposal and plan open cases."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Whether a version opens a case, and else when time alone might make it do so."""
+
+    opens: bool
+    watch_at: datetime | None = None
+
+
+def opening(snapshot: Snapshot, rules: Rules, now: datetime) -> Opening:
+    """
+    Say whether *snapshot* is work.
+
+    ``doNotPerform`` and, unless switched on, ``intent`` proposal and plan never are (FHIR R4 request.html,
+    intent; FHIR-to-work rule ours).
+    """
+    if snapshot.do_not_perform:
+        return Opening(False)
+    if snapshot.intent in NEVER_OPENING_INTENTS and not rules.open_proposals:
+        return Opening(False)
+    lane = rules.lanes.of(snapshot)
+    if lane is None:
+        return Opening(False)
+    watch = None
+    for rule in lane.opens:
+        if snapshot.status in rule.statuses and rule.fits(snapshot):
+            if rule.runs_out_within is None:
+                return Opening(True)
+            watch = runs_out_at(snapshot, rule, rules.calendar)
+            if watch is not None and watch <= now:
+                return Opening(_supply_end(snapshot, rules.calendar) > now - STALE_SUPPLY)
+    return Opening(False, watch)
+
+
+def runs_out_at(snapshot: Snapshot, rule: Opens, calendar: Calendar) -> datetime | None:
+    """Return when the supply of *snapshot* is about to run out by *rule*, where both can be told."""
+    if snapshot.run_out is None or rule.runs_out_within is None:
+        return None
+    return calendar.before(_supply_end(snapshot, calendar), rule.runs_out_within)
+
+
+def running_out(snapshot: Snapshot, lane: Lane, calendar: Calendar, now: datetime) -> bool:
+    """Whether the supply is about to run out, or ran out lately."""
+    for rule in lane.opens:
+        if rule.runs_out_within is not None and rule.fits(snapshot):
+            at = runs_out_at(snapshot, rule, calendar)
+            if at is not None and at <= now and _supply_end(snapshot, calendar) > now - STALE_SUPPLY:
+                return True
+    return False
+
+
+def case_id(connection: str, root: str) -> str:
+    """
+    Return the id of the case of *root*: the same for the same work, also after a restore.
+
+    32 lower-case hexadecimal digits with a leading ``c``, fit for a FHIR id and a URL.
+    """
+    return "c" + hashlib.sha256(f"{connection}\n{root}".encode()).hexdigest()[:31]
+
+
+def _supply_end(snapshot: Snapshot, calendar: Calendar) -> datetime:
+    assert snapshot.run_out is not None
+    return calendar.end_of(snapshot.run_out)

@@ -1,0 +1,57 @@
+"""A person's command, in one transaction: it enters the line at ``reconcile`` and takes the rest of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bridge.cases.act import act
+from bridge.cases.commands import AnyCommand
+from bridge.cases.model import Case
+from bridge.errors import CommandRefused, StaleVersion
+from bridge.store.port import Store
+from bridge.sync.known import load_roots, record
+from bridge.sync.line import Line
+
+
+class CaseUnknown(CommandRefused):
+    """There is no case with that id."""
+
+
+def execute(
+    store: Store,
+    lines: dict[str, Line],
+    case_id: str,
+    command: AnyCommand,
+    *,
+    by: str,
+    expected_version: int | None,
+    now: datetime,
+    new_id: str,
+) -> Case:
+    """
+    Carry out a command and return the case after it.
+
+    Args:
+        expected_version: The version the person saw; ``None`` for a command of the program itself.
+        new_id: An unused id, for an outreach attempt.
+
+    Raises:
+        CaseUnknown: There is no such case.
+        StaleVersion: The case changed since the person saw it; nothing was done.
+        CommandRefused: The command does not fit the case as it is; nothing was done.
+    """
+    with store.transaction() as tx:
+        case = tx.case(case_id)
+        if case is None:
+            raise CaseUnknown(f"There is no case {case_id}.")
+        line = lines.get(case.connection)
+        if line is None:
+            raise CommandRefused(f"The connection {case.connection} is not configured any longer.")
+        tx.lock(line.name)
+        known = load_roots(tx, line.name, {case.root})
+        case = known.cases.get(case.root, case)
+        if expected_version is not None and case.version != expected_version:
+            raise StaleVersion(f"The case is at version {case.version}, not {expected_version}; look at it again.")
+        outcome = act(case, command, by, known, line.rules, now, new_id)
+        record(tx, line, outcome, now)
+    return next((after for _, after in outcome.pairs if after.id == case_id), case)

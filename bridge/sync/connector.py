@@ -1,0 +1,104 @@
+"""One connection at work: its client, its line and its way out, and what ``bridge sync --once`` does with them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bridge.errors import RemoteError
+from bridge.fhir.client import FhirClient
+from bridge.store.port import IntentState, Store
+from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
+from bridge.sync.line import Line
+from bridge.sync.people import PeopleReport, read_wanted
+from bridge.sync.poll import PollReport, Progress, note_problem, poll
+from bridge.sync.sweep import SweepReport, sweep
+from bridge.sync.timers import tick
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What one round over a connection came to; ``problems`` are the streams that could not be read, and why."""
+
+    connection: str
+    polls: tuple[PollReport, ...] = ()
+    people: PeopleReport = field(default_factory=PeopleReport)
+    sweep: SweepReport = field(default_factory=SweepReport)
+    deliveries: DeliveryReport | None = None
+    problems: tuple[str, ...] = ()
+    left: int = 0
+    """Intents that are still to be delivered: the EHR did not take them now."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything due was read and everything due was delivered."""
+        return not self.problems and self.left == 0
+
+
+@dataclass(frozen=True)
+class Connector:
+    """One connection, wired up. ``channel`` makes the way out on first use: it asks the EHR what it can do."""
+
+    line: Line
+    client: FhirClient
+    store: Store
+    clock: Callable[[], datetime]
+    channel: Callable[[], Channel]
+    since: datetime | None = None
+
+    def read(self, watch: Callable[[Progress], None] = lambda _: None) -> tuple[list[PollReport], list[str]]:
+        """Poll every stream; one that fails is noted with its reason and does not hold up the others."""
+        reports, problems = [], []
+        for stream in self.line.types:
+            try:
+                reports.append(
+                    poll(stream, self.client, self.store, self.line, self.clock, since=self.since, watch=watch)
+                )
+            except RemoteError as error:
+                problems.append(f"{stream}: {error}")
+                note_problem(self.store, self.line, stream, str(error))
+                log.warning("poll failed", extra={"connection": self.line.name, "stream": stream})
+        return reports, problems
+
+    def name_people(self) -> PeopleReport:
+        """Read the people that cases name."""
+        return read_wanted(self.client, self.store, self.line, self.clock)
+
+    def compare(self) -> SweepReport:
+        """Compare what open cases rest on with the EHR."""
+        return sweep(self.client, self.store, self.line, self.clock)
+
+    def pass_time(self) -> int:
+        """Look at what time alone brought about."""
+        return tick(self.store, self.line, self.clock())
+
+    def deliver(self, stop: Callable[[], bool] = lambda: False) -> DeliveryReport:
+        """Send what is due."""
+        return deliver_due(self.store, self.channel(), self.clock, stop=stop)
+
+    def sync_once(self, watch: Callable[[Progress], None] = lambda _: None) -> SyncReport:
+        """Read everything due, compare, deliver everything due."""
+        polls, problems = self.read(watch)
+        self.pass_time()
+        people, swept, deliveries = PeopleReport(), SweepReport(), None
+        try:
+            people = self.name_people()
+            swept = self.compare()
+            people = self.name_people() if swept.repaired else people
+            deliveries = self.deliver() if self.line.writes else None
+        except RemoteError as error:
+            problems.append(str(error))
+        return SyncReport(
+            self.line.name, tuple(polls), people, swept, deliveries, tuple(problems), self._left()
+        )
+
+    def _left(self) -> int:
+        if not self.line.writes:
+            return 0
+        with self.store.reading() as tx:
+            counts = tx.outbox_counts(self.line.name)
+        return counts.get(IntentState.QUEUED, 0) + counts.get(IntentState.SENDING, 0)

@@ -1,0 +1,156 @@
+"""
+The straight line, one page at a time, in one database transaction.
+
+A page of received versions becomes snapshots, changes cases and leaves intents in the outbox; the cursor
+moves with it. So a page is there whole or not at all, whenever the process dies. Nothing here talks to an
+EHR: ``deliver`` sends what the outbox holds, later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bridge.cases.reconcile import Arrival, Outcome, reconcile
+from bridge.cases.snapshot import Snapshot
+from bridge.errors import IllegalTransition
+from bridge.fhir.source import SourceVersion
+from bridge.mappers import Ignored, Parked, normalize
+from bridge.store.port import Counts, Cursor, InboxRow, InboxState, Store, Tx
+from bridge.sync.known import load, record
+from bridge.sync.line import Line
+from bridge.tasks.identity import is_own
+from bridge.tasks.transitions import path
+
+OWN_WRITE = "own-write"
+
+
+@dataclass(frozen=True)
+class Intake:
+    """
+    What arrived together, and where the stream stands once it is stored.
+
+    ``via`` says how it came: ``poll``, ``sweep``, ``delivery``, ``replay``.
+    """
+
+    stream: str
+    versions: Sequence[SourceVersion]
+    via: str
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of a page; ``fresh`` tells whether anything in it was new."""
+
+    counts: Counts = field(default_factory=Counts)
+    opened: int = 0
+    changed: int = 0
+    intents: int = 0
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the page held a version that was not known."""
+        return self.counts.received > self.counts.duplicate
+
+
+def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestReport:
+    """Take in one page; see the module's docstring."""
+    with store.transaction() as tx:
+        tx.lock(line.name)
+        fresh = _fresh(tx, line, page.versions)
+        verdicts = [(version, _read(version, line)) for version in fresh]
+        snapshots = [verdict for _, verdict in verdicts if isinstance(verdict, Snapshot)]
+        known = load(tx, line.name, snapshots)
+        arrivals = [Arrival(snapshot, _odd_move(snapshot, known.sources)) for snapshot in snapshots]
+        outcome = reconcile(arrivals, known, line.rules, now)
+        rows = [_inbox_row(version, verdict, outcome, page, line, now) for version, verdict in verdicts]
+        tx.add_versions(rows)
+        intents = record(tx, line, outcome, now)
+        counts = _counts(len(page.versions), rows)
+        tx.count(line.name, page.stream, counts)
+        if page.cursor is not None:
+            tx.save_cursor(page.cursor)
+    return IngestReport(
+        counts,
+        opened=sum(prior is None for prior, _ in outcome.pairs),
+        changed=len(outcome.pairs),
+        intents=intents,
+    )
+
+
+def _fresh(tx: Tx, line: Line, versions: Sequence[SourceVersion]) -> list[SourceVersion]:
+    """Return what was not seen before, each (resource, version) once, however often the page holds it."""
+    unique = {(version.ref, version.version): version for version in versions}
+    known = tx.known_versions(line.name, unique)
+    return [version for key, version in unique.items() if key not in known]
+
+
+def _read(version: SourceVersion, line: Line) -> Snapshot | Ignored | Parked:
+    verdict = normalize(version, base_url=line.base_url, fhir_version=line.fhir_version)
+    if isinstance(verdict, Snapshot) and is_own(verdict.identifiers):
+        return Ignored(OWN_WRITE, "our own Task")
+    return verdict
+
+
+def _odd_move(snapshot: Snapshot, known: object) -> str | None:
+    """Return words for a Task move that FHIR does not draw; it is accepted all the same (Postel)."""
+    before = known.get(snapshot.ref)  # type: ignore[attr-defined]
+    if before is None or snapshot.type != "Task" or before.snapshot.status == snapshot.status:
+        return None
+    try:
+        path(before.snapshot.status, snapshot.status)
+    except IllegalTransition:
+        return f"Task moved from {before.snapshot.status} to {snapshot.status}, a move FHIR does not draw"
+    return None
+
+
+def _inbox_row(
+    version: SourceVersion,
+    verdict: Snapshot | Ignored | Parked,
+    outcome: Outcome,
+    page: Intake,
+    line: Line,
+    now: datetime,
+) -> InboxRow:
+    state, code, reason = _state(version, verdict, outcome)
+    return InboxRow(
+        connection=line.name,
+        ref=version.ref,
+        type=version.type,
+        version=version.version,
+        updated_at=version.updated_at,
+        received_at=now,
+        path=page.via,
+        state=state,
+        code=code,
+        reason=reason,
+        raw=version.raw,
+    )
+
+
+def _state(
+    version: SourceVersion, verdict: Snapshot | Ignored | Parked, outcome: Outcome
+) -> tuple[InboxState, str | None, str | None]:
+    if isinstance(verdict, Parked):
+        return InboxState.PARKED, str(verdict.code), verdict.reason
+    if isinstance(verdict, Ignored):
+        return InboxState.IGNORED, str(verdict.code), verdict.reason
+    if (version.ref, version.version) in outcome.stale:
+        return InboxState.IGNORED, "older-version", "a newer version of the resource was known"
+    idle = outcome.idle.get(version.ref)
+    if idle is not None:
+        return InboxState.IGNORED, idle.partition(":")[0], f"no lane makes this work ({idle})"
+    return InboxState.APPLIED, None, None
+
+
+def _counts(received: int, rows: Sequence[InboxRow]) -> Counts:
+    by_state = {state: sum(row.state is state for row in rows) for state in InboxState}
+    return Counts(
+        received=received,
+        applied=by_state[InboxState.APPLIED],
+        duplicate=received - len(rows),
+        ignored=by_state[InboxState.IGNORED],
+        parked=by_state[InboxState.PARKED],
+    )

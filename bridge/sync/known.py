@@ -1,0 +1,101 @@
+"""Between the pure core and the store: load what a page touches, record what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from bridge.cases.changes import Change
+from bridge.cases.model import Case
+from bridge.cases.reconcile import Known, Outcome
+from bridge.cases.snapshot import Snapshot
+from bridge.cases.sources import SourceRow
+from bridge.store.port import Tx
+from bridge.sync.line import Line
+from bridge.tasks.intents import intents_for
+
+
+def load(tx: Tx, connection: str, snapshots: Iterable[Snapshot]) -> Known:
+    """Return everything that these new versions can touch, in a handful of queries for a whole page."""
+    refs, parents = set(), set()
+    for snapshot in snapshots:
+        refs.add(snapshot.ref)
+        if snapshot.parent is not None:
+            parents.add(snapshot.parent)
+    rows = tx.sources(connection, refs | parents)
+    roots = refs | parents | {row.root for row in rows.values()}
+    return load_roots(tx, connection, roots, rows)
+
+
+def load_roots(
+    tx: Tx, connection: str, roots: Iterable[str], rows: dict[str, SourceRow] | None = None
+) -> Known:
+    """Return the groups of *roots* whole: sources, cases, how long their histories are, their patients."""
+    found = dict(rows or {})
+    wanted = set(roots)
+    found.update((row.ref, row) for row in tx.sources_of_roots(connection, wanted))
+    cases = tx.cases_of_roots(connection, wanted | set(found))
+    patients = {row.snapshot.patient.ref for row in found.values() if row.snapshot.patient is not None}
+    return Known(
+        sources=found,
+        cases=cases,
+        last_seq=tx.change_counts(case.id for case in cases.values()) if cases else {},
+        people=tx.people(connection, {ref for ref in patients if ref is not None}),
+    )
+
+
+def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:
+    """
+    Write what a page, a command or a timer came to: sources, cases with their history, and intents.
+
+    Returns how many intents were queued. A request to the EHR is never made here: an intent is a row that
+    commits or rolls back with the case.
+    """
+    tx.save_sources(outcome.sources)
+    tx.save_cases([case for _, case in outcome.pairs], outcome.changes)
+    tx.want_people(line.name, _people_named(outcome), now)
+    if not line.writes:
+        return 0
+    by_case: dict[str, list[Change]] = {}
+    for change in outcome.changes:
+        by_case.setdefault(change.case_id, []).append(change)
+    intents = [
+        intent
+        for prior, case in outcome.pairs
+        for intent in intents_for(
+            prior,
+            case,
+            by_case.get(case.id, []),
+            asked=tasks_that_ask_us(line, outcome.groups.get(case.root, ())),
+            tell=_told(line, case),
+            acknowledge_with=line.acknowledge_with,
+        )
+    ]
+    tx.add_intents(intents, now)
+    return len(intents)
+
+
+def tasks_that_ask_us(line: Line, rows: Iterable[SourceRow]) -> list[Snapshot]:
+    """Return the Tasks of a group whose owner is one of ours."""
+    owners = line.rules.owners
+    return [
+        row.snapshot
+        for row in rows
+        if row.gone_at is None and row.snapshot.type == "Task" and owners.is_us(row.snapshot.owner)
+    ]
+
+
+def _told(line: Line, case: Case) -> frozenset[str]:
+    lanes = line.rules.lanes
+    return frozenset(lanes[case.lane].tell) if case.lane in lanes else frozenset()
+
+
+def _people_named(outcome: Outcome) -> set[str]:
+    """Return whom a person reading the cases would want to see by name."""
+    named: set[str] = set()
+    for _, case in outcome.pairs:
+        parties = (case.requester, case.owner.party)
+        named.update(party.ref for party in parties if party is not None and party.ref is not None)
+        if case.patient is not None:
+            named.add(case.patient.ref)
+    return named
