@@ -44,6 +44,7 @@ class Span:
         return f"{self.amount} {unit[:-1] if self.amount == 1 else unit}"
 
 
+_UNITS = frozenset(unit.value for unit in Unit)
 _SPAN = re.compile(r"(\d{1,4}) (business )?(minute|hour|day|week)s?")
 
 
@@ -56,7 +57,7 @@ def parse_span(text: str) -> Span:
     """
     match = _SPAN.fullmatch(text.strip())
     name = f"{match[2] or ''}{match[3]}s" if match else ""
-    if match is None or name not in Unit:
+    if match is None or name not in _UNITS:
         raise ValueError(f"{text!r} is not a span such as '2 business days', '4 business hours' or '3 days'")
     return Span(int(match[1]), Unit(name))
 

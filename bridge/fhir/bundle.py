@@ -1,0 +1,172 @@
+"""
+Bundles taken apart, entry by entry, each resource's bytes kept exactly as received.
+
+One bad entry never spoils the page: it becomes a ``SourceVersion`` with an ``issue``, to be parked. Only a
+body that is no Bundle at all is an error (FHIR R4 bundle.html; ``link`` is optional on a last page, as HAPI
+8.0.0 leaves it out, seen 2026-11).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import msgspec
+
+from bridge.errors import SourceError
+from bridge.fhir.outcome import Outcome, parse_outcome
+from bridge.fhir.source import SourceVersion, content_version
+from bridge.fhir.times import parse_instant
+
+_ID = re.compile(r"[A-Za-z0-9\-._~]{1,128}", re.ASCII)
+_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
+
+
+class BundlePage(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One page of a search or history.
+
+    ``entries`` are the matches, ``included`` what ``_include`` brought; ``outcomes`` are the OperationOutcomes
+    among the entries, which are never counted as matches.
+    """
+
+    entries: tuple[SourceVersion, ...]
+    included: tuple[SourceVersion, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    next_url: str | None = None
+    self_url: str | None = None
+    total: int | None = None
+    updated_at: datetime | None = None
+    server_at: datetime | None = None
+    """The server's clock when it answered (its ``Date`` header); set by the client."""
+    type: str | None = None
+
+
+class _Search(msgspec.Struct):
+    mode: object = None
+
+
+class _Entry(msgspec.Struct):
+    resource: msgspec.Raw | None = None
+    search: _Search | None = None
+
+
+class _Link(msgspec.Struct):
+    relation: object = None
+    url: object = None
+
+
+class _Meta(msgspec.Struct):
+    versionId: object = None
+    lastUpdated: object = None
+
+
+class _Bundle(msgspec.Struct):
+    resourceType: str
+    type: object = None
+    total: object = None
+    meta: object = None
+    link: list[_Link | None] | None = None
+    entry: list[msgspec.Raw] | None = None
+
+
+class _Header(msgspec.Struct):
+    resourceType: object = None
+    id: object = None
+    meta: _Meta | None = None
+
+
+_bundle = msgspec.json.Decoder(_Bundle)
+_entry = msgspec.json.Decoder(_Entry)
+_header = msgspec.json.Decoder(_Header)
+_BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
+
+
+def split(body: bytes) -> BundlePage:
+    """
+    Take a searchset or history page apart.
+
+    Raises:
+        SourceError: The body is not a Bundle (``unreadable-bundle``).
+    """
+    try:
+        bundle = _bundle.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except _BAD_JSON as error:
+        raise SourceError("unreadable-bundle", f"the answer is not a Bundle ({type(error).__name__})") from None
+    if bundle.resourceType != "Bundle":
+        raise SourceError("unreadable-bundle", "the answer is not a Bundle")
+    matches: list[SourceVersion] = []
+    included: list[SourceVersion] = []
+    outcomes: list[Outcome] = []
+    for raw in bundle.entry or ():
+        _sort_in(bytes(raw), matches, included, outcomes)
+    links = {link.relation: link.url for link in bundle.link or () if link is not None}
+    return BundlePage(
+        entries=tuple(matches),
+        included=tuple(included),
+        outcomes=tuple(outcomes),
+        next_url=_text(links.get("next")),
+        self_url=_text(links.get("self")),
+        total=bundle.total if isinstance(bundle.total, int) and not isinstance(bundle.total, bool) else None,
+        updated_at=_instant(bundle.meta.get("lastUpdated")) if isinstance(bundle.meta, dict) else None,
+        type=_text(bundle.type),
+    )
+
+
+def _sort_in(
+    raw: bytes, matches: list[SourceVersion], included: list[SourceVersion], outcomes: list[Outcome]
+) -> None:
+    try:
+        entry = _entry.decode(raw)
+    except _BAD_JSON as error:
+        matches.append(unreadable(raw, f"the Bundle entry cannot be read ({type(error).__name__})"))
+        return
+    if entry.resource is None:
+        return
+    version = received(bytes(entry.resource))
+    mode = entry.search.mode if entry.search is not None else None
+    if mode == "outcome" or version.type == "OperationOutcome":
+        outcomes.append(parse_outcome(version.raw) or Outcome())
+    elif mode == "include":
+        included.append(version)
+    else:
+        matches.append(version)
+
+
+def received(raw: bytes) -> SourceVersion:
+    """Return the version whose exact bytes are *raw*; what cannot be read of its header is said in ``issue``."""
+    try:
+        header = _header.decode(raw)
+    except _BAD_JSON as error:
+        return unreadable(raw, f"the resource cannot be read ({type(error).__name__})")
+    kind, own_id = header.resourceType, header.id
+    if not isinstance(kind, str) or _TYPE.fullmatch(kind) is None:
+        return unreadable(raw, "resourceType is missing or no resource type")
+    if not isinstance(own_id, str) or _ID.fullmatch(own_id) is None:
+        return unreadable(raw, "id is missing or no FHIR id", kind)
+    stated = header.meta.versionId if header.meta is not None else None
+    return SourceVersion(
+        type=kind,
+        id=own_id,
+        version=stated if isinstance(stated, str) and 0 < len(stated) <= 256 else content_version(raw),
+        updated_at=_instant(header.meta.lastUpdated) if header.meta is not None else None,
+        raw=raw,
+    )
+
+
+def unreadable(raw: bytes, issue: str, kind: str = "") -> SourceVersion:
+    """Return a version that can only be parked: its bytes and why they cannot be read."""
+    return SourceVersion(type=kind, id="", version=content_version(raw), updated_at=None, raw=raw, issue=issue)
+
+
+def _instant(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return parse_instant(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,104 @@
+"""
+OperationOutcome: what a server says went wrong, read tolerantly, told without anybody's data.
+
+``diagnostics`` and ``details.text`` often quote the resource, so they never enter a message; the issue code,
+the coded detail and a message id such as ``HAPI-0550`` do (FHIR R4 operationoutcome.html).
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+_MESSAGE_ID = re.compile(r"\b(HAPI-\d{4,5})\b")
+_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+
+
+class Issue(msgspec.Struct, frozen=True):
+    """One issue: severity, issue-type code, coded details, a message id, and the names it is about."""
+
+    severity: str = ""
+    code: str = ""
+    details: tuple[str, ...] = ()
+    message_id: str | None = None
+    expression: tuple[str, ...] = ()
+    mentions: str = ""
+    """The free text, for matching parameter names only; never put into a message."""
+
+    def words(self) -> str:
+        """Return severity, code, coded details and message id."""
+        parts = [f"{self.severity}:{self.code}" if self.severity else self.code, *self.details]
+        if self.message_id is not None:
+            parts.append(self.message_id)
+        return " ".join(part for part in parts if part)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """An OperationOutcome's issues."""
+
+    issues: tuple[Issue, ...] = ()
+
+    def summary(self) -> tuple[str, ...]:
+        """Return each issue in words fit for a message."""
+        return tuple(issue.words() for issue in self.issues)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the server says that it failed (severity fatal or error)."""
+        return any(issue.severity in ("fatal", "error") for issue in self.issues)
+
+
+class _Coding(msgspec.Struct):
+    code: object = None
+
+
+class _Details(msgspec.Struct):
+    coding: list[_Coding] | None = None
+    text: object = None
+
+
+class _Issue(msgspec.Struct):
+    severity: object = None
+    code: object = None
+    details: _Details | None = None
+    diagnostics: object = None
+    expression: list[object] | None = None
+
+
+class _Outcome(msgspec.Struct):
+    resourceType: str
+    issue: list[_Issue] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Outcome)
+
+
+def parse_outcome(raw: bytes) -> Outcome | None:
+    """Return the OperationOutcome in *raw*, or ``None`` when it is not one that can be read."""
+    try:
+        found = _decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if found.resourceType != "OperationOutcome":
+        return None
+    return Outcome(tuple(_issue(issue) for issue in found.issue or ()))
+
+
+def _issue(issue: _Issue) -> Issue:
+    codings = (issue.details.coding or []) if issue.details is not None else []
+    text = issue.details.text if issue.details is not None else None
+    spoken = " ".join(part for part in (issue.diagnostics, text) if isinstance(part, str))
+    message = _MESSAGE_ID.search(spoken)
+    return Issue(
+        severity=_safe(issue.severity),
+        code=_safe(issue.code),
+        details=tuple(filter(None, (_safe(coding.code) for coding in codings))),
+        message_id=message[1] if message is not None else None,
+        expression=tuple(_safe(path) for path in issue.expression or () if _safe(path)),
+        mentions=spoken[:2000],
+    )
+
+
+def _safe(value: object) -> str:
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""

@@ -1,0 +1,132 @@
+"""
+FHIR dates and times, with the precision they were given in.
+
+Rules: FHIR R4 datatypes.html#dateTime and #instant. ``24:00`` is not a time; a leap second ``:60`` is accepted
+and read as the second before; fractions finer than a microsecond are cut off.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+
+Precision = Literal["year", "month", "day", "second"]
+
+_PATTERN = re.compile(
+    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
+    r"(?:T(?P<clock>\d\d:\d\d)(?::(?P<second>\d\d)(?P<fraction>\.\d+)?)?(?P<zone>[Zz]|[+-]\d\d:\d\d)?)?)?)?",
+    re.ASCII,
+)
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """
+    A FHIR date, dateTime or instant as precise as it was given.
+
+    ``at`` is the instant (aware UTC) where date, time and offset were given, else ``None``.
+    """
+
+    text: str
+    precision: Precision
+    at: datetime | None = None
+
+    def bounds(self, zone: tzinfo) -> tuple[datetime, datetime]:
+        """Return the first and the last instant this covers (aware UTC); a civil date is read in *zone*."""
+        if self.at is not None:
+            return self.at, self.at
+        first, last = _days(self.text, self.precision)
+        begin = datetime.combine(first, time.min, zone).astimezone(UTC)
+        end = datetime.combine(last, time(23, 59, 59, 999_999), zone).astimezone(UTC)
+        return begin, end
+
+
+@lru_cache(maxsize=8192)
+def parse_moment(text: str) -> Moment:
+    """
+    Read a FHIR date, dateTime or instant.
+
+    Raises:
+        ValueError: *text* is none; the message does not repeat it.
+    """
+    match = _PATTERN.fullmatch(text)
+    if match is None:
+        raise ValueError("not a FHIR date or time")
+    if match["month"] is None:
+        date(int(match["year"]), 1, 1)
+        return Moment(text, "year")
+    if match["day"] is None:
+        date(int(match["year"]), int(match["month"]), 1)
+        return Moment(text, "month")
+    day = date.fromisoformat(text[:10])
+    if match["clock"] is None:
+        return Moment(text, "day")
+    clock = _clock(match["clock"], match["second"], match["fraction"])
+    if match["zone"] is None:
+        return Moment(text[:10], "day")
+    local = datetime.combine(day, clock)
+    return Moment(text, "second", _to_utc(local, match["zone"]))
+
+
+def parse_instant(text: str) -> datetime:
+    """
+    Read a FHIR instant (or a dateTime with time and offset) as aware UTC.
+
+    Raises:
+        ValueError: *text* is none.
+    """
+    if len(text) <= 32 and "T" in text:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            return _exact(text)
+        if at.tzinfo is not None and "24:" not in text:
+            return at.astimezone(UTC)
+    return _exact(text)
+
+
+def format_instant(at: datetime) -> str:
+    """Return *at* as a FHIR instant in UTC, to the microsecond where it has any, else to the millisecond."""
+    if at.tzinfo is None:
+        raise ValueError("an instant needs a time zone")
+    utc = at.astimezone(UTC)
+    precise = utc.microsecond % 1000 != 0
+    return utc.isoformat(timespec="microseconds" if precise else "milliseconds").replace("+00:00", "Z")
+
+
+def _exact(text: str) -> datetime:
+    at = parse_moment(text).at
+    if at is None:
+        raise ValueError("not a FHIR instant")
+    return at
+
+
+def _clock(clock: str, second: str | None, fraction: str | None) -> time:
+    hour, minute = int(clock[:2]), int(clock[3:])
+    seconds = int(second or 0)
+    microsecond = int((fraction or ".0")[1:7].ljust(6, "0"))
+    return time(hour, minute, 59 if seconds == 60 else seconds, microsecond)
+
+
+def _to_utc(local: datetime, zone: str) -> datetime:
+    if zone in "Zz":
+        return local.replace(tzinfo=UTC)
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > 14 or minutes > 59:
+        raise ValueError("not a FHIR time offset")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return (local - offset if zone[0] == "+" else local + offset).replace(tzinfo=UTC)
+
+
+def _days(text: str, precision: Precision) -> tuple[date, date]:
+    if precision == "year":
+        return date(int(text), 1, 1), date(int(text), 12, 31)
+    if precision == "month":
+        first = date(int(text[:4]), int(text[5:7]), 1)
+        following = (first + timedelta(days=32)).replace(day=1) if first < date(9999, 12, 1) else date.max
+        return first, following - timedelta(days=1) if following != date.max else date.max
+    day = date.fromisoformat(text[:10])
+    return day, day

@@ -1,0 +1,295 @@
+"""
+What Bridge reads of each resource, off the wire; R4, R4B and R5 shapes at once.
+
+R5 renamed or re-typed some elements; both names stand side by side here, and ``Coded`` reads a CodeableConcept
+and an R5 CodeableReference alike. Elements that Bridge does not read are skipped without being built, which is
+what makes this fast. Differences: the official R4 4.0.1, R4B 4.3.0 and R5 5.0.0 definitions, compared.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+_Bools = bool | None
+
+
+class Wire(msgspec.Struct, gc=False):
+    """Anything read off the wire."""
+
+
+class Coding(Wire):
+    """FHIR Coding."""
+
+    system: str | None = None
+    code: str | None = None
+    display: str | None = None
+
+
+class Identifier(Wire):
+    """FHIR Identifier."""
+
+    system: str | None = None
+    value: str | None = None
+
+
+class Reference(Wire):
+    """FHIR Reference, literal or logical."""
+
+    reference: str | None = None
+    type: str | None = None
+    identifier: Identifier | None = None
+    display: str | None = None
+
+
+class Coded(Wire):
+    """A CodeableConcept, or an R5 CodeableReference (``concept``, ``reference``)."""
+
+    coding: list[Coding] | None = None
+    text: str | None = None
+    concept: Coded | None = None
+    reference: Reference | None = None
+
+
+class Period(Wire):
+    """FHIR Period, its ends as text."""
+
+    start: str | None = None
+    end: str | None = None
+
+
+class Annotation(Wire):
+    """FHIR Annotation."""
+
+    text: str | None = None
+    time: str | None = None
+    authorString: str | None = None
+    authorReference: Reference | None = None
+
+
+class Meta(Wire):
+    """FHIR Meta, as far as it is read."""
+
+    security: list[Coding] | None = None
+
+
+class Backbone(Wire):
+    """A part of a resource that may carry modifier extensions."""
+
+    modifierExtension: list[Any] | None = None
+
+
+class Resource(Backbone):
+    """What every resource has, as far as it is read."""
+
+    meta: Meta | None = None
+    implicitRules: str | None = None
+    contained: list[msgspec.Raw] | None = None
+    identifier: list[Identifier] | None = None
+
+
+class Restriction(Backbone):
+    """Task.restriction."""
+
+    period: Period | None = None
+
+
+class Output(Backbone):
+    """Task.output."""
+
+    valueReference: Reference | None = None
+
+
+class Performer(Backbone):
+    """R5 Task.performer."""
+
+    actor: Reference | None = None
+
+
+class Task(Resource, rename={"for_": "for"}):
+    """Task."""
+
+    status: str | None = None
+    statusReason: Coded | None = None
+    businessStatus: Coded | None = None
+    intent: str | None = None
+    priority: str | None = None
+    doNotPerform: _Bools = None
+    code: Coded | None = None
+    description: str | None = None
+    focus: Reference | None = None
+    for_: Reference | None = None
+    encounter: Reference | None = None
+    basedOn: list[Reference] | None = None
+    partOf: list[Reference] | None = None
+    groupIdentifier: Identifier | None = None
+    authoredOn: str | None = None
+    lastModified: str | None = None
+    requester: Reference | None = None
+    owner: Reference | None = None
+    performer: list[Performer] | None = None
+    reasonCode: Coded | None = None
+    reasonReference: Reference | None = None
+    reason: list[Coded] | None = None
+    insurance: list[Reference] | None = None
+    note: list[Annotation] | None = None
+    restriction: Restriction | None = None
+    output: list[Output] | None = None
+
+
+class ServiceRequest(Resource):
+    """ServiceRequest."""
+
+    status: str | None = None
+    intent: str | None = None
+    priority: str | None = None
+    doNotPerform: _Bools = None
+    category: list[Coded] | None = None
+    code: Coded | None = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    basedOn: list[Reference] | None = None
+    replaces: list[Reference] | None = None
+    requisition: Identifier | None = None
+    occurrenceDateTime: str | None = None
+    occurrencePeriod: Period | None = None
+    authoredOn: str | None = None
+    requester: Reference | None = None
+    performer: list[Reference] | None = None
+    reasonCode: list[Coded] | None = None
+    reasonReference: list[Reference] | None = None
+    reason: list[Coded] | None = None
+    insurance: list[Reference] | None = None
+    note: list[Annotation] | None = None
+
+
+class Participant(Backbone):
+    """Appointment.participant; ``required`` is a code in R4 and not read."""
+
+    type: list[Coded] | None = None
+    actor: Reference | None = None
+    status: str | None = None
+
+
+class Appointment(Resource):
+    """Appointment."""
+
+    status: str | None = None
+    cancelationReason: Coded | None = None
+    cancellationReason: Coded | None = None
+    serviceType: list[Coded] | None = None
+    serviceCategory: list[Coded] | None = None
+    specialty: list[Coded] | None = None
+    appointmentType: Coded | None = None
+    reasonCode: list[Coded] | None = None
+    reasonReference: list[Reference] | None = None
+    reason: list[Coded] | None = None
+    description: str | None = None
+    start: str | None = None
+    end: str | None = None
+    created: str | None = None
+    comment: str | None = None
+    note: list[Annotation] | None = None
+    basedOn: list[Reference] | None = None
+    subject: Reference | None = None
+    participant: list[Participant] | None = None
+
+
+class Duration(Wire):
+    """FHIR Duration; the amount is kept as written."""
+
+    value: msgspec.Raw | None = None
+    unit: str | None = None
+    code: str | None = None
+
+
+class DispenseRequest(Backbone):
+    """MedicationRequest.dispenseRequest."""
+
+    validityPeriod: Period | None = None
+    numberOfRepeatsAllowed: int | None = None
+    expectedSupplyDuration: Duration | None = None
+
+
+class MedicationRequest(Resource):
+    """MedicationRequest."""
+
+    status: str | None = None
+    statusReason: Coded | None = None
+    intent: str | None = None
+    priority: str | None = None
+    doNotPerform: _Bools = None
+    category: list[Coded] | None = None
+    medicationCodeableConcept: Coded | None = None
+    medicationReference: Reference | None = None
+    medication: Coded | None = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    basedOn: list[Reference] | None = None
+    priorPrescription: Reference | None = None
+    groupIdentifier: Identifier | None = None
+    authoredOn: str | None = None
+    requester: Reference | None = None
+    performer: Reference | list[Reference] | None = None
+    reasonCode: list[Coded] | None = None
+    reasonReference: list[Reference] | None = None
+    reason: list[Coded] | None = None
+    insurance: list[Reference] | None = None
+    note: list[Annotation] | None = None
+    dispenseRequest: DispenseRequest | None = None
+
+
+class HumanName(Wire):
+    """FHIR HumanName."""
+
+    use: str | None = None
+    text: str | None = None
+    family: str | None = None
+    given: list[str | None] | None = None
+    prefix: list[str | None] | None = None
+
+
+class ContactPoint(Wire):
+    """FHIR ContactPoint; the value is not read."""
+
+    system: str | None = None
+    rank: int | None = None
+
+
+class Language(Wire):
+    """Patient.communication."""
+
+    language: Coded | None = None
+    preferred: _Bools = None
+
+
+class Link(Wire):
+    """Patient.link."""
+
+    other: Reference | None = None
+    type: str | None = None
+
+
+class Named(Wire):
+    """
+    Anything that has a name: Patient, Practitioner, Organization, Device, contained or read by itself.
+
+    ``name`` is text for an organisation or place and a list for a person.
+    """
+
+    resourceType: str | None = None
+    id: str | None = None
+    identifier: list[Identifier] | None = None
+    name: str | list[HumanName] | None = None
+    practitioner: Reference | None = None
+    organization: Reference | None = None
+    code: Any = None
+    telecom: list[ContactPoint] | None = None
+    communication: Any = None
+    birthDate: str | None = None
+    deceasedBoolean: _Bools = None
+    deceasedDateTime: str | None = None
+    active: _Bools = None
+    link: list[Link] | None = None
+    medication: Any = None
