@@ -9,6 +9,7 @@ from conformance.simulator.faults import FAULTS, Fault
 from conformance.simulator.options import Options
 from conformance.simulator.server import Handle, start
 from conformance.simulator.simulator import Simulator
+from conformance.simulator.transport import SimulatorTransport, client_of
 from conformance.simulator.wire import Answer, FhirError, Json, Request
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "Options",
     "Request",
     "Simulator",
+    "SimulatorTransport",
+    "client_of",
     "start",
     "utc_now",
 ]

@@ -72,6 +72,13 @@ class Simulator:
             dated = {"Date": http_date(self.ehr.clock()), **answer.headers}
             return Answer(answer.status, dated, answer.body, answer.hang_up)
 
+    def handle_clinic(self, request: Request) -> Answer:
+        """Answer *request* past faults and authorization, as the EHR's own screens do."""
+        try:
+            return self._perform(request)
+        except FhirError as error:
+            return error.answer()
+
     def get(self, reference: str) -> Json | None:
         """Return the current content of ``Type/id``, past faults and authorization, or None."""
         type_, _, id_ = reference.partition("/")
