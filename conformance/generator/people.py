@@ -65,15 +65,9 @@ class Cast:
     def resources(self) -> list[Json]:
         """Return all of them, referred before referring."""
         organizations = [self.clinic, self.cardiology, self.imaging, self.payer]
-        people = [self.family_doctor, self.cardiologist, self.nurse, self.coordinator]
-        return [
-            *organizations,
-            self.clinic_room,
-            self.cardiology_service,
-            self.refill_device,
-            *people,
-            *self.others,
-        ]
+        places = [self.clinic_room, self.cardiology_service, self.refill_device]
+        people = [self.family_doctor, self.cardiologist, *self.others, self.nurse, self.coordinator]
+        return [*organizations, *places, *people]
 
 
 def cast(seed: int) -> Cast:

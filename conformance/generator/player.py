@@ -12,6 +12,7 @@ import httpx
 from conformance.generator.story import Change, Delete, Put, Step, Story, Write
 
 _ATTEMPTS = 10
+_STORIES_AHEAD = 40
 _LOOK_EVERY_SECONDS = 0.5
 
 
@@ -20,7 +21,7 @@ class Player:
     Carries out the steps of *stories* in order of time, each step once.
 
     Args:
-        stories: In the order in which they begin; there may be no end of them.
+        stories: Roughly in the order in which they begin; there may be no end of them.
         client: A client whose ``base_url`` is the FHIR base, ending in a slash.
     """
 
@@ -28,7 +29,7 @@ class Player:
         self._coming: Iterator[Story] = iter(stories)
         self._client = client
         self._steps: list[tuple[datetime, int, Step]] = []
-        self._begins_at: datetime | None = None
+        self._ahead: list[datetime] = []
         self._loaded = 0
 
     def play_until(self, moment: datetime) -> list[Step]:
@@ -60,12 +61,15 @@ class Player:
             stop.wait(_LOOK_EVERY_SECONDS)
 
     def _load(self, moment: datetime) -> None:
-        """Take up stories until the newest begins after *moment*."""
-        while self._begins_at is None or self._begins_at <= moment:
+        """Take up stories until enough are at hand that begin after *moment*."""
+        while self._ahead and self._ahead[0] <= moment:
+            heapq.heappop(self._ahead)
+        while len(self._ahead) < _STORIES_AHEAD:
             story = next(self._coming, None)
             if story is None:
                 return
-            self._begins_at = story.steps[0].at
+            if story.steps[0].at > moment:
+                heapq.heappush(self._ahead, story.steps[0].at)
             for step in story.steps:
                 self._loaded += 1
                 heapq.heappush(self._steps, (step.at, self._loaded, step))

@@ -77,7 +77,7 @@ class Timeline:
     Where the days of a story fall in real time.
 
     Day 0 is *start_at*, moved by *shift_days*. What lies before *start_at* keeps its distance; what lies
-    after comes *speed* times sooner than in life, steps and dates alike, so that no visit is fulfilled too early.
+    after comes *speed* times sooner than in life, steps and dates alike: no visit is fulfilled too early.
     """
 
     start_at: datetime
