@@ -4,7 +4,8 @@ What should be true in the EHR, said without saying how.
 An intent is a row in the outbox, committed with the case change that caused it. ``bridge/tasks`` renders it
 for the route the EHR accepts, ``bridge/sync/deliver`` sends it. A *level* intent (a coordination Task, a
 source Task's status) is rendered from the case as it is when it is sent, so an older one is superseded by a
-newer one of the same slot. A *message* intent (a Communication) says what was true when it was made.
+newer one of the same slot. A *message* intent (a Communication) says what was true when it was made; a status
+message that was not sent before the status changed again is superseded too: stale news helps nobody.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class IntentKind(StrEnum):
     """A Communication that records one outreach attempt."""
 
 
-LEVEL_KINDS = frozenset({IntentKind.COORDINATION_TASK, IntentKind.SOURCE_TASK})
+LEVEL_KINDS = frozenset({IntentKind.COORDINATION_TASK, IntentKind.SOURCE_TASK, IntentKind.STATUS_MESSAGE})
+"""Kinds of which a newer unsent intent of the same slot supersedes an older one."""
 
 
 class IntentState(StrEnum):

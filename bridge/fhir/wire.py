@@ -72,19 +72,28 @@ class Meta(Wire):
     """FHIR Meta, as far as it is read."""
 
     security: list[Coding] | None = None
+    tag: list[Coding] | None = None
+
+
+class Extension(Wire):
+    """FHIR Extension, as far as it is read."""
+
+    url: str | None = None
+    valueCodeableConcept: Coded | None = None
 
 
 class Backbone(Wire):
-    """A part of a resource that may carry modifier extensions."""
+    """A part of a resource that may carry modifier extensions; those are taken in whatever shape they have."""
 
-    modifierExtension: list[Any] | None = None
+    modifierExtension: Any = None
 
 
 class Resource(Backbone):
     """What every resource has, as far as it is read."""
 
+    resourceType: str | None = None
     meta: Meta | None = None
-    implicitRules: str | None = None
+    implicitRules: Any = None
     contained: list[msgspec.Raw] | None = None
     identifier: list[Identifier] | None = None
 
@@ -95,8 +104,8 @@ class Restriction(Backbone):
     period: Period | None = None
 
 
-class Output(Backbone):
-    """Task.output."""
+class Parameter(Backbone):
+    """Task.input and Task.output."""
 
     valueReference: Reference | None = None
 
@@ -135,12 +144,32 @@ class Task(Resource, rename={"for_": "for"}):
     insurance: list[Reference] | None = None
     note: list[Annotation] | None = None
     restriction: Restriction | None = None
-    output: list[Output] | None = None
+    input: list[Parameter] | None = None
+    output: list[Parameter] | None = None
+
+
+class Repeat(Wire):
+    """Timing.repeat."""
+
+    boundsPeriod: Period | None = None
+
+
+class Timing(Wire):
+    """FHIR Timing, as far as it is read."""
+
+    repeat: Repeat | None = None
+
+
+class Supporting(Wire):
+    """ServiceRequest.supportingInfo: a Reference in R4, a CodeableReference in R5."""
+
+    reference: str | Reference | None = None
 
 
 class ServiceRequest(Resource):
     """ServiceRequest."""
 
+    extension: list[Extension] | None = None
     status: str | None = None
     intent: str | None = None
     priority: str | None = None
@@ -154,6 +183,7 @@ class ServiceRequest(Resource):
     requisition: Identifier | None = None
     occurrenceDateTime: str | None = None
     occurrencePeriod: Period | None = None
+    occurrenceTiming: Timing | None = None
     authoredOn: str | None = None
     requester: Reference | None = None
     performer: list[Reference] | None = None
@@ -161,14 +191,15 @@ class ServiceRequest(Resource):
     reasonReference: list[Reference] | None = None
     reason: list[Coded] | None = None
     insurance: list[Reference] | None = None
+    supportingInfo: list[Supporting] | None = None
     note: list[Annotation] | None = None
 
 
 class Participant(Backbone):
-    """Appointment.participant; ``required`` is a code in R4 and not read."""
+    """Appointment.participant; ``required`` is a code in R4 and a boolean in R5."""
 
-    type: list[Coded] | None = None
     actor: Reference | None = None
+    required: str | bool | None = None
     status: str | None = None
 
 
@@ -185,6 +216,8 @@ class Appointment(Resource):
     reasonCode: list[Coded] | None = None
     reasonReference: list[Reference] | None = None
     reason: list[Coded] | None = None
+    priority: int | Coded | None = None
+    """A number without agreed meaning in R4, a concept in R5."""
     description: str | None = None
     start: str | None = None
     end: str | None = None
@@ -192,6 +225,10 @@ class Appointment(Resource):
     comment: str | None = None
     note: list[Annotation] | None = None
     basedOn: list[Reference] | None = None
+    replaces: list[Reference] | None = None
+    previousAppointment: Reference | None = None
+    supportingInformation: list[Reference] | None = None
+    slot: list[Reference] | None = None
     subject: Reference | None = None
     participant: list[Participant] | None = None
 
@@ -236,18 +273,20 @@ class MedicationRequest(Resource):
     reasonReference: list[Reference] | None = None
     reason: list[Coded] | None = None
     insurance: list[Reference] | None = None
+    supportingInformation: list[Reference] | None = None
     note: list[Annotation] | None = None
     dispenseRequest: DispenseRequest | None = None
 
 
-class HumanName(Wire):
-    """FHIR HumanName."""
+class Name(Wire):
+    """FHIR HumanName; ``name`` and ``value`` are what R4 and R5 call the name of a Device."""
 
     use: str | None = None
     text: str | None = None
     family: str | None = None
     given: list[str | None] | None = None
-    prefix: list[str | None] | None = None
+    name: str | None = None
+    value: str | None = None
 
 
 class ContactPoint(Wire):
@@ -257,21 +296,21 @@ class ContactPoint(Wire):
     rank: int | None = None
 
 
-class Language(Wire):
-    """Patient.communication."""
+class Language(Coded):
+    """Patient.communication, or the CodeableConcept that R4 Practitioner.communication is."""
 
     language: Coded | None = None
     preferred: _Bools = None
 
 
-class Link(Wire):
+class Link(Backbone):
     """Patient.link."""
 
     other: Reference | None = None
     type: str | None = None
 
 
-class Named(Wire):
+class Named(Backbone):
     """
     Anything that has a name: Patient, Practitioner, Organization, Device, contained or read by itself.
 
@@ -279,17 +318,19 @@ class Named(Wire):
     """
 
     resourceType: str | None = None
+    implicitRules: Any = None
     id: str | None = None
-    identifier: list[Identifier] | None = None
-    name: str | list[HumanName] | None = None
+    identifier: Identifier | list[Identifier] | None = None
+    name: str | list[Name] | None = None
+    deviceName: list[Name] | None = None
     practitioner: Reference | None = None
     organization: Reference | None = None
     code: Any = None
     telecom: list[ContactPoint] | None = None
-    communication: Any = None
+    communication: list[Language] | None = None
     birthDate: str | None = None
     deceasedBoolean: _Bools = None
     deceasedDateTime: str | None = None
     active: _Bools = None
+    status: str | None = None
     link: list[Link] | None = None
-    medication: Any = None

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bridge.cases.intents import IntentState
 from bridge.errors import RemoteError
 from bridge.fhir.client import FhirClient
-from bridge.store.port import IntentState, Store
+from bridge.store.port import Store
 from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
 from bridge.sync.line import Line
 from bridge.sync.people import PeopleReport, read_wanted

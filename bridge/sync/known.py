@@ -69,6 +69,7 @@ def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:
             asked=tasks_that_ask_us(line, outcome.groups.get(case.root, ())),
             tell=_told(line, case),
             acknowledge_with=line.acknowledge_with,
+            zone=line.rules.calendar.zone,
         )
     ]
     tx.add_intents(intents, now)

@@ -1,0 +1,144 @@
+"""
+Our own Task: it shows the state of a case inside the EHR.
+
+Shape: HL7 Clinical Order Workflows coordination task (hl7.fhir.uv.cow 1.0.0-ballot): identifier, code ``fulfill``,
+``focus`` the request, ``for`` the patient; the due date is ``restriction.period.end`` and outcomes are in
+``output`` (FHIR R4 task.html). R5 allows ``restriction`` only with ``fulfill`` and a focus (tsk-1), which holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, timedelta, tzinfo
+
+from bridge.cases.blockers import LABELS
+from bridge.cases.model import Case, Closure
+from bridge.cases.snapshot import Party
+from bridge.tasks.elements import (
+    TASK_OWNERS,
+    TASK_REQUESTERS,
+    Json,
+    clean,
+    concept,
+    identifier,
+    instant,
+    is_local,
+    narrative,
+    reason,
+    reference,
+)
+from bridge.tasks.identity import CASE_SYSTEM, LANE_SYSTEM, OUTPUT_SYSTEM, STATUS_SYSTEM, task_identifier
+from bridge.tasks.intents import day, status_words
+
+TASK_CODES = "http://hl7.org/fhir/CodeSystem/task-code"
+_NEEDS_REASON = frozenset({"on-hold", "failed", "cancelled", "rejected", "entered-in-error"})
+
+
+@dataclass(frozen=True)
+class Form:
+    """How resources are written for one connection: FHIR version, the site's zone, the Task intent to use."""
+
+    fhir_version: str = "R4"
+    zone: tzinfo = UTC
+    task_intent: str = "order"
+    message_status: str = "completed"
+
+
+def render_task(case: Case, status: str, form: Form, *, lane_title: str, part_of: Sequence[str] = ()) -> Json:
+    """
+    Return the coordination Task of *case* in *status*.
+
+    Args:
+        lane_title: The kind of work as people read it.
+        part_of: The Tasks (``Task/id``) that asked us to do the work.
+    """
+    assert case.patient is not None, "a case without a patient is not written"
+    authored = case.opened_at
+    task: Json = {
+        "resourceType": "Task",
+        "text": narrative(_lines(case, lane_title, form)),
+        "identifier": [identifier(CASE_SYSTEM, task_identifier(case))],
+        "status": status,
+        "businessStatus": concept(_business(case, form), (STATUS_SYSTEM, case.status.value)),
+        "intent": form.task_intent,
+        "priority": case.priority.value,
+        "code": concept(lane_title, (TASK_CODES, "fulfill"), (LANE_SYSTEM, case.lane)),
+        "description": clean(case.title)[:1000],
+        "focus": {"reference": case.root},
+        "for": reference(Party("Patient", case.patient.ref, None, case.patient.display), {"Patient"}),
+        "authoredOn": instant(authored),
+        "lastModified": instant(max(case.updated_at, authored)),
+        "requester": reference(case.requester, TASK_REQUESTERS),
+        "owner": _owner(case, form),
+        "statusReason": reason(_reason(case), form.fhir_version) if status in _NEEDS_REASON else None,
+        "restriction": _restriction(case),
+        "partOf": [{"reference": ref} for ref in part_of] or None,
+        "note": _notes(case) or None,
+        "output": outputs(case.closure) if case.closure is not None else None,
+    }
+    return {name: value for name, value in task.items() if value is not None}
+
+
+def outputs(closure: Closure) -> list[Json]:
+    """Return what came of the work: the outcome in words and what proves it."""
+    kind = {"coding": [{"system": OUTPUT_SYSTEM, "code": "outcome"}], "text": "Outcome"}
+    proof = {"coding": [{"system": OUTPUT_SYSTEM, "code": "evidence"}], "text": "Evidence"}
+    said = f"{closure.reason.value.replace('-', ' ')}: {closure.outcome}"
+    found: list[Json] = [{"type": kind, "valueString": clean(said)}]
+    for evidence in closure.evidence:
+        value = {"valueReference": {"reference": evidence}} if is_local(evidence) else {"valueString": clean(evidence)}
+        found.append({"type": proof, **value})
+    return found
+
+
+def _business(case: Case, form: Form) -> str:
+    words = status_words(case.status)
+    if case.next_action is None:
+        return words
+    due = f" by {day(case.due_at, form.zone)}" if case.due_at is not None else ""
+    return f"{words}: {case.next_action.text.lower()}{due}"
+
+
+def _reason(case: Case) -> str:
+    if case.closure is not None:
+        return f"{case.closure.reason.value.replace('-', ' ')}: {case.closure.outcome}"
+    if case.blocker is not None:
+        label = LABELS[case.blocker.category]
+        return label if case.blocker.text == label else f"{label}: {case.blocker.text}"
+    return status_words(case.status)
+
+
+def _owner(case: Case, form: Form) -> Json:
+    allowed = TASK_OWNERS["R5" if form.fhir_version == "R5" else "R4"]
+    named = reference(case.owner.party, allowed)
+    return named if named is not None else {"display": clean(case.owner.display)}
+
+
+def _restriction(case: Case) -> Json | None:
+    """A due time before the work was asked for is moved to it: a Period must not end before it starts."""
+    if case.due_at is None:
+        return None
+    return {"period": {"end": instant(max(case.due_at, case.opened_at + timedelta(seconds=1)))}}
+
+
+def _notes(case: Case) -> list[Json]:
+    return [
+        {
+            "time": instant(attempt.at),
+            "text": f"Outreach by {attempt.channel.value}: {attempt.outcome.value.replace('-', ' ')}",
+        }
+        for attempt in case.outreach[-3:]
+    ]
+
+
+def _lines(case: Case, lane_title: str, form: Form) -> list[str]:
+    lines = [f"{lane_title}: {_business(case, form)}."]
+    if case.closure is not None:
+        lines.append(f"Closed: {_reason(case)}.")
+        return lines
+    if case.blocker is not None:
+        lines.append(f"Blocked: {_reason(case)}.")
+    backup = f" (backup: {case.backup.display})" if case.backup is not None else ""
+    lines.append(f"Responsible: {case.owner.display}{backup}.")
+    return lines

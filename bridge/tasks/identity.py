@@ -1,0 +1,39 @@
+"""By what our own resources are known on an EHR, now and after a restore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from bridge.cases.model import Case
+from bridge.cases.snapshot import BusinessIdentifier
+
+CASE_SYSTEM = "urn:bridge:case"
+"""Identifier system of our coordination Tasks; the value is the case's id, with the round from the second on."""
+MESSAGE_SYSTEM = "urn:bridge:message"
+"""Identifier system of our Communications; the value is the intent's key."""
+STATUS_SYSTEM = "urn:bridge:case-status"
+LANE_SYSTEM = "urn:bridge:lane"
+OUTPUT_SYSTEM = "urn:bridge:output"
+
+OWN_SYSTEMS = frozenset({CASE_SYSTEM, MESSAGE_SYSTEM})
+
+
+def is_own(identifiers: Iterable[BusinessIdentifier]) -> bool:
+    """Whether a resource with these identifiers was written by Bridge."""
+    return any(identifier.system in OWN_SYSTEMS for identifier in identifiers)
+
+
+def task_identifier(case: Case) -> str:
+    """Return the identifier value of the case's coordination Task; a reopened case gets a Task of its own."""
+    return case.id if case.round == 1 else f"{case.id}-{case.round}"
+
+
+def task_ref(case: Case) -> str:
+    """Return ``Task/id`` for servers that let us choose ids (never all digits: HAPI refuses those)."""
+    return f"Task/bridge-{task_identifier(case)}"
+
+
+def message_ref(key: str) -> str:
+    """Return ``Communication/id`` for servers that let us choose ids."""
+    return f"Communication/bridge-m{sha256(key.encode()).hexdigest()[:32]}"

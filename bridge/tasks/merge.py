@@ -1,0 +1,150 @@
+"""
+Changing a resource that others also write: only our elements, everything else kept equal in value.
+
+``AUTHORITY`` says who decides each element of our coordination Task once it is on the EHR.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from bridge.cases.model import Case
+from bridge.errors import DomainError
+from bridge.fhir.times import parse_instant
+from bridge.tasks.coordination_task import Form, outputs
+from bridge.tasks.elements import Json, instant, reason
+from bridge.tasks.identity import CASE_SYSTEM, OUTPUT_SYSTEM
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class Decides(StrEnum):
+    """Who has the last word about an element."""
+
+    WE = "we"
+    """Bridge: it is written whenever it differs."""
+    EHR = "ehr"
+    """The EHR's users: written when the Task is created, then never touched."""
+    BOTH = "both"
+    """A list that both add to: our entries are kept up to date, others' stay."""
+
+
+AUTHORITY = {
+    "status": Decides.WE,
+    "businessStatus": Decides.WE,
+    "statusReason": Decides.WE,
+    "owner": Decides.WE,
+    "restriction": Decides.WE,
+    "description": Decides.WE,
+    "focus": Decides.WE,
+    "for": Decides.WE,
+    "text": Decides.WE,
+    "lastModified": Decides.WE,
+    "code": Decides.EHR,
+    "intent": Decides.EHR,
+    "priority": Decides.EHR,
+    "requester": Decides.EHR,
+    "authoredOn": Decides.EHR,
+    "partOf": Decides.EHR,
+    "identifier": Decides.BOTH,
+    "output": Decides.BOTH,
+    "note": Decides.BOTH,
+}
+"""Every element our coordination Task has. ``intent`` never changes (FHIR R4 task.html)."""
+
+_NOT_COMPARED = frozenset({"lastModified", "text", "meta"})
+"""What may differ without a write being worth it: a stamp, words made from the rest, the server's own."""
+
+
+def decode(raw: bytes) -> Json:
+    """Return a resource as a dict, decimals with every digit they came with."""
+    found: Json = _decoder.decode(raw)
+    return found
+
+
+def merge_task(theirs: Json, ours: Json) -> Json:
+    """
+    Return the EHR's copy of our Task with our elements as they should be.
+
+    Raises:
+        DomainError: Their copy carries a modifierExtension, which may negate it: a person must look.
+    """
+    refuse_modifiers(theirs)
+    merged = dict(theirs)
+    for element, decides in AUTHORITY.items():
+        if decides is Decides.WE:
+            if element in ours:
+                merged[element] = ours[element]
+            else:
+                merged.pop(element, None)
+        elif decides is Decides.BOTH:
+            combined = _combine(element, theirs.get(element) or [], ours.get(element) or [])
+            if combined:
+                merged[element] = combined
+            else:
+                merged.pop(element, None)
+    return merged
+
+
+def move_source_task(theirs: Json, case: Case, status: str, form: Form) -> Json:
+    """
+    Return a Task that asked us to do the work, moved to *status*; nothing else of it changes but its stamp.
+
+    The reason is given for rejected, failed and cancelled; completed brings the outcome in ``output``.
+    """
+    refuse_modifiers(theirs)
+    moved = {**theirs, "status": status}
+    moved["lastModified"] = _stamp(case.updated_at, theirs)
+    if case.closure is not None and status in ("rejected", "failed", "cancelled"):
+        why = f"{case.closure.reason.value.replace('-', ' ')}: {case.closure.outcome}"
+        moved["statusReason"] = reason(why, form.fhir_version)
+    elif "statusReason" in moved:
+        del moved["statusReason"]
+    if case.closure is not None and status == "completed":
+        moved["output"] = _combine("output", theirs.get("output") or [], outputs(case.closure))
+    return moved
+
+
+def same(one: Json, other: Json) -> bool:
+    """Whether two copies say the same, stamps and generated words apart."""
+    return _compared(one) == _compared(other)
+
+
+def refuse_modifiers(theirs: Json) -> None:
+    """Raise DomainError where the EHR's copy carries a modifierExtension."""
+    if theirs.get("modifierExtension"):
+        raise DomainError("the EHR's copy carries a modifierExtension that Bridge does not know")
+
+
+def _compared(resource: Json) -> Json:
+    return {name: value for name, value in resource.items() if name not in _NOT_COMPARED}
+
+
+def _combine(element: str, theirs: list[Any], ours: list[Any]) -> list[Any]:
+    if element == "note":
+        known = {note.get("text") for note in theirs if isinstance(note, dict)}
+        return [*theirs, *(note for note in ours if note["text"] not in known)]
+    kept = [entry for entry in theirs if not _is_ours(element, entry)]
+    return [*kept, *ours]
+
+
+def _is_ours(element: str, entry: Any) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    if element == "identifier":
+        return entry.get("system") == CASE_SYSTEM
+    codings = (entry.get("type") or {}).get("coding") or []
+    return any(isinstance(coding, dict) and coding.get("system") == OUTPUT_SYSTEM for coding in codings)
+
+
+def _stamp(at: datetime, theirs: Json) -> str:
+    """Return when we changed it, never before they wrote it (inv-1: lastModified >= authoredOn)."""
+    try:
+        return instant(max(at, parse_instant(theirs["authoredOn"])))
+    except (KeyError, TypeError, ValueError):
+        return instant(at)
