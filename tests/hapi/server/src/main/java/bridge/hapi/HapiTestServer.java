@@ -12,6 +12,8 @@ import ca.uhn.fhir.jpa.subscription.match.config.WebsocketDispatcherConfig;
 import ca.uhn.fhir.jpa.subscription.submit.config.SubscriptionSubmitterConfig;
 import ca.uhn.fhir.jpa.topic.SubscriptionTopicConfig;
 import ca.uhn.fhir.rest.server.RestfulServer;
+import java.io.IOException;
+import java.io.OutputStream;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
@@ -50,7 +52,26 @@ import org.springframework.context.annotation.Import;
 public class HapiTestServer {
 
     public static void main(String[] args) {
+        if (Boolean.getBoolean("hapi.until-stdin-closes")) {
+            stopWhenStdinCloses();
+        }
         SpringApplication.run(HapiTestServer.class, args);
+    }
+
+    /** A test run that is killed cannot stop its servers; its end of their standard input closes all the same. */
+    private static void stopWhenStdinCloses() {
+        Thread watcher = new Thread(
+                () -> {
+                    try {
+                        System.in.transferTo(OutputStream.nullOutputStream());
+                    } catch (IOException e) {
+                        System.err.println("Standard input broke, which counts as closed: " + e);
+                    }
+                    System.exit(0);
+                },
+                "stdin-watcher");
+        watcher.setDaemon(true);
+        watcher.start();
     }
 
     @Bean
