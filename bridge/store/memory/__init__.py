@@ -1,0 +1,264 @@
+"""
+The store in memory: for tests of everything else, under the same contract suite as the databases.
+
+A transaction works on a shallow copy of the state, which takes the state's place when it commits, so that a
+rollback leaves nothing and a reader keeps its snapshot. Values pass through the codec that the databases
+use, so what is read back is the same to the last detail (zones, NUL characters).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from bridge.cases.changes import Change
+from bridge.cases.model import Case
+from bridge.cases.people import Person
+from bridge.cases.sources import SourceRow
+from bridge.errors import DomainError, StaleVersion
+from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_cursor
+from bridge.store.memory.outbox import OutboxRoom
+from bridge.store.memory.state import State, kept, require
+from bridge.store.port import CaseFilter, CasePage, Counts, Cursor, InboxRow, InboxState
+from bridge.store.worklist import due_order, matches
+
+T = TypeVar("T")
+
+
+class MemoryTx(OutboxRoom):
+    """One transaction (``port.Tx``)."""
+
+    # Intake -----------------------------------------------------------------------------------------------
+    def lock(self, connection: str) -> None:
+        """Do nothing: one transaction writes at a time."""
+
+    def known_versions(self, connection: str, versions: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        return {
+            (ref, version)
+            for ref, version in versions
+            if (connection, clean(ref), clean(version)) in self._now.versions
+        }
+
+    def add_versions(self, rows: Sequence[InboxRow]) -> None:
+        for row in rows:
+            stored = kept(row, ref=clean(row.ref), version=clean(row.version), reason=maybe_clean(row.reason))
+            key = (stored.connection, stored.ref, stored.version)
+            require(key not in self._now.versions, "a version is there already")
+            require(row.state is InboxState.APPLIED or row.code is not None, "not_applied_says_why")
+            row_id = len(self._now.inbox) + 1
+            self._now.versions[key] = row_id
+            self._now.inbox[row_id] = msgspec.structs.replace(stored, id=row_id)
+
+    def settle_version(self, row: InboxRow) -> None:
+        if row.id in self._now.inbox:
+            require(row.state is InboxState.APPLIED or row.code is not None, "not_applied_says_why")
+            self._now.inbox[row.id] = msgspec.structs.replace(
+                self._now.inbox[row.id], state=row.state, code=row.code, reason=maybe_clean(row.reason)
+            )
+
+    def count(self, connection: str, stream: str, counts: Counts) -> None:
+        old = self._now.totals.get((connection, stream), Counts())
+        pairs = zip(msgspec.structs.astuple(old), msgspec.structs.astuple(counts), strict=True)
+        new = Counts(*(a + b for a, b in pairs))
+        for one in (counts, new):
+            require(one.received == one.applied + one.duplicate + one.ignored + one.parked, "adds_up")
+        self._now.totals[connection, stream] = new
+
+    def cursor(self, connection: str, stream: str) -> Cursor | None:
+        return self._now.cursors.get((connection, stream))
+
+    def save_cursor(self, cursor: Cursor) -> None:
+        stored = kept(cursor, next_url=maybe_clean(cursor.next_url), problem=maybe_clean(cursor.problem))
+        self._now.cursors[cursor.connection, cursor.stream] = stored
+
+    # Sources and cases ------------------------------------------------------------------------------------
+    def sources(self, connection: str, refs: Iterable[str]) -> dict[str, SourceRow]:
+        return _those(self._now.sources, connection, refs)
+
+    def sources_of_roots(self, connection: str, roots: Iterable[str]) -> list[SourceRow]:
+        wanted = {clean(root) for root in roots}
+        found = [row for row in self._sources(connection) if row.root in wanted]
+        return sorted(found, key=lambda row: (row.root, row.ref))
+
+    def _sources(self, connection: str) -> list[SourceRow]:
+        return [row for row in self._now.sources.values() if row.connection == connection]
+
+    def save_sources(self, rows: Sequence[SourceRow]) -> None:
+        for row in rows:
+            stored = kept(row, ref=clean(row.ref), root=clean(row.root))
+            self._now.sources[stored.connection, stored.ref] = stored
+
+    def sources_to_watch(self, connection: str, now: datetime, limit: int) -> list[SourceRow]:
+        due = [(r.watch_at, r.ref, r) for r in self._sources(connection) if r.watch_at and r.watch_at <= now]
+        return [row for _, _, row in sorted(due, key=lambda one: one[:2])][:limit]
+
+    def sources_to_sweep(self, connection: str, after: str, limit: int) -> list[SourceRow]:
+        roots = {case.root for case in self._live(connection) if case.is_open}
+        found = [r for r in self._sources(connection) if r.root in roots and not r.gone_at and r.ref > after]
+        return sorted(found, key=lambda row: row.ref)[:limit]
+
+    def _live(self, connection: str | None) -> list[Case]:
+        return [
+            case
+            for _, case in self._now.cases.values()
+            if case.merged_into is None and connection in (None, case.connection)
+        ]
+
+    def cases_of_roots(self, connection: str, roots: Iterable[str]) -> dict[str, Case]:
+        wanted = set(roots)
+        return {case.root: case for case in self._live(connection) if case.root in wanted}
+
+    def case(self, case_id: str) -> Case | None:
+        return self._now.cases[case_id][1] if case_id in self._now.cases else None
+
+    def case_for_update(self, case_id: str) -> Case | None:
+        return self.case(case_id)
+
+    def cases_of_patients(self, connection: str, refs: Iterable[str]) -> list[Case]:
+        wanted = set(refs)
+        return [case for case in self._live(connection) if case.patient and case.patient.ref in wanted]
+
+    def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
+        return {case_id: len(self._now.history.get(case_id, ())) for case_id in case_ids}
+
+    def save_cases(self, cases: Sequence[Case], changes: Sequence[Change]) -> None:
+        for case in sorted(cases, key=lambda case: case.version != 1):
+            pk, old = self._now.cases.get(case.id, (len(self._now.cases) + 1, None))
+            if case.version != (1 if old is None else old.version + 1):
+                raise StaleVersion(f"{case.id} is not at the version before the one given")
+            require(case.merged_into != case.id, "not_merged_into_itself")
+            require(case.merged_into is None or case.merged_into in self._now.cases, "merged into nothing")
+            self._now.cases[case.id] = (pk, kept(case))
+            if sum(other.root == case.root for other in self._live(case.connection)) > 1:
+                raise StaleVersion(f"the root of {case.id} has another case")
+        for change in changes:
+            history = self._now.history.get(change.case_id, ())
+            if change.case_id not in self._now.cases:
+                raise DomainError(f"a change belongs to case {change.case_id}, which is not stored")
+            require(change.seq > (history[-1].seq if history else 0), "case history is append-only")
+            self._now.history[change.case_id] = (*history, kept(change))
+
+    # People -----------------------------------------------------------------------------------------------
+    def people(self, connection: str, refs: Iterable[str]) -> dict[str, Person]:
+        return _those(self._now.people, connection, refs)
+
+    def want_people(self, connection: str, refs: Iterable[str], now: datetime) -> None:
+        for key in {(connection, clean(ref)) for ref in refs} - self._now.people.keys():
+            self._now.wanted.setdefault(key, now)
+
+    def wanted_people(self, connection: str, now: datetime, limit: int) -> list[str]:
+        wanted = self._now.wanted.items()
+        due = sorted((at, ref) for (where, ref), at in wanted if where == connection and at <= now)
+        return [ref for _, ref in due][:limit]
+
+    def save_people(self, connection: str, people: Sequence[Person], now: datetime) -> None:
+        for person in people:
+            key = (connection, clean(person.ref))
+            self._now.people[key] = kept(person)
+            self._now.wanted.pop(key, None)
+
+    def people_unreadable(self, connection: str, refs: Iterable[str], retry_at: datetime) -> None:
+        self._now.wanted.update({(connection, clean(ref)): retry_at for ref in refs})
+
+    # Reading for people -----------------------------------------------------------------------------------
+    def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
+        found = sorted(
+            ((due_order(case), micros(case.opened_at), pk), case)
+            for pk, case in self._now.cases.values()
+            if matches(case, where)
+        )
+        start = from_cursor(cursor) if cursor is not None else None
+        rest = [(place, case) for place, case in found if start is None or place > start]
+        page = rest[:limit]
+        return CasePage(
+            cases=tuple(case for _, case in page),
+            total=len(found),
+            next_cursor=to_cursor(page[-1][0]) if len(rest) > limit else None,
+        )
+
+    def history(self, case_id: str) -> list[Change]:
+        return list(self._now.history.get(case_id, ()))
+
+    def inbox(
+        self,
+        *,
+        connection: str | None = None,
+        state: InboxState | None = None,
+        code: str | None = None,
+        ref: str | None = None,
+        limit: int = 100,
+        after: int = 0,
+    ) -> list[InboxRow]:
+        found = [
+            msgspec.structs.replace(row, raw=b"")
+            for row in self._now.inbox.values()
+            if (row.id or 0) > after
+            and connection in (None, row.connection)
+            and state in (None, row.state)
+            and code in (None, row.code)
+            and (ref is None or clean(ref) == row.ref)
+        ]
+        return found[:limit]
+
+    def inbox_row(self, row_id: int) -> InboxRow | None:
+        return self._now.inbox.get(row_id)
+
+    def totals(self, connection: str) -> dict[str, Counts]:
+        return {stream: counts for (where, stream), counts in self._now.totals.items() if where == connection}
+
+    def cursors(self, connection: str) -> list[Cursor]:
+        found = [cursor for cursor in self._now.cursors.values() if cursor.connection == connection]
+        return sorted(found, key=lambda cursor: cursor.stream)
+
+    def parked_groups(self, connection: str | None = None) -> list[tuple[str, str, str, int]]:
+        parked = Counter(
+            (row.connection, row.type, row.code or "")
+            for row in self._now.inbox.values()
+            if row.state is InboxState.PARKED and connection in (None, row.connection)
+        )
+        return sorted(((*group, n) for group, n in parked.items()), key=lambda group: (-group[3], group[:3]))
+
+    def case_counts(self, connection: str | None = None) -> Mapping[tuple[str, str], int]:
+        return Counter((case.lane, case.status.value) for case in self._live(connection))
+
+    # Timers -----------------------------------------------------------------------------------------------
+    def win_tick(self, name: str, now: datetime, next_at: datetime) -> bool:
+        if self._now.timers.get(name, now) > now:
+            return False
+        self._now.timers[name] = next_at
+        return True
+
+
+def _those(kept: Mapping[tuple[str, str], T], connection: str, refs: Iterable[str]) -> dict[str, T]:
+    return {ref: kept[connection, clean(ref)] for ref in refs if (connection, clean(ref)) in kept}
+
+
+class MemoryStore:
+    """A store that ends with the process (``port.Store``)."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._state = State()
+        self._one_writer = threading.Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTx]:
+        """Open a transaction that may write; not to be opened inside another one of the same thread."""
+        with self._one_writer:
+            work = self._state.copied()
+            yield MemoryTx(work)
+            self._state = work
+
+    @contextmanager
+    def reading(self) -> Iterator[MemoryTx]:
+        """Open a read-only snapshot."""
+        yield MemoryTx(self._state.copied())
+
+    def close(self) -> None:
+        """Do nothing."""

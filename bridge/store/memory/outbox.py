@@ -1,0 +1,123 @@
+"""The outbox in memory (rules: ``outbox_rules``)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from bridge.cases.intents import LEVEL_KINDS, Intent, IntentKind, IntentState
+from bridge.errors import DomainError
+from bridge.store import outbox_rules as rules
+from bridge.store.codec import clean, maybe_clean
+from bridge.store.memory.state import State, kept
+from bridge.store.port import OutboxRow, Settlement
+
+
+class OutboxRoom:
+    """What should become true in the EHR."""
+
+    def __init__(self, state: State) -> None:
+        """Work on *state*."""
+        self._now = state
+
+    def add_intents(self, intents: Sequence[Intent], now: datetime) -> None:
+        first = {(i.connection, clean(i.key)): i for i in reversed(intents)}
+        fresh = [i for key, i in reversed(first.items()) if key not in self._now.keys]
+        missing = sorted({intent.case_id for intent in fresh} - self._now.cases.keys())
+        if missing:
+            raise DomainError(f"an intent belongs to case {missing[0]}, which is not stored")
+        slots = rules.level_slots(fresh)
+        old = [row for row in self._unsent() if rules.slot(row.intent) in slots]
+        self._put(rules.superseded(row, now) for row in old)
+        unsure = {rules.slot(row.intent) for row in old if row.unsure}
+        for row in rules.queued(fresh, now, unsure):
+            row_id = len(self._now.outbox) + 1
+            intent = row.intent
+            stored = kept(
+                intent, slot=clean(intent.slot), key=clean(intent.key), target=maybe_clean(intent.target)
+            )
+            self._put([msgspec.structs.replace(kept(row), id=row_id, intent=stored)])
+            self._now.keys[stored.connection, stored.key] = row_id
+
+    def _unsent(self) -> list[OutboxRow]:
+        rows = self._now.outbox.values()
+        return [row for row in rows if row.intent.kind in LEVEL_KINDS and row.state in rules.UNSENT]
+
+    def _put(self, rows: Iterable[OutboxRow]) -> None:
+        self._now.outbox.update({row.id: kept(row) for row in rows})
+
+    def _in(self, connection: str | None, *states: IntentState) -> list[OutboxRow]:
+        rows = self._now.outbox.values()
+        return [r for r in rows if r.state in states and connection in (None, r.intent.connection)]
+
+    def claim(self, connection: str, now: datetime, lease_until: datetime, limit: int) -> list[OutboxRow]:
+        sending = self._in(connection, IntentState.SENDING)
+        busy = {row.intent.case_id for row in sending}
+        queued = self._in(connection, IntentState.QUEUED)
+        ready = [*sending, *(row for row in queued if row.intent.case_id not in busy)]
+        claimed = [rules.claimed(row, lease_until) for row in rules.choose(ready, now, limit)]
+        self._put(claimed)
+        return [self._now.outbox[row.id] for row in claimed]
+
+    def settle(self, settlements: Sequence[Settlement]) -> int:
+        rows = [(self._now.outbox.get(how.id), how) for how in settlements]
+        held = [(row, how) for row, how in rows if row is not None and rules.holds_lease(row, how)]
+        waiting = {rules.slot(row.intent): row for row in self._unsent()}
+        for row, how in held:
+            newer = waiting.get(rules.slot(row.intent))
+            self._put([rules.settled(row, how, newer_waits=newer is not None)])
+            if newer is not None and how.unsure:
+                self._put([rules.doubted(newer)])
+        return len(held)
+
+    def release_leases(self, now: datetime) -> int:
+        rows = [rules.freed(row, now) for row in self._in(None, IntentState.SENDING)]
+        self._put(rows)
+        return len(rows)
+
+    def next_due(self, connection: str) -> datetime | None:
+        sending = self._in(connection, IntentState.SENDING)
+        busy = {row.intent.case_id for row in sending}
+        queued = self._in(connection, IntentState.QUEUED)
+        times = [row.lease_until for row in sending if row.lease_until is not None]
+        times += [row.next_at for row in queued if row.intent.case_id not in busy]
+        return min(times, default=None)
+
+    def written(self, case_id: str, kinds: Iterable[IntentKind]) -> list[OutboxRow]:
+        wanted = set(kinds)
+        rows = self._in(None, IntentState.CONFIRMED)
+        return [row for row in rows if row.intent.case_id == case_id and row.intent.kind in wanted]
+
+    def requeue(self, ids: Sequence[int], now: datetime) -> int:
+        found = [self._now.outbox[row_id] for row_id in dict.fromkeys(ids) if row_id in self._now.outbox]
+        rows = [rules.requeued(row, now) for row in found if row.state in rules.GIVEN_UP]
+        self._put(rows)
+        return len(rows)
+
+    def outbox(
+        self,
+        *,
+        connection: str | None = None,
+        case_ids: Sequence[str] | None = None,
+        state: IntentState | None = None,
+        limit: int = 100,
+        after: int = 0,
+    ) -> list[OutboxRow]:
+        found = [
+            row
+            for row in self._now.outbox.values()
+            if row.id > after
+            and connection in (None, row.intent.connection)
+            and (case_ids is None or row.intent.case_id in case_ids)
+            and state in (None, row.state)
+        ]
+        return found[:limit]
+
+    def outbox_row(self, row_id: int) -> OutboxRow | None:
+        return self._now.outbox.get(row_id)
+
+    def outbox_counts(self, connection: str) -> Mapping[IntentState, int]:
+        return Counter(row.state for row in self._in(connection, *IntentState))

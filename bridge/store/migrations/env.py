@@ -1,0 +1,16 @@
+"""Run the migrations on the connection that ``bridge.store.migrations`` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from bridge.store.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,160 @@
+"""
+How an outbox row moves, whichever store keeps it. Pure.
+
+    queued ──claim──> sending ──settle──> confirmed | superseded | parked | not-writable
+      ^                  │  └──settle (again later)──> queued
+      │                  └──lease runs out: claimed again, unsure
+      └──requeue── parked | not-writable
+
+A level intent is rendered from the case as it is when it is sent. So there is at most one of a slot that is
+queued or given up: a newer one supersedes it, and takes over ``unsure``, since the newer write must look for
+what the older one may have left on the EHR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from datetime import UTC, datetime
+
+import msgspec
+
+from bridge.cases.intents import LEVEL_KINDS, Intent, IntentState
+from bridge.store.codec import clean, maybe_clean
+from bridge.store.port import OutboxRow, Settlement
+
+Slot = tuple[str, str]
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+FINAL = frozenset(
+    {IntentState.CONFIRMED, IntentState.SUPERSEDED, IntentState.PARKED, IntentState.NOT_WRITABLE}
+)
+GIVEN_UP = frozenset({IntentState.PARKED, IntentState.NOT_WRITABLE})
+UNSENT = frozenset({IntentState.QUEUED, *GIVEN_UP})
+"""States in which a level intent is superseded by a newer one of its slot."""
+
+
+def slot(intent: Intent) -> Slot:
+    """Return what the intent is about: slots are names within a case."""
+    return intent.case_id, clean(intent.slot)
+
+
+def level_slots(intents: Iterable[Intent]) -> set[Slot]:
+    """Return the slots of the level intents among *intents*."""
+    return {slot(intent) for intent in intents if intent.kind in LEVEL_KINDS}
+
+
+def queued(intents: Sequence[Intent], now: datetime, unsure: Set[Slot]) -> list[OutboxRow]:
+    """
+    Return new rows, their ids not given yet (0).
+
+    Only the last level intent of a slot is to be tried. *unsure* names the slots where an intent that these
+    supersede may have been sent.
+    """
+    last = {slot(intent): intent.key for intent in intents if intent.kind in LEVEL_KINDS}
+    return [
+        _queued(
+            intent,
+            now,
+            is_last=intent.kind not in LEVEL_KINDS or last[slot(intent)] == intent.key,
+            unsure=intent.kind in LEVEL_KINDS and slot(intent) in unsure,
+        )
+        for intent in intents
+    ]
+
+
+def _queued(intent: Intent, now: datetime, *, is_last: bool, unsure: bool) -> OutboxRow:
+    return OutboxRow(
+        id=0,
+        intent=intent,
+        state=IntentState.QUEUED if is_last else IntentState.SUPERSEDED,
+        attempts=0,
+        next_at=now,
+        created_at=now,
+        unsure=unsure and is_last,
+        settled_at=None if is_last else now,
+    )
+
+
+def doubted(row: OutboxRow) -> OutboxRow:
+    """Return the row that takes the place of one which may have been sent."""
+    return msgspec.structs.replace(row, unsure=True)
+
+
+def superseded(row: OutboxRow, now: datetime) -> OutboxRow:
+    """Return an unsent row whose place a newer one took."""
+    return msgspec.structs.replace(row, state=IntentState.SUPERSEDED, settled_at=now)
+
+
+def claimed(row: OutboxRow, lease_until: datetime) -> OutboxRow:
+    """Return the row under a new lease; one whose lease ran out may have been sent already."""
+    return msgspec.structs.replace(
+        row,
+        state=IntentState.SENDING,
+        token=row.token + 1,
+        lease_until=lease_until,
+        unsure=row.unsure or row.state is IntentState.SENDING,
+    )
+
+
+def choose(rows: Iterable[OutboxRow], now: datetime, limit: int) -> list[OutboxRow]:
+    """
+    Return up to *limit* of *rows* to send now: lapsed leases first, then those due longest, one of a case.
+
+    Args:
+        rows: Rows of cases that have no other one in ``sending``.
+    """
+    ready = [row for row in rows if _may_start(row) <= now]
+    ready.sort(key=lambda row: (row.state is not IntentState.SENDING, row.next_at, row.id))
+    firsts: dict[str, OutboxRow] = {}
+    for row in ready:
+        firsts.setdefault(row.intent.case_id, row)
+    return list(firsts.values())[:limit]
+
+
+def _may_start(row: OutboxRow) -> datetime:
+    if row.state is IntentState.QUEUED:
+        return row.next_at
+    return row.lease_until if row.state is IntentState.SENDING and row.lease_until else _NEVER
+
+
+def freed(row: OutboxRow, now: datetime) -> OutboxRow:
+    """Return a ``sending`` row whose sender is known to be gone: claimable now, and unsure."""
+    return msgspec.structs.replace(row, token=row.token + 1, lease_until=now, unsure=True)
+
+
+def settled(row: OutboxRow, how: Settlement, *, newer_waits: bool) -> OutboxRow:
+    """
+    Return the row after an attempt.
+
+    Args:
+        newer_waits: A newer intent of its slot is queued, so this level intent need not be tried again.
+    """
+    state = how.state
+    if newer_waits and row.intent.kind in LEVEL_KINDS and state in UNSENT:
+        state = IntentState.SUPERSEDED
+    return msgspec.structs.replace(
+        row,
+        state=state,
+        attempts=row.attempts + how.spent,
+        next_at=how.next_at or row.next_at,
+        lease_until=None,
+        unsure=how.unsure,
+        code=maybe_clean(how.code),
+        reason=maybe_clean(how.reason),
+        written=maybe_clean(how.written) or row.written,
+        written_version=maybe_clean(how.written_version) or row.written_version,
+        settled_at=how.at if state in FINAL else None,
+    )
+
+
+def requeued(row: OutboxRow, now: datetime) -> OutboxRow:
+    """Return a given-up row queued again with a fresh count of attempts."""
+    return msgspec.structs.replace(
+        row, state=IntentState.QUEUED, attempts=0, next_at=now, code=None, reason=None, settled_at=None
+    )
+
+
+def holds_lease(row: OutboxRow, how: Settlement) -> bool:
+    """Return whether the settlement comes from the holder of the row's lease."""
+    return row.state is IntentState.SENDING and row.token == how.token

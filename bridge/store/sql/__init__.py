@@ -1,0 +1,63 @@
+"""The store on SQLite and PostgreSQL: one room per kind of thing, one transaction over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
+
+from bridge.errors import DomainError
+from bridge.store.engine import Engines
+from bridge.store.sql.cases import CasesRoom
+from bridge.store.sql.inbox import InboxRoom
+from bridge.store.sql.outbox import OutboxRoom
+from bridge.store.sql.people import PeopleRoom
+from bridge.store.sql.sources import SourcesRoom
+from bridge.store.sql.timers import TimersRoom
+from bridge.store.sql.work import Names
+
+
+class SqlTx(InboxRoom, SourcesRoom, CasesRoom, PeopleRoom, OutboxRoom, TimersRoom):
+    """One transaction (``port.Tx``)."""
+
+
+class SqlStore:
+    """A database (``port.Store``); safe to use from any number of threads."""
+
+    def __init__(self, engines: Engines) -> None:
+        """Work on the databases behind *engines*."""
+        self._engines = engines
+        self._names = Names()
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTx]:
+        """Open a transaction that may write; not to be opened inside another one of the same thread."""
+        with self._begun(self._engines.writing, writing=True) as tx:
+            yield tx
+        tx.committed()
+
+    @contextmanager
+    def reading(self) -> Iterator[SqlTx]:
+        """Open a read-only snapshot."""
+        with self._begun(self._engines.reading, writing=False) as tx:
+            yield tx
+
+    @contextmanager
+    def _begun(self, engine: Engine, *, writing: bool) -> Iterator[SqlTx]:
+        try:
+            with engine.begin() as conn:
+                yield SqlTx(conn, self._names, writing=writing)
+        except IntegrityError as error:
+            raise DomainError(f"the database refused to save: {_rule(error)}") from error
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engines.dispose()
+
+
+def _rule(error: IntegrityError) -> str:
+    """Return the broken rule's name, without the values that broke it."""
+    named = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    return named or str(error.orig).splitlines()[0]

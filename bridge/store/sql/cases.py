@@ -1,0 +1,206 @@
+"""Cases: current state and append-only history, written together; lists and counts for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, true, tuple_
+
+from bridge.cases.changes import Change
+from bridge.cases.model import Case, OwnerKind
+from bridge.errors import DomainError, StaleVersion
+from bridge.store.batch import among, change, insert, texts
+from bridge.store.codec import clean, from_cursor, maybe_clean, micros, pack, to_cursor
+from bridge.store.port import CaseFilter, CasePage
+from bridge.store.sql.work import Work
+from bridge.store.tables import LIVE, OPEN, care_case, case_change, case_state
+from bridge.store.worklist import due_order, search_text, words
+
+_case = msgspec.msgpack.Decoder(Case)
+_change = msgspec.msgpack.Decoder(Change)
+
+_VARYING = (
+    "version",
+    "merged_into",
+    "lane",
+    "status",
+    "owner",
+    "by_role",
+    "patient",
+    "blocker",
+    "escalated",
+    "due_order",
+    "opened_at",
+    "search_text",
+)
+_ADD = insert(care_case, "pk", "id", "connection_id", "root", "tenant", *_VARYING, ignore=True)
+_CHANGE = change(care_case, *_VARYING, "pk", by="pk", step="version")
+_ADD_STATE = insert(case_state, "case_pk", "body")
+_CHANGE_STATE = change(case_state, "body", "case_pk", by="case_pk")
+_APPEND = insert(case_change, "case_pk", "seq", "body")
+
+_STATES = select(care_case.c.pk, case_state.c.body).join(case_state, case_state.c.case_pk == care_case.c.pk)
+_OF_ROOTS = _STATES.where(
+    LIVE, care_case.c.connection_id == bindparam("connection"), among(care_case.c.root, texts("roots"))
+).order_by(care_case.c.pk)
+_OF_PATIENTS = _STATES.where(
+    LIVE, care_case.c.connection_id == bindparam("connection"), among(care_case.c.patient, texts("refs"))
+).order_by(care_case.c.pk)
+_ONE = _STATES.where(care_case.c.id == bindparam("case_id"))
+_OF_ROOTS_LOCKED = _OF_ROOTS.with_for_update(of=care_case, key_share=True)
+_ONE_LOCKED = _ONE.with_for_update(of=care_case, key_share=True)
+_LAST_SEQ = (
+    select(care_case.c.id, func.max(case_change.c.seq))
+    .join(case_change, case_change.c.case_pk == care_case.c.pk)
+    .where(among(care_case.c.id, texts("ids")))
+    .group_by(care_case.c.id)
+)
+_HISTORY = (
+    select(case_change.c.body)
+    .join(care_case, care_case.c.pk == case_change.c.case_pk)
+    .where(care_case.c.id == bindparam("case_id"))
+    .order_by(case_change.c.seq)
+)
+_COUNTS = select(care_case.c.lane, care_case.c.status, func.count()).group_by(
+    care_case.c.lane, care_case.c.status
+)
+_PLACE = (care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
+
+
+class CasesRoom(Work):
+    """The coordination cases."""
+
+    def cases_of_roots(self, connection: str, roots: Iterable[str]) -> dict[str, Case]:
+        query = _OF_ROOTS_LOCKED if self.writing else _OF_ROOTS
+        return {case.root: case for case in self._cases(query, connection, roots=list(map(clean, roots)))}
+
+    def cases_of_patients(self, connection: str, refs: Iterable[str]) -> list[Case]:
+        return self._cases(_OF_PATIENTS, connection, refs=list(map(clean, refs)))
+
+    def _cases(self, query: Any, connection: str, **parameters: Any) -> list[Case]:
+        found = self.rows(query, connection=self.connection_id(connection), **parameters)
+        return [self._known(pk, body) for pk, body in found]
+
+    def case(self, case_id: str) -> Case | None:
+        row = self.row(_ONE, case_id=clean(case_id))
+        return None if row is None else self._known(*row)
+
+    def case_for_update(self, case_id: str) -> Case | None:
+        row = self.row(_ONE_LOCKED if self.writing else _ONE, case_id=clean(case_id))
+        return None if row is None else self._known(*row)
+
+    def _known(self, pk: int, body: bytes) -> Case:
+        case = _case.decode(body)
+        self.knows_case(case.id, pk)
+        return case
+
+    def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
+        wanted = list(case_ids)
+        last = dict(tuple(row) for row in self.rows(_LAST_SEQ, ids=wanted))
+        return {case_id: last.get(case_id, 0) for case_id in wanted}
+
+    def save_cases(self, cases: Sequence[Case], changes: Sequence[Change]) -> None:
+        fresh = [case for case in cases if case.version == 1]
+        moved = [case for case in cases if case.version != 1]
+        if fresh:
+            self._add_cases(fresh)
+        if moved:
+            self._change_cases(moved)
+        if changes:
+            self._append(changes)
+
+    def _add_cases(self, cases: Sequence[Case]) -> None:
+        keyed = list(zip(self.next_keys(care_case, len(cases)), cases, strict=True))
+        rows = [(pk, *self._identity(case), *_varying(case)) for pk, case in keyed]
+        if self.write(_ADD, rows) != len(rows):
+            raise StaleVersion("a case given as new exists already, or its root has another case")
+        self.write(_ADD_STATE, [(pk, pack(case)) for pk, case in keyed])
+        for pk, case in keyed:
+            self.knows_case(case.id, pk)
+
+    def _identity(self, case: Case) -> tuple[Any, ...]:
+        return clean(case.id), self.connection_id(case.connection), clean(case.root), clean(case.tenant)
+
+    def _change_cases(self, cases: Sequence[Case]) -> None:
+        pks = self.case_pks(case.id for case in cases)
+        rows = [(*_varying(case), pks[case.id]) for case in cases if case.id in pks]
+        if len(rows) != len(cases) or self.write(_CHANGE, rows) != len(rows):
+            raise StaleVersion("a case is not at the version before the one given")
+        self.write(_CHANGE_STATE, [(pack(case), pks[case.id]) for case in cases])
+
+    def _append(self, changes: Sequence[Change]) -> None:
+        pks = self.case_pks(change.case_id for change in changes)
+        try:
+            self.write(_APPEND, [(pks[change.case_id], change.seq, pack(change)) for change in changes])
+        except KeyError as error:
+            raise DomainError(f"a change belongs to case {error.args[0]}, which is not stored") from error
+
+    def history(self, case_id: str) -> list[Change]:
+        return [_change.decode(row[0]) for row in self.rows(_HISTORY, case_id=clean(case_id))]
+
+    def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
+        wanted = self._conditions(where)
+        total = self.conn.execute(select(func.count()).select_from(care_case).where(*wanted)).scalar_one()
+        if cursor is not None:
+            wanted.append(tuple_(*_PLACE) > tuple_(*from_cursor(cursor)))
+        query = _STATES.add_columns(*_PLACE[:2]).where(*wanted).order_by(*_PLACE).limit(limit + 1)
+        found = self.rows(query)
+        last = found[limit - 1] if len(found) > limit else None
+        return CasePage(
+            cases=tuple(self._known(row.pk, row.body) for row in found[:limit]),
+            total=total,
+            next_cursor=None if last is None else to_cursor((last.due_order, last.opened_at, last.pk)),
+        )
+
+    def _conditions(self, where: CaseFilter) -> list[ColumnElement[bool]]:
+        columns = care_case.c
+        wanted: list[ColumnElement[bool]] = [] if where.merged else [LIVE]
+        if where.connection is not None:
+            wanted.append(columns.connection_id == self.connection_id(where.connection))
+        for column, value in (
+            (columns.tenant, where.tenant),
+            (columns.lane, where.lane),
+            (columns.status, where.status),
+            (columns.owner, where.owner),
+            (columns.patient, where.patient),
+        ):
+            if value is not None:
+                wanted.append(column == clean(value))
+        if where.blocker is not None:
+            some = where.blocker == "any"
+            wanted.append(columns.blocker.is_not(None) if some else columns.blocker == clean(where.blocker))
+        if where.is_open is not None:
+            closed = columns.status == literal_column("'closed'")
+            wanted.append(columns.status != literal_column("'closed'") if where.is_open else closed)
+        if where.overdue_at is not None:
+            wanted.extend((OPEN, columns.due_order < micros(where.overdue_at)))
+        if where.unowned:
+            wanted.append(columns.by_role == true())
+        if where.escalated:
+            wanted.append(columns.escalated == true())
+        return [*wanted, *(columns.search_text.contains(word, autoescape=True) for word in words(where))]
+
+    def case_counts(self, connection: str | None = None) -> Mapping[tuple[str, str], int]:
+        query = _COUNTS.where(LIVE)
+        if connection is not None:
+            query = query.where(care_case.c.connection_id == self.connection_id(connection))
+        return {(lane, status): count for lane, status, count in self.rows(query)}
+
+
+def _varying(case: Case) -> tuple[Any, ...]:
+    return (
+        case.version,
+        maybe_clean(case.merged_into),
+        clean(case.lane),
+        case.status.value,
+        clean(case.owner.id),
+        case.owner.kind is OwnerKind.ROLE,
+        maybe_clean(case.patient.ref if case.patient else None),
+        case.blocker.category.value if case.blocker else None,
+        case.escalation is not None,
+        due_order(case),
+        micros(case.opened_at),
+        search_text(case),
+    )

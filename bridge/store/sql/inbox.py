@@ -1,0 +1,225 @@
+"""The inbox: received versions, their raw bytes, running totals and cursors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, func, select, update
+
+from bridge.store.batch import among, insert, texts, upsert
+from bridge.store.codec import (
+    clean,
+    compress,
+    decompress,
+    instant,
+    maybe_clean,
+    maybe_instant,
+    maybe_micros,
+    micros,
+)
+from bridge.store.engine import ADVISORY_SPACE
+from bridge.store.port import Counts, Cursor, InboxRow, InboxState
+from bridge.store.sql.work import Found, Work
+from bridge.store.tables import PARKED, cursor, raw_version, source_version, stream_total
+
+_LOCK = select(func.pg_advisory_xact_lock(ADVISORY_SPACE, bindparam("key")))
+_KNOWN = select(source_version.c.ref, source_version.c.version).where(
+    source_version.c.connection_id == bindparam("connection"), among(source_version.c.ref, texts("refs"))
+)
+_ADD = insert(
+    source_version,
+    "id",
+    "connection_id",
+    "ref",
+    "type",
+    "version",
+    "updated_at",
+    "received_at",
+    "path",
+    "state",
+    "code",
+    "reason",
+)
+_ADD_RAW = insert(raw_version, "version_id", "body")
+_SETTLE = update(source_version).where(source_version.c.id == bindparam("row_id"))
+_COUNT = upsert(
+    stream_total,
+    "connection_id",
+    "stream",
+    "received",
+    "applied",
+    "duplicate",
+    "ignored",
+    "parked",
+    add=True,
+)
+_TOTALS = select(stream_total).where(stream_total.c.connection_id == bindparam("connection"))
+_CURSORS = select(cursor).where(cursor.c.connection_id == bindparam("connection")).order_by(cursor.c.stream)
+_CURSOR = _CURSORS.where(cursor.c.stream == bindparam("name"))
+_SAVE_CURSOR = upsert(
+    cursor,
+    "connection_id",
+    "stream",
+    "watermark",
+    "position",
+    "started_at",
+    "next_url",
+    "read",
+    "checked_at",
+    "problem",
+)
+_RAW = (
+    select(source_version, raw_version.c.body)
+    .outerjoin(raw_version, raw_version.c.version_id == source_version.c.id)
+    .where(source_version.c.id == bindparam("row_id"))
+)
+_GROUPS = (
+    select(source_version.c.connection_id, source_version.c.type, source_version.c.code, func.count())
+    .where(PARKED)
+    .group_by(source_version.c.connection_id, source_version.c.type, source_version.c.code)
+)
+
+
+class InboxRoom(Work):
+    """What came in."""
+
+    def lock(self, connection: str) -> None:
+        key = self.connection_id(connection)
+        if self.on_postgresql:
+            self.conn.execute(_LOCK, {"key": key})
+
+    def known_versions(self, connection: str, versions: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        asked = {(clean(ref), clean(version)): (ref, version) for ref, version in versions}
+        refs = list({ref for ref, _ in asked})
+        found = self.rows(_KNOWN, connection=self.connection_id(connection), refs=refs)
+        return {asked[pair] for row in found if (pair := (row[0], row[1])) in asked}
+
+    def add_versions(self, rows: Sequence[InboxRow]) -> None:
+        if not rows:
+            return
+        keyed = list(zip(self.next_keys(source_version, len(rows)), rows, strict=True))
+        self.write(_ADD, [(key, *self._version_values(row)) for key, row in keyed])
+        self.write(_ADD_RAW, [(key, compress(row.raw)) for key, row in keyed])
+
+    def _version_values(self, row: InboxRow) -> tuple[Any, ...]:
+        return (
+            self.connection_id(row.connection),
+            clean(row.ref),
+            clean(row.type),
+            clean(row.version),
+            maybe_micros(row.updated_at),
+            micros(row.received_at),
+            clean(row.path),
+            row.state.value,
+            maybe_clean(row.code),
+            maybe_clean(row.reason),
+        )
+
+    def settle_version(self, row: InboxRow) -> None:
+        values = {"state": row.state.value, "code": maybe_clean(row.code), "reason": maybe_clean(row.reason)}
+        self.conn.execute(_SETTLE.values(values), {"row_id": row.id})
+
+    def count(self, connection: str, stream: str, counts: Counts) -> None:
+        key = (self.connection_id(connection), clean(stream))
+        self.write(
+            _COUNT,
+            [(*key, counts.received, counts.applied, counts.duplicate, counts.ignored, counts.parked)],
+        )
+
+    def totals(self, connection: str) -> dict[str, Counts]:
+        found = self.rows(_TOTALS, connection=self.connection_id(connection))
+        return {
+            row.stream: Counts(row.received, row.applied, row.duplicate, row.ignored, row.parked)
+            for row in found
+        }
+
+    def cursor(self, connection: str, stream: str) -> Cursor | None:
+        row = self.row(_CURSOR, connection=self.connection_id(connection), name=clean(stream))
+        return None if row is None else _cursor(connection, row)
+
+    def cursors(self, connection: str) -> list[Cursor]:
+        found = self.rows(_CURSORS, connection=self.connection_id(connection))
+        return [_cursor(connection, row) for row in found]
+
+    def save_cursor(self, cursor: Cursor) -> None:
+        self.write(
+            _SAVE_CURSOR,
+            [
+                (
+                    self.connection_id(cursor.connection),
+                    clean(cursor.stream),
+                    maybe_micros(cursor.watermark),
+                    maybe_micros(cursor.position),
+                    maybe_micros(cursor.started_at),
+                    maybe_clean(cursor.next_url),
+                    cursor.read,
+                    maybe_micros(cursor.checked_at),
+                    maybe_clean(cursor.problem),
+                )
+            ],
+        )
+
+    def inbox(
+        self,
+        *,
+        connection: str | None = None,
+        state: InboxState | None = None,
+        code: str | None = None,
+        ref: str | None = None,
+        limit: int = 100,
+        after: int = 0,
+    ) -> list[InboxRow]:
+        query = select(source_version).where(source_version.c.id > after)
+        if connection is not None:
+            query = query.where(source_version.c.connection_id == self.connection_id(connection))
+        if state is not None:
+            parked = state is InboxState.PARKED
+            query = query.where(PARKED if parked else source_version.c.state == state.value)
+        if code is not None:
+            query = query.where(source_version.c.code == clean(code))
+        if ref is not None:
+            query = query.where(source_version.c.ref == clean(ref))
+        found = self.rows(query.order_by(source_version.c.id).limit(limit))
+        return [self._inbox_row(row) for row in found]
+
+    def inbox_row(self, row_id: int) -> InboxRow | None:
+        row = self.row(_RAW, row_id=row_id)
+        return None if row is None else self._inbox_row(row, decompress(row.body) if row.body else b"")
+
+    def _inbox_row(self, row: Found, raw: bytes = b"") -> InboxRow:
+        return InboxRow(
+            connection=self.connection_name(row.connection_id),
+            ref=row.ref,
+            type=row.type,
+            version=row.version,
+            updated_at=maybe_instant(row.updated_at),
+            received_at=instant(row.received_at),
+            path=row.path,
+            state=InboxState(row.state),
+            code=row.code,
+            reason=row.reason,
+            raw=raw,
+            id=row.id,
+        )
+
+    def parked_groups(self, connection: str | None = None) -> list[tuple[str, str, str, int]]:
+        query = _GROUPS
+        if connection is not None:
+            query = query.where(source_version.c.connection_id == self.connection_id(connection))
+        found = [(self.connection_name(key), *group) for key, *group in self.rows(query)]
+        return sorted(found, key=lambda group: (-group[3], group[:3]))
+
+
+def _cursor(connection: str, row: Found) -> Cursor:
+    return Cursor(
+        connection=connection,
+        stream=row.stream,
+        watermark=maybe_instant(row.watermark),
+        position=maybe_instant(row.position),
+        started_at=maybe_instant(row.started_at),
+        next_url=row.next_url,
+        read=row.read,
+        checked_at=maybe_instant(row.checked_at),
+        problem=row.problem,
+    )

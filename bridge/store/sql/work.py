@@ -1,0 +1,122 @@
+"""What every room of the SQL store works with: the connection, batches, and the integer keys of names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Table, bindparam, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Row as SqlRow
+
+from bridge.store.batch import Batch, Row, among, texts
+from bridge.store.codec import clean
+from bridge.store.tables import care_case, connection
+
+_ID_OF = select(connection.c.id).where(connection.c.name == bindparam("name"))
+_NAME_OF = select(connection.c.name).where(connection.c.id == bindparam("id"))
+_ADD = {
+    "sqlite": sqlite.insert(connection).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(connection).on_conflict_do_nothing(),
+}
+_PKS = select(care_case.c.id, care_case.c.pk).where(among(care_case.c.id, texts("ids")))
+
+Found = SqlRow[*tuple[Any, ...]]
+"""One row of a query's result."""
+
+NOWHERE = -1
+"""The key of a connection that the database has never heard of: matches no row."""
+
+
+class Names:
+    """The integer keys of connections; committed ones are remembered for the life of the store."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.ids: dict[str, int] = {}
+        self.names: dict[int, str] = {}
+
+    def learn(self, name: str, key: int) -> None:
+        """Remember one connection."""
+        self.ids[name] = key
+        self.names[key] = name
+
+
+class Work:
+    """One open transaction and the helpers the rooms share."""
+
+    def __init__(self, conn: Connection, names: Names, *, writing: bool) -> None:
+        """Work on *conn*, whose transaction has begun."""
+        self.conn = conn
+        self.writing = writing
+        self.on_postgresql = conn.dialect.name == "postgresql"
+        self._committed = names
+        self._names = Names()
+        self._pks: dict[str, int] = {}
+
+    def committed(self) -> None:
+        """Let the store remember what this transaction learned."""
+        for name, key in self._names.ids.items():
+            self._committed.learn(name, key)
+
+    def rows(self, statement: Executable, **parameters: Any) -> Sequence[Found]:
+        """Run a query and return all its rows."""
+        return self.conn.execute(statement, parameters).all()
+
+    def row(self, statement: Executable, **parameters: Any) -> Found | None:
+        """Run a query and return its first row, if any."""
+        return self.conn.execute(statement, parameters).first()
+
+    def write(self, batch: Batch, rows: Sequence[Row]) -> int:
+        """Run a batch and return how many rows it wrote."""
+        return batch.run(self.conn, rows)
+
+    def connection_id(self, name: str) -> int:
+        """Return the key of a connection; a transaction that writes makes one for a new name."""
+        name = clean(name)
+        key = self._committed.ids.get(name) or self._names.ids.get(name)
+        if key is not None:
+            return key
+        found = self.conn.execute(_ID_OF, {"name": name}).scalar()
+        if found is None and self.writing:
+            self.conn.execute(_ADD[self.conn.dialect.name], {"name": name})
+            found = self.conn.execute(_ID_OF, {"name": name}).scalar_one()
+        if found is None:
+            return NOWHERE
+        self._names.learn(name, found)
+        return int(found)
+
+    def connection_name(self, key: int) -> str:
+        """Return the name of a connection by its key."""
+        name = self._committed.names.get(key) or self._names.names.get(key)
+        if name is None:
+            name = str(self.conn.execute(_NAME_OF, {"id": key}).scalar_one())
+            self._names.learn(name, key)
+        return name
+
+    def knows_case(self, case_id: str, pk: int) -> None:
+        """Remember the key of a case read in this transaction."""
+        self._pks[case_id] = pk
+
+    def case_pks(self, case_ids: Iterable[str]) -> dict[str, int]:
+        """Return the keys of those cases that exist."""
+        wanted = set(case_ids)
+        missing = [case_id for case_id in wanted if case_id not in self._pks]
+        if missing:
+            self._pks.update((found.id, found.pk) for found in self.rows(_PKS, ids=missing))
+        return {case_id: self._pks[case_id] for case_id in wanted if case_id in self._pks}
+
+    def next_keys(self, table: Table, count: int) -> range | list[int]:
+        """
+        Return *count* unused keys of *table*, ascending.
+
+        Knowing keys before the rows are written lets a page's rows and what refers to them go in as two
+        batches. SQLite has one writer, so the largest key is enough; PostgreSQL has a sequence.
+        """
+        key = next(iter(table.primary_key))
+        if not self.on_postgresql:
+            top = self.conn.execute(select(func.coalesce(func.max(key), 0))).scalar_one()
+            return range(top + 1, top + 1 + count)
+        sequence = func.pg_get_serial_sequence(table.name, key.name)
+        series = func.generate_series(1, count).table_valued("n")
+        return list(self.conn.execute(select(func.nextval(sequence)).select_from(series)).scalars())

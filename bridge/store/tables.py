@@ -1,0 +1,297 @@
+"""
+The database: every table, and every rule that the database itself can hold.
+
+Hot tables have integer keys. What is large and rarely read together with the rest has a table of its own:
+raw bodies (``raw_version``) and case states (``case_state``), so that lists and counts read narrow rows.
+Keys and indexes that find one thing begin with what is rare (``ref``, ``root``): PostgreSQL, while it has no
+statistics yet, took an index that began with the connection and read all of it. Instants are integer
+microseconds (``codec.micros``). Conditions that partial indexes share with queries are defined here once,
+with literal values: a planner cannot match a partial index against a bound parameter.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    event,
+    literal_column,
+)
+
+from bridge.cases.intents import IntentKind, IntentState
+from bridge.cases.model import Status
+from bridge.store.port import InboxState
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+Key = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite makes only INTEGER PRIMARY KEY an alias of the row id."""
+Instant = BigInteger()
+Words = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that both databases compare by code point."""
+
+
+def _quoted(values: frozenset[IntentKind] | tuple[str, ...]) -> str:
+    return ", ".join(f"'{value}'" for value in sorted(values))
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({_quoted(tuple(values))})", name=f"{column}_known")
+
+
+def _connection() -> Column[int]:
+    return Column("connection_id", Integer, ForeignKey("connection.id"), nullable=False)
+
+
+connection = Table(
+    "connection",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("name", Words, nullable=False),
+    UniqueConstraint("name"),
+)
+
+source_version = Table(
+    "source_version",
+    metadata,
+    Column("id", Key, Identity(), primary_key=True),
+    _connection(),
+    Column("ref", Words, nullable=False),
+    Column("type", Words, nullable=False),
+    Column("version", Words, nullable=False),
+    Column("updated_at", Instant),
+    Column("received_at", Instant, nullable=False),
+    Column("path", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("code", Words),
+    Column("reason", Words),
+    UniqueConstraint("ref", "version", "connection_id"),
+    _one_of("state", InboxState),
+    CheckConstraint("state = 'applied' OR code IS NOT NULL", name="not_applied_says_why"),
+)
+
+raw_version = Table(
+    "raw_version",
+    metadata,
+    Column("version_id", Key, ForeignKey("source_version.id"), primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+stream_total = Table(
+    "stream_total",
+    metadata,
+    _connection(),
+    Column("stream", Words, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("applied", BigInteger, nullable=False),
+    Column("duplicate", BigInteger, nullable=False),
+    Column("ignored", BigInteger, nullable=False),
+    Column("parked", BigInteger, nullable=False),
+    PrimaryKeyConstraint("connection_id", "stream"),
+    CheckConstraint("received = applied + duplicate + ignored + parked", name="adds_up"),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    _connection(),
+    Column("stream", Words, nullable=False),
+    Column("watermark", Instant),
+    Column("position", Instant),
+    Column("started_at", Instant),
+    Column("next_url", Words),
+    Column("read", BigInteger, nullable=False),
+    Column("checked_at", Instant),
+    Column("problem", Words),
+    PrimaryKeyConstraint("connection_id", "stream"),
+)
+
+source = Table(
+    "source",
+    metadata,
+    _connection(),
+    Column("ref", Words, nullable=False),
+    Column("root", Words, nullable=False),
+    Column("opened", Boolean, nullable=False),
+    Column("began_at", Instant, nullable=False),
+    Column("gone_at", Instant),
+    Column("missed_at", Instant),
+    Column("watch_at", Instant),
+    Column("snapshot", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("ref", "connection_id"),
+)
+
+care_case = Table(
+    "care_case",
+    metadata,
+    Column("pk", Key, Identity(), primary_key=True),
+    Column("id", Words, nullable=False),
+    _connection(),
+    Column("root", Words, nullable=False),
+    Column("tenant", Words, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("merged_into", Words, ForeignKey("care_case.id")),
+    Column("lane", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("owner", Words, nullable=False),
+    Column("by_role", Boolean, nullable=False),
+    Column("patient", Words),
+    Column("blocker", Words),
+    Column("escalated", Boolean, nullable=False),
+    Column("due_order", BigInteger, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("search_text", Words, nullable=False),
+    UniqueConstraint("id"),
+    _one_of("status", Status),
+    CheckConstraint("version >= 1", name="version_from_one"),
+    CheckConstraint("merged_into <> id", name="not_merged_into_itself"),
+)
+
+case_state = Table(
+    "case_state",
+    metadata,
+    Column("case_pk", Key, ForeignKey("care_case.pk"), primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+case_change = Table(
+    "case_change",
+    metadata,
+    Column("case_pk", Key, ForeignKey("care_case.pk"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("case_pk", "seq"),
+    CheckConstraint("seq >= 1", name="seq_from_one"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Key, Identity(), primary_key=True),
+    _connection(),
+    Column("case_pk", Key, ForeignKey("care_case.pk"), nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("slot", Words, nullable=False),
+    Column("level_slot", Words),
+    Column("key", Words, nullable=False),
+    Column("case_version", Integer, nullable=False),
+    Column("target", Words),
+    Column("message", LargeBinary),
+    Column("created_at", Instant, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Instant, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("lease_until", Instant),
+    Column("unsure", Boolean, nullable=False),
+    Column("code", Words),
+    Column("reason", Words),
+    Column("written", Words),
+    Column("written_version", Words),
+    Column("settled_at", Instant),
+    UniqueConstraint("key", "connection_id"),
+    _one_of("kind", IntentKind),
+    _one_of("state", IntentState),
+    CheckConstraint("(state IN ('queued', 'sending')) = (settled_at IS NULL)", name="settled_when_final"),
+    CheckConstraint("(state = 'sending') = (lease_until IS NOT NULL)", name="leased_while_sending"),
+    CheckConstraint("attempts >= 0", name="attempts_counted"),
+    CheckConstraint("level_slot = slot", name="level_slot_is_slot"),
+)
+
+person = Table(
+    "person",
+    metadata,
+    _connection(),
+    Column("ref", Words, nullable=False),
+    Column("body", LargeBinary),
+    Column("read_at", Instant),
+    Column("wanted_at", Instant),
+    PrimaryKeyConstraint("ref", "connection_id"),
+    CheckConstraint("body IS NOT NULL OR wanted_at IS NOT NULL", name="known_or_wanted"),
+)
+
+timer = Table(
+    "timer",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("due_at", Instant, nullable=False),
+)
+
+JOINED = source.c.root != source.c.ref
+"""Sources in the group of another one; the rest, most of them, need no second index entry."""
+LIVE = care_case.c.merged_into.is_(None)
+OPEN = and_(LIVE, care_case.c.status != literal_column("'closed'"))
+PARKED = source_version.c.state == literal_column("'parked'")
+QUEUED = outbox.c.state == literal_column("'queued'")
+SENDING = outbox.c.state == literal_column("'sending'")
+STUCK = outbox.c.state.in_([literal_column("'parked'"), literal_column("'not-writable'")])
+UNSENT = and_(
+    outbox.c.level_slot.is_not(None),
+    outbox.c.state.in_(
+        [literal_column("'queued'"), literal_column("'parked'"), literal_column("'not-writable'")]
+    ),
+)
+"""Level intents that a newer one of the same slot takes the place of; at most one per slot of a case."""
+
+
+def _partial(name: str, where: ColumnElement[bool], *columns: Column[object], unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+_partial("ix_source_joined", JOINED, source.c.root)
+_partial("ix_source_watch", source.c.watch_at.is_not(None), source.c.connection_id, source.c.watch_at)
+_partial("ix_source_version_parked", PARKED, source_version.c.connection_id, source_version.c.id)
+_partial("uq_care_case_root", LIVE, care_case.c.root, care_case.c.connection_id, unique=True)
+_partial("ix_care_case_patient", LIVE, care_case.c.patient)
+_partial("ix_care_case_due", OPEN, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
+Index("ix_outbox_case", outbox.c.case_pk)
+_partial("uq_outbox_sending", SENDING, outbox.c.case_pk, unique=True)
+_partial("uq_outbox_slot", UNSENT, outbox.c.case_pk, outbox.c.level_slot, unique=True)
+_partial("ix_outbox_due", QUEUED, outbox.c.connection_id, outbox.c.next_at, outbox.c.id)
+_partial("ix_outbox_stuck", STUCK, outbox.c.connection_id, outbox.c.id)
+_partial("ix_person_wanted", person.c.wanted_at.is_not(None), person.c.connection_id, person.c.wanted_at)
+
+APPEND_ONLY: dict[str, tuple[str, ...]] = {
+    "sqlite": tuple(
+        f"CREATE TRIGGER case_change_no_{verb} BEFORE {verb} ON case_change"
+        " BEGIN SELECT RAISE(ABORT, 'case history is append-only'); END"
+        for verb in ("update", "delete")
+    ),
+    "postgresql": (
+        "CREATE FUNCTION case_change_refuse() RETURNS trigger LANGUAGE plpgsql AS $$"
+        " BEGIN RAISE EXCEPTION 'case history is append-only' USING ERRCODE = '23000';"
+        " END $$",
+        "CREATE TRIGGER case_change_append_only BEFORE UPDATE OR DELETE ON case_change"
+        " FOR EACH ROW EXECUTE FUNCTION case_change_refuse()",
+    ),
+}
+"""What makes history append-only on each database; the first migration holds its own copy."""
+
+for _dialect, _statements in APPEND_ONLY.items():
+    for _statement in _statements:
+        _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(case_change, "after_create", _ddl.execute_if(dialect=_dialect))

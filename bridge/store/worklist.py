@@ -1,0 +1,44 @@
+"""How the worklist is ordered, filtered and searched, whichever store keeps it. Pure."""
+
+from __future__ import annotations
+
+from bridge.cases.model import Case, OwnerKind
+from bridge.store.codec import NEVER, folded, micros
+from bridge.store.port import CaseFilter
+
+
+def due_order(case: Case) -> int:
+    """Return the case's place by due date; cases without one come last."""
+    return NEVER if case.due_at is None else micros(case.due_at)
+
+
+def search_text(case: Case) -> str:
+    """Return the text that ``CaseFilter.q`` is looked for in."""
+    return folded(f"{case.title} {case.patient.display or ''}" if case.patient else case.title)
+
+
+def words(where: CaseFilter) -> list[str]:
+    """Return the words that must all be in ``search_text``."""
+    return folded(where.q or "").split()
+
+
+def matches(case: Case, where: CaseFilter) -> bool:
+    """Return whether the case is one that the filter lets through; the SQL store says the same in SQL."""
+    due_at, blocker = case.due_at, case.blocker.category if case.blocker else None
+    patient = case.patient.ref if case.patient else None
+    text = search_text(case)
+    return (
+        (where.merged or case.merged_into is None)
+        and where.tenant in (None, case.tenant)
+        and where.connection in (None, case.connection)
+        and where.lane in (None, case.lane)
+        and where.status in (None, case.status)
+        and where.owner in (None, case.owner.id)
+        and where.patient in (None, patient)
+        and (where.blocker in (None, blocker) or (where.blocker == "any" and blocker is not None))
+        and where.is_open in (None, case.is_open)
+        and (where.overdue_at is None or (case.is_open and due_at is not None and due_at < where.overdue_at))
+        and (not where.unowned or case.owner.kind is OwnerKind.ROLE)
+        and (not where.escalated or case.escalation is not None)
+        and all(word in text for word in words(where))
+    )
