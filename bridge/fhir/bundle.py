@@ -47,7 +47,7 @@ class _Search(msgspec.Struct):
 
 
 class _Entry(msgspec.Struct):
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw()
     search: _Search | None = None
 
 
@@ -121,9 +121,10 @@ def _sort_in(
     except _BAD_JSON as error:
         matches.append(unreadable(raw, f"the Bundle entry cannot be read ({type(error).__name__})"))
         return
-    if entry.resource is None:
+    resource = bytes(entry.resource)
+    if resource in (b"", b"null"):
         return
-    version = received(bytes(entry.resource))
+    version = received(resource)
     mode = entry.search.mode if entry.search is not None else None
     if mode == "outcome" or version.type == "OperationOutcome":
         outcomes.append(parse_outcome(version.raw) or Outcome())

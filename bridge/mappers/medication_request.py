@@ -139,7 +139,7 @@ def _run_out(reading: Reading[wire.MedicationRequest], authored: datetime | None
 
 
 def _days(duration: wire.Duration | None) -> Decimal | None:
-    if duration is None or duration.value is None:
+    if duration is None or not bytes(duration.value):
         return None
     unit = _DAYS_IN.get(duration.code or "") or _DAYS_IN.get((duration.unit or "").casefold())
     try:
