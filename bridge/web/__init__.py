@@ -1,0 +1,1 @@
+"""The web view: the JSON API, the worklist, the operations pages, health and metrics."""

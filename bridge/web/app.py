@@ -1,0 +1,57 @@
+"""The web application, wired from what ``bootstrap`` gives it. Routes are plain ``def``: they run in threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from bridge.web import api, health, metrics, openapi, operations, problems
+from bridge.web.context import WebContext
+from bridge.web.guard import Guard
+from bridge.web.pages import case, connections, worklist
+from bridge.web.pages.render import STATIC
+
+_DESCRIPTION = """Coordination cases, what was received from each EHR, and what is to be true there.
+
+Times are ISO 8601 in UTC. Errors are `application/problem+json`. A command needs `If-Match` with the
+version of the case that its author saw. See `docs/api.md`."""
+
+BODIES: dict[str, Any] = {
+    **openapi.BODIES,
+    "Search": api.Search,
+    "ReplayInbox": operations.ReplayInbox,
+    "ReplayOutbox": operations.ReplayOutbox,
+}
+
+
+class _Assets(StaticFiles):
+    """Static files; an address with a version in it never changes its content."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if response.status_code == 200 and scope["query_string"].startswith(b"v="):
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def create_app(context: WebContext) -> FastAPI:
+    """Return the application for ``uvicorn`` or a test client."""
+    app = FastAPI(
+        title="Bridge",
+        version=context.version,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.add_middleware(Guard, allowed_hosts=context.allowed_hosts, new_id=context.new_id)
+    problems.install(app)
+    for room in (worklist, case, connections, api, operations, health, metrics):
+        app.include_router(room.router(context))
+    app.mount("/static", _Assets(directory=STATIC), name="static")
+    openapi.install(app, BODIES)
+    return app

@@ -1,0 +1,216 @@
+"""How each connection stands: is its data current, do its counters add up, what is parked and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from bridge.cases.intents import IntentState
+from bridge.store.port import Counts, Cursor, InboxState, Tx
+from bridge.web.context import ConnectionInfo
+
+
+class Health(StrEnum):
+    """Whether a connection's data can be relied on right now."""
+
+    CURRENT = "current"
+    STARTING = "starting"
+    """Not every stream was read through yet."""
+    BEHIND = "behind"
+    FAILING = "failing"
+
+
+class StreamView(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One resource type of a connection. ``received = applied + duplicate + ignored + parked``.
+
+    ``lag_seconds`` is now minus ``watermark``: everything older than that is stored here.
+    """
+
+    type: str
+    watermark: datetime | None
+    last_success_at: datetime | None
+    lag_seconds: float | None
+    crawling: bool
+    crawled: int
+    problem: str | None
+    received: int
+    applied: int
+    duplicate: int
+    ignored: int
+    parked: int
+
+
+class OutboxStand(msgspec.Struct, frozen=True, kw_only=True):
+    """How many intents are in each state, and since when the oldest unsent one waits."""
+
+    queued: int
+    sending: int
+    confirmed: int
+    superseded: int
+    parked: int
+    not_writable: int = msgspec.field(name="not-writable")
+    oldest_at: datetime | None
+    oldest_age_seconds: float | None
+
+
+class ParkedGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Received versions that could not be used for one and the same reason, with an example's words."""
+
+    type: str
+    code: str
+    count: int
+    example: str | None
+
+
+class RouteView(msgspec.Struct, frozen=True):
+    """How one kind of intent is written to this EHR, and why so."""
+
+    kind: str
+    how: str
+    reason: str
+
+
+class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection: whether its data is current, what came in, what went out, what is stuck."""
+
+    name: str
+    base_url: str
+    vendor: str
+    fhir_version: str
+    writes: bool
+    health: Health
+    sentence: str
+    watermark: datetime | None
+    """The oldest watermark among the streams; ``null`` until every stream was read through once."""
+    last_success_at: datetime | None
+    lag_seconds: float | None
+    problem: str | None
+    streams: tuple[StreamView, ...]
+    outbox: OutboxStand
+    parked: tuple[ParkedGroup, ...]
+    routes: tuple[RouteView, ...]
+
+
+class ConnectionList(msgspec.Struct, frozen=True):
+    """Every configured connection."""
+
+    connections: tuple[ConnectionView, ...]
+
+
+def data_as_of(cursors: Iterable[Cursor], types: Iterable[str]) -> datetime | None:
+    """Return the oldest watermark among the streams *types*, or ``None`` while one of them has none."""
+    known = {cursor.stream: cursor.watermark for cursor in cursors}
+    marks = [known.get(stream) for stream in types]
+    return min((mark for mark in marks if mark is not None), default=None) if all(marks) else None
+
+
+def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after: timedelta) -> ConnectionView:
+    """Read how *info*'s connection stands."""
+    cursors = {cursor.stream: cursor for cursor in tx.cursors(info.name)}
+    totals = tx.totals(info.name)
+    streams = tuple(
+        _stream(name, cursors.get(name), totals.get(name, Counts()), now) for name in _streams(info, totals)
+    )
+    read = [stream for stream in streams if stream.type in info.types]
+    watermark = data_as_of(cursors.values(), info.types)
+    last_success = min((stream.last_success_at for stream in read if stream.last_success_at), default=None)
+    problem = next((f"{stream.type}: {stream.problem}" for stream in read if stream.problem), None)
+    health = _health(watermark, problem, now, stale_after)
+    return ConnectionView(
+        name=info.name,
+        base_url=info.base_url,
+        vendor=info.vendor,
+        fhir_version=info.fhir_version,
+        writes=info.writes,
+        health=health,
+        sentence=_SENTENCES[health],
+        watermark=watermark,
+        last_success_at=last_success,
+        lag_seconds=_age(watermark, now),
+        problem=problem,
+        streams=streams,
+        outbox=_outbox(tx, info.name, now),
+        parked=tuple(_groups(tx, info.name)),
+        routes=tuple(RouteView(route.kind, route.how, route.reason) for route in info.routes),
+    )
+
+
+_SENTENCES = {
+    Health.CURRENT: "The data is current.",
+    Health.STARTING: "The first read is not complete yet: cases may be missing.",
+    Health.BEHIND: "The data is out of date: nothing new was read for too long.",
+    Health.FAILING: "Reading fails: what changed in the EHR since then is not shown.",
+}
+
+
+def _health(
+    watermark: datetime | None, problem: str | None, now: datetime, stale_after: timedelta
+) -> Health:
+    if problem is not None:
+        return Health.FAILING
+    if watermark is None:
+        return Health.STARTING
+    return Health.BEHIND if now - watermark > stale_after else Health.CURRENT
+
+
+def _streams(info: ConnectionInfo, totals: Iterable[str]) -> list[str]:
+    """What is configured, in reading order, then what was read once and is not any more."""
+    return [*info.types, *sorted(set(totals) - set(info.types))]
+
+
+def _stream(name: str, cursor: Cursor | None, counts: Counts, now: datetime) -> StreamView:
+    cursor = cursor or Cursor(connection="", stream=name)
+    return StreamView(
+        type=name,
+        watermark=cursor.watermark,
+        last_success_at=cursor.checked_at,
+        lag_seconds=_age(cursor.watermark, now),
+        crawling=cursor.started_at is not None,
+        crawled=cursor.read,
+        problem=cursor.problem,
+        received=counts.received,
+        applied=counts.applied,
+        duplicate=counts.duplicate,
+        ignored=counts.ignored,
+        parked=counts.parked,
+    )
+
+
+def _outbox(tx: Tx, connection: str, now: datetime) -> OutboxStand:
+    counts = tx.outbox_counts(connection)
+    oldest = oldest_unsent_at(tx, connection)
+    return OutboxStand(
+        queued=counts.get(IntentState.QUEUED, 0),
+        sending=counts.get(IntentState.SENDING, 0),
+        confirmed=counts.get(IntentState.CONFIRMED, 0),
+        superseded=counts.get(IntentState.SUPERSEDED, 0),
+        parked=counts.get(IntentState.PARKED, 0),
+        not_writable=counts.get(IntentState.NOT_WRITABLE, 0),
+        oldest_at=oldest,
+        oldest_age_seconds=_age(oldest, now),
+    )
+
+
+def oldest_unsent_at(tx: Tx, connection: str) -> datetime | None:
+    """Return since when the oldest intent that is not on the EHR yet waits."""
+    waiting = [
+        row.created_at
+        for state in (IntentState.QUEUED, IntentState.SENDING)
+        for row in tx.outbox(connection=connection, state=state, limit=1)
+    ]
+    return min(waiting, default=None)
+
+
+def _groups(tx: Tx, connection: str) -> Iterable[ParkedGroup]:
+    for _, type_, code, count in tx.parked_groups(connection):
+        rows = tx.inbox(connection=connection, state=InboxState.PARKED, code=code, limit=20)
+        example = next((row.reason for row in rows if row.type == type_), None)
+        yield ParkedGroup(type=type_, code=code, count=count, example=example)
+
+
+def _age(at: datetime | None, now: datetime) -> float | None:
+    return None if at is None else max(0.0, (now - at).total_seconds())

@@ -1,0 +1,74 @@
+"""What the web view is given by ``bootstrap``: every outside thing that a route may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from bridge.store.port import Store
+from bridge.sync.line import Line
+
+
+@dataclass(frozen=True)
+class RouteLine:
+    """One line of a connection's route plan: how a kind of intent is written there, and why so."""
+
+    kind: str
+    how: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConnectionInfo:
+    """
+    One configured connection as people see it; never holds a secret.
+
+    Args:
+        types: The resource types that are read; each is a stream with a cursor of its own.
+        routes: The route plan, empty until the server's CapabilityStatement was read.
+    """
+
+    name: str
+    base_url: str
+    vendor: str
+    fhir_version: str
+    types: Sequence[str]
+    writes: bool = True
+    routes: Sequence[RouteLine] = ()
+
+
+Replay = Callable[[Sequence[int]], int]
+"""Tries parked rows (by id) again and returns how many were taken up."""
+
+
+@dataclass(frozen=True)
+class WebContext:
+    """
+    Everything ``create_app`` needs.
+
+    Args:
+        lines: Each connection's line, for the commands of people and for the names of lanes and owners.
+        connections: Says what is configured now; asked on every request, so it must be cheap.
+        replay_inbox, replay_outbox: Carry out a person's replay.
+        clock: Returns now (aware UTC).
+        new_id: Returns an unused id.
+        zone: The site's time zone; every time a person reads is in it.
+        acting_as: Who a command is recorded as being by, while there is no login.
+        allowed_hosts: Names beside the loopback ones that this server may be called by (``Host`` header).
+        stale_after: How old EHR data may be before people are warned.
+    """
+
+    store: Store
+    lines: Mapping[str, Line]
+    connections: Callable[[], Sequence[ConnectionInfo]]
+    replay_inbox: Replay
+    replay_outbox: Replay
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    version: str
+    zone: ZoneInfo
+    acting_as: str = "local user"
+    allowed_hosts: frozenset[str] = frozenset()
+    stale_after: timedelta = timedelta(minutes=15)

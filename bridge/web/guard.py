@@ -1,0 +1,114 @@
+"""
+What holds for every request and every response: who may ask, and what a browser may do with the answer.
+
+- ``Host`` must be one of ours, or a page of another site could reach a loopback server by DNS rebinding.
+- A request that changes something must come from our own pages: browsers say where a request comes from in
+  ``Sec-Fetch-Site`` (W3C Fetch Metadata) and ``Origin``. Programs send neither; a form must send one.
+- Headers per OWASP ASVS 5.0, 3.4. ``Referrer-Policy: no-referrer`` makes browsers send ``Origin: null``
+  with our own forms, which is why ``Sec-Fetch-Site`` counts first.
+- An error nobody expected is logged under an id, without its text, and answered with that id alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.web.problems import Problem, log_fault, problem_response
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_ANY_HOST = frozenset({"/health/live", "/health/ready"})
+"""Probes call a server by whatever address they have; what they are told is no secret."""
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+
+
+class Guard:
+    """ASGI middleware around everything; see the module's docstring."""
+
+    def __init__(self, app: ASGIApp, *, allowed_hosts: frozenset[str], new_id: Callable[[], str]) -> None:
+        self._app = app
+        self._hosts = LOOPBACK | {host.casefold() for host in allowed_hosts}
+        self._new_id = new_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        guarded = _Answer(scope, send)
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await problem_response(refusal)(scope, receive, guarded.send)
+            return
+        try:
+            await self._app(scope, receive, guarded.send)
+        except Exception as error:  # the top of a request: nobody above can answer it better
+            fault_id = self._new_id()
+            log_fault(error, fault_id)
+            if not guarded.started:
+                await problem_response(_fault(scope, fault_id))(scope, receive, guarded.send)
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        if scope["path"] not in _ANY_HOST and _host_name(headers.get("host", "")) not in self._hosts:
+            detail = "This server does not answer to that name; see web.allowed_hosts."
+            return Problem(status=400, title="Unknown host", detail=detail)
+        if scope["method"] not in _SAFE and not _is_ours(headers):
+            detail = "Requests that change something are taken from this server's own pages only."
+            return Problem(status=403, title="Cross-site request", detail=detail)
+        return None
+
+
+class _Answer:
+    """Adds the headers to an answer on its way out, and knows whether one has begun."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send, self.started = scope, send, False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self._add_headers(MutableHeaders(scope=message))
+        await self._send(message)
+
+    def _add_headers(self, headers: MutableHeaders) -> None:
+        headers.update(_HEADERS)
+        headers["Content-Security-Policy"] = POLICY
+        headers.setdefault("Cache-Control", "no-store")
+        if self._scope.get("scheme") == "https":
+            headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
+def _fault(scope: Scope, fault_id: str) -> Problem:
+    status, title = (503, "Not ready") if scope["path"] in _ANY_HOST else (500, "Internal error")
+    return Problem(status=status, title=title, id=fault_id)
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _is_ours(headers: Headers) -> bool:
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc == headers.get("host")
+    return not headers.get("content-type", "").startswith(_FORMS)

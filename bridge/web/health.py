@@ -1,0 +1,27 @@
+"""``/health``: is the process alive, and can it answer. No patient data and no version, for anybody may ask."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from bridge.web.context import WebContext
+
+
+def router(context: WebContext) -> APIRouter:
+    """Return the routes."""
+    health = APIRouter(prefix="/health", tags=["health"])
+
+    @health.get("/live")
+    def live() -> Response:
+        """Say that the process runs."""
+        return Response(b'{"status":"live"}', media_type="application/json")
+
+    @health.get("/ready")
+    def ready() -> Response:
+        """Say that the database answers; a failure is answered 503."""
+        with context.store.reading() as tx:
+            for info in context.connections():
+                tx.cursors(info.name)
+        return Response(b'{"status":"ready"}', media_type="application/json")
+
+    return health

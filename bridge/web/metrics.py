@@ -1,0 +1,120 @@
+"""
+``/metrics`` for Prometheus, read from the store at every scrape: any replica tells the same.
+
+Labels come from closed sets (configured connections, the four types, our states, lanes and statuses), so the
+number of series does not grow with the number of cases, and none can hold anything about a person.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterator
+from datetime import datetime
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from bridge.cases.intents import IntentState
+from bridge.store.port import Counts, Tx
+from bridge.web.connections import oldest_unsent_at
+from bridge.web.context import ConnectionInfo, WebContext
+
+_RESULTS = ("applied", "duplicate", "ignored", "parked")
+
+
+class _Families:
+    """The metrics of one scrape."""
+
+    def __init__(self) -> None:
+        stream = ["connection", "type"]
+        self.lag = GaugeMetricFamily(
+            "bridge_lag_seconds", "Now minus the watermark: everything older is stored.", labels=stream
+        )
+        self.success = GaugeMetricFamily(
+            "bridge_last_success_timestamp_seconds", "When a stream was last read to its end.", labels=stream
+        )
+        self.inbox = CounterMetricFamily(
+            "bridge_inbox", "Received versions by what became of them.", labels=[*stream, "result"]
+        )
+        self.outbox = GaugeMetricFamily(
+            "bridge_outbox", "Intents by state.", labels=["connection", "state"]
+        )
+        self.oldest = GaugeMetricFamily(
+            "bridge_outbox_oldest_age_seconds",
+            "How long the oldest unsent intent has waited; 0 when none waits.",
+            labels=["connection"],
+        )
+        self.cases = GaugeMetricFamily(
+            "bridge_cases", "Cases by lane and status.", labels=["connection", "lane", "status"]
+        )
+
+    def all(self) -> Iterator[Metric]:
+        """Return every metric."""
+        yield from (self.lag, self.success, self.inbox, self.outbox, self.oldest, self.cases)
+
+
+class StoreCollector(Collector):
+    """Reads the figures from the store whenever Prometheus asks."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+
+    def describe(self) -> Iterator[Metric]:
+        """Return the metrics without figures, so that registering reads nothing."""
+        return _Families().all()
+
+    def collect(self) -> Iterator[Metric]:
+        """Read every connection's figures."""
+        families, now = _Families(), self._context.clock()
+        with self._context.store.reading() as tx:
+            for info in self._context.connections():
+                _intake(families, tx, info, now)
+                _outgoing(families, tx, info, now)
+                self._cases(families, tx, info)
+        yield from families.all()
+
+    def _cases(self, families: _Families, tx: Tx, info: ConnectionInfo) -> None:
+        line = self._context.lines.get(info.name)
+        counts: Tally[tuple[str, str]] = Tally()
+        for (lane, status), number in tx.case_counts(info.name).items():
+            counts[lane if line is not None and lane in line.rules.lanes else "other", str(status)] += number
+        for (lane, status), number in sorted(counts.items()):
+            families.cases.add_metric([info.name, lane, status], number)
+
+
+def router(context: WebContext) -> APIRouter:
+    """Return the route."""
+    registry = CollectorRegistry()
+    registry.register(StoreCollector(context))
+    metrics = APIRouter()
+
+    @metrics.get("/metrics", include_in_schema=False)
+    def scrape() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return metrics
+
+
+def _intake(families: _Families, tx: Tx, info: ConnectionInfo, now: datetime) -> None:
+    totals = tx.totals(info.name)
+    cursors = {cursor.stream: cursor for cursor in tx.cursors(info.name)}
+    for stream in info.types:
+        labels = [info.name, stream]
+        cursor, counts = cursors.get(stream), totals.get(stream, Counts())
+        if cursor is not None and cursor.watermark is not None:
+            families.lag.add_metric(labels, max(0.0, (now - cursor.watermark).total_seconds()))
+        if cursor is not None and cursor.checked_at is not None:
+            families.success.add_metric(labels, cursor.checked_at.timestamp())
+        for result in _RESULTS:
+            families.inbox.add_metric([*labels, result], getattr(counts, result))
+
+
+def _outgoing(families: _Families, tx: Tx, info: ConnectionInfo, now: datetime) -> None:
+    counts = tx.outbox_counts(info.name)
+    for state in IntentState:
+        families.outbox.add_metric([info.name, state.value], counts.get(state, 0))
+    oldest = oldest_unsent_at(tx, info.name)
+    age = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
+    families.oldest.add_metric([info.name], age)

@@ -1,0 +1,149 @@
+"""The case page: the four answers, the patient, the history, and what a person can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from bridge.cases.commands import AnyCommand
+from bridge.cases.model import (
+    ACTION_TEXT,
+    AttemptOutcome,
+    Barrier,
+    BlockerCategory,
+    Channel,
+    ClosureReason,
+)
+from bridge.web.api import CaseId, carry_out
+from bridge.web.bodies import FormBody
+from bridge.web.context import WebContext
+from bridge.web.pages.forms import NOT_THE_COMMAND, command_of, seen_version
+from bridge.web.pages.render import frame, html, live, page
+from bridge.web.problems import ApiError
+from bridge.web.reading import Read, read_case
+from bridge.web.timeline import timeline
+from bridge.web.views import TimelineEntry
+from bridge.web.words import spoken
+
+DONE = {
+    "assign": "Owner changed.",
+    "log-outreach": "Attempt recorded.",
+    "raise-blocker": "Blocker raised.",
+    "clear-blocker": "Blocker cleared.",
+    "set-next-action": "Next action set.",
+    "snooze": "Put off.",
+    "escalate": "Escalated.",
+    "acknowledge-escalation": "Escalation answered.",
+    "note": "Note added.",
+    "close": "Case closed.",
+    "reopen": "Case reopened.",
+}
+"""What each command's page says when it was carried out; every command has a line (tested)."""
+
+
+def router(context: WebContext) -> APIRouter:
+    """Return the routes."""
+    pages = APIRouter(default_response_class=Response, include_in_schema=False)
+
+    @pages.get("/cases/{case_id}")
+    def case(request: Request, case_id: CaseId, done: str = "", seen: int | None = None) -> Response:
+        read = read_case(context, case_id)
+        if read.case.merged_into is not None:
+            return RedirectResponse(f"/cases/{read.case.merged_into}", 308)
+        seen = seen or read.case.version
+        values = {**_values(context, read), "done": DONE.get(done), "seen": seen}
+        return live(request, "case.html", "_case.html", values, address=f"/cases/{case_id}?seen={seen}")
+
+    @pages.post("/cases/{case_id}/commands/{name}")
+    def command(case_id: CaseId, name: str, form: FormBody) -> Response:
+        if name not in DONE:
+            raise ApiError(404, "There is no such command.")
+        try:
+            wanted: AnyCommand = command_of(name, form, context.zone)
+            carry_out(context, case_id, wanted, version=seen_version(form))
+        except ApiError as error:
+            return _not_done(context, case_id, name, form, error)
+        return RedirectResponse(f"/cases/{case_id}?done={name}", 303)
+
+    return pages
+
+
+def _not_done(
+    context: WebContext, case_id: str, name: str, form: Mapping[str, str], error: ApiError
+) -> Response:
+    """Show why a command was not carried out, with everything that was typed still there."""
+    if error.problem.status == 404:
+        raise error
+    read = read_case(context, case_id)
+    values = _values(context, read)
+    if error.problem.status == 412:
+        return html(page("conflict.html", **_conflict(read, values, name, form)), 409)
+    filled = {
+        **values,
+        "refused": name,
+        "error": error.problem.detail,
+        "typed": form,
+        "seen": read.case.version,
+        "digest": "",
+        "address": f"/cases/{case_id}?seen={read.case.version}",
+    }
+    text = page("case.html", **filled, inner=page("_case.html", **filled))
+    return html(text, error.problem.status)
+
+
+def _conflict(
+    read: Read, values: Mapping[str, Any], name: str, form: Mapping[str, str]
+) -> Mapping[str, Any]:
+    seen = seen_version(form)
+    since = [entry for entry in values["entries"] if entry.version is not None and entry.version > seen]
+    typed = {field: text for field, text in form.items() if field not in NOT_THE_COMMAND and text.strip()}
+    return {**values, "name": name, "wanted": spoken(name), "typed": typed, "since": since, "seen": seen}
+
+
+def _values(context: WebContext, read: Read) -> Mapping[str, Any]:
+    now = context.clock()
+    entries = timeline(read.changes, read.writes, zone=context.zone, now=now)
+    as_of = read.view.data_as_of
+    return frame(
+        context,
+        case=read.view,
+        is_open=read.case.is_open,
+        snoozed_until=read.case.local.snoozed_until,
+        snooze_reason=read.case.local.snooze_reason,
+        visit_at=read.case.visit_at,
+        notes=sorted(read.case.notes, key=lambda note: note.at, reverse=True),
+        outreach=sorted(read.view.outreach, key=lambda attempt: attempt.at, reverse=True),
+        entries=[entry for entry in reversed(entries) if _is_told(entry)],
+        stale=as_of is None or now - as_of > context.stale_after,
+        done=None,
+        refused=None,
+        error=None,
+        typed={},
+        **_choices(context, read),
+    )
+
+
+def _is_told(entry: TimelineEntry) -> bool:
+    """Whether a person wants to read of it: not of superseded writes, nor of how decisions are kept."""
+    if entry.write is not None:
+        return entry.write.state != "superseded"
+    return entry.what != "local-decided"
+
+
+def _choices(context: WebContext, read: Read) -> dict[str, Any]:
+    line = context.lines.get(read.case.connection)
+    lane = line.rules.lanes[read.case.lane] if line and read.case.lane in line.rules.lanes else None
+    return {
+        "can_act": line is not None,
+        "lane_title": lane.title if lane else spoken(read.case.lane),
+        "owners": line.rules.owners.entries() if line else (),
+        "closes_with": lane.closes_with if lane else tuple(ClosureReason),
+        "actions": ACTION_TEXT,
+        "channels": list(Channel),
+        "outcomes": list(AttemptOutcome),
+        "barriers": list(Barrier),
+        "blockers": list(BlockerCategory),
+    }

@@ -1,0 +1,92 @@
+"""Templates, static files and the words and times that every page shares."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bridge.web import words
+from bridge.web.context import WebContext
+
+STATIC = Path(__file__).resolve().parent.parent / "static"
+
+
+@lru_cache
+def asset(name: str) -> str:
+    """Return the address of a static file; it changes with the content, so browsers may keep it for ever."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+@lru_cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("bridge.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["asset"] = asset
+    environment.filters |= {
+        "spoken": words.spoken,
+        "language": words.language,
+        "attempt": words.attempt_text,
+        "outcome": words.outcome_text,
+        "state": words.STATE_TEXT.__getitem__,
+        "intent": words.INTENT_TEXT.__getitem__,
+        "age": words.age_text,
+    }
+    return environment
+
+
+def page(template: str, **values: Any) -> Markup:
+    """Return a template filled in; everything put in is escaped."""
+    return Markup(_environment().get_template(template).render(values))
+
+
+def frame(context: WebContext, **more: Any) -> Mapping[str, Any]:
+    """Return what every page needs: the clock in the site's zone, and who acts."""
+    now = context.clock()
+
+    def clock(at: datetime | None) -> str:
+        return words.clock_text(at, context.zone, now)
+
+    return {"clock": clock, "now": now, "zone": context.zone.key, "acting_as": context.acting_as, **more}
+
+
+def html(text: str, status: int = 200) -> Response:
+    """Return a page as a response."""
+    return HTMLResponse(text, status)
+
+
+def live(
+    request: Request, template: str, part: str, values: Mapping[str, Any], *, address: str | None = None
+) -> Response:
+    """
+    Return a page with a part that stays live, or only that part when htmx asks for it.
+
+    The part carries a digest of itself, which htmx sends back: 204 says that nothing has changed, so that
+    the page is left alone, focus and all. *address* is where the part is asked for, if not at the page's own.
+    """
+    inner = page(part, **values)
+    digest = hashlib.sha256(inner.encode()).hexdigest()[:16]
+    if request.headers.get("x-seen") == digest:
+        return Response(status_code=204)
+    filled = {**values, "inner": inner, "digest": digest, "address": address or _address(request)}
+    alone = request.headers.get("hx-request") == "true"
+    return html(page("_live.html" if alone else template, **filled))
+
+
+def _address(request: Request) -> str:
+    query = request.url.query
+    return f"{request.url.path}?{query}" if query else request.url.path

@@ -1,0 +1,187 @@
+"""The worklist: every case with status, owner, next action, due time, blocker, last contact and write-back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlencode
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from msgspec.structs import replace
+
+from bridge.cases.model import Attempt, BlockerCategory, Status
+from bridge.store.port import CaseFilter
+from bridge.web.bodies import FormBody
+from bridge.web.context import WebContext
+from bridge.web.operations import connection_views
+from bridge.web.pages.render import frame, html, live, page
+from bridge.web.problems import ApiError
+from bridge.web.reading import Listed, list_cases
+from bridge.web.views import CaseView
+
+View = Literal["open", "overdue", "today", "escalated", "unowned", "blocked", "closed"]
+
+VIEWS: dict[str, str] = {
+    "open": "Open",
+    "overdue": "Overdue",
+    "today": "Due by tonight",
+    "escalated": "Escalated",
+    "unowned": "Not taken",
+    "blocked": "Blocked",
+    "closed": "Closed",
+}
+assert tuple(VIEWS) == get_args(View)
+
+PAGE_SIZE = 50
+Choice = Annotated[str | None, Query(max_length=256)]
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a worklist's address says; nothing in it is about a patient."""
+
+    view: str = "open"
+    connection: str = ""
+    lane: str = ""
+    status: str = ""
+    owner: str = ""
+    blocker: str = ""
+    cursor: str = ""
+
+    def address(self, **changed: str) -> str:
+        """Return the address of the worklist with some filters changed."""
+        query = urlencode(msgspec.to_builtins(replace(self, **changed)))
+        return f"/?{query}" if query else "/"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A case as one line: the case, its last contact, and the state of its write-back as a whole."""
+
+    case: CaseView
+    last: Attempt | None
+    mark: str
+    words: str
+
+
+def router(context: WebContext) -> APIRouter:
+    """Return the routes."""
+    pages = APIRouter(default_response_class=Response, include_in_schema=False)
+
+    @pages.get("/")
+    def worklist(
+        request: Request,
+        view: View = "open",
+        connection: Choice = "",
+        lane: Choice = "",
+        status: Choice = "",
+        owner: Choice = "",
+        blocker: Choice = "",
+        cursor: Choice = "",
+    ) -> Response:
+        filters = Filters(
+            view=view,
+            connection=connection or "",
+            lane=lane or "",
+            status=status or "",
+            owner=owner or "",
+            blocker=blocker or "",
+            cursor=cursor or "",
+        )
+        where = _where(filters, context)
+        listed = list_cases(context, where, limit=PAGE_SIZE, cursor=filters.cursor or None)
+        values = _values(context, filters, listed)
+        return live(request, "worklist.html", "_worklist.html", values)
+
+    @pages.post("/search")
+    def search(form: FormBody) -> Response:
+        q = form.get("q", "").strip()[:256]
+        if not q:
+            raise ApiError(422, "Type a word of the patient's name or of the title.")
+        listed = list_cases(context, CaseFilter(q=q), limit=PAGE_SIZE, cursor=form.get("cursor") or None)
+        values = frame(context, q=q, rows=_rows(listed), total=listed.total, next=listed.next)
+        return html(page("search.html", **values))
+
+    return pages
+
+
+def _where(filters: Filters, context: WebContext, *, view: str | None = None) -> CaseFilter:
+    view, now = view or filters.view, context.clock()
+    due = {"overdue": now, "today": _end_of_day(now, context)}.get(view)
+    return CaseFilter(
+        connection=filters.connection or None,
+        lane=filters.lane or None,
+        status=filters.status or None,
+        owner=filters.owner or None,
+        blocker=filters.blocker or ("any" if view == "blocked" else None),
+        is_open=view != "closed",
+        overdue_at=due,
+        unowned=view == "unowned",
+        escalated=view == "escalated",
+    )
+
+
+def _end_of_day(now: datetime, context: WebContext) -> datetime:
+    day = now.astimezone(context.zone).date() + timedelta(days=1)
+    return datetime.combine(day, time.min, context.zone)
+
+
+def _values(context: WebContext, filters: Filters, listed: Listed) -> Mapping[str, Any]:
+    return frame(
+        context,
+        filters=filters,
+        tabs=_tabs(context, filters),
+        rows=_rows(listed),
+        total=listed.total,
+        next=filters.address(cursor=listed.next) if listed.next else None,
+        first=filters.address(cursor="") if filters.cursor else None,
+        filtered=any((filters.connection, filters.lane, filters.status, filters.owner, filters.blocker)),
+        unfiltered=Filters(view=filters.view).address(),
+        connections=connection_views(context),
+        **_choices(context),
+    )
+
+
+def _tabs(context: WebContext, filters: Filters) -> list[tuple[str, str, str, int]]:
+    """Each view's name, words, address and how many cases it holds."""
+    with context.store.reading() as tx:
+        totals = {view: tx.list_cases(_where(filters, context, view=view), limit=1).total for view in VIEWS}
+    return [
+        (view, words, filters.address(view=view, cursor=""), totals[view]) for view, words in VIEWS.items()
+    ]
+
+
+def _choices(context: WebContext) -> dict[str, Any]:
+    lanes = {lane.name: lane.title for line in context.lines.values() for lane in line.rules.lanes.all}
+    owners = {
+        entry.name: entry.display for line in context.lines.values() for entry in line.rules.owners.entries()
+    }
+    return {
+        "lanes": lanes,
+        "owners": dict(sorted(owners.items(), key=lambda item: item[1].casefold())),
+        "statuses": [status for status in Status if status is not Status.CLOSED],
+        "blockers": list(BlockerCategory),
+    }
+
+
+def _rows(listed: Listed) -> list[Row]:
+    return [Row(case, _last(case), *_mark(case)) for case in listed.cases]
+
+
+def _last(case: CaseView) -> Attempt | None:
+    return max(case.outreach, key=lambda attempt: attempt.at, default=None)
+
+
+def _mark(case: CaseView) -> tuple[str, str]:
+    """The state of a case's write-back as a whole: what needs somebody comes before what is well."""
+    states = {write.state for write in case.write_back}
+    for state, mark, words in (
+        ("parked", "stuck", "Not written"),
+        ("sent", "waiting", "Sending"),
+        ("queued", "waiting", "Queued"),
+        ("confirmed", "done", "In the EHR"),
+        ("not-writable", "never", "Not writable"),
+    ):
+        if state in states:
+            return mark, words
+    return "none", "Nothing yet"

@@ -1,0 +1,98 @@
+"""Errors as ``application/problem+json`` (RFC 9457): what is wrong, and what would be right."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from bridge.web.pages.render import html, page
+
+PROBLEM_JSON = "application/problem+json"
+
+_FOR_PROGRAMS = ("/api/", "/health/", "/metrics", "/static/")
+
+_log = logging.getLogger(__name__)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong with a request. ``version`` is the case's version now, where that is the matter."""
+
+    status: int
+    title: str
+    detail: str | None = None
+    version: int | None = None
+    merged_into: str | None = None
+    id: str | None = None
+    """Names the entry in the log, for an error of ours."""
+
+
+class ApiError(Exception):
+    """A request that cannot be answered; carries the problem to answer with."""
+
+    def __init__(self, status: int, detail: str | None = None, **fields: Any) -> None:
+        super().__init__(detail)
+        self.problem = Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, **fields)
+        self.headers: dict[str, str] = {}
+
+    def with_header(self, name: str, value: str) -> ApiError:
+        """Return the error itself, to be answered with one more header."""
+        self.headers[name] = value
+        return self
+
+
+def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    """Return *problem* as a response."""
+    return Response(msgspec.json.encode(problem), problem.status, headers, PROBLEM_JSON)
+
+
+def log_fault(error: Exception, fault_id: str) -> None:
+    """
+    Log where an unexpected error came from: its class and the lines it passed, nothing of what it says.
+
+    The text of an exception may quote what was being worked on, and that may be about a patient.
+    """
+    lines = " < ".join(
+        f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno}"
+        for frame in reversed(traceback.extract_tb(error.__traceback__)[-8:])
+    )
+    _log.error("fault %s: %s at %s", fault_id, type(error).__qualname__, lines)
+
+
+def _answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    """Programs get a problem, people a page."""
+    if request.url.path.startswith(_FOR_PROGRAMS):
+        return problem_response(problem, headers)
+    return html(page("error.html", problem=problem), problem.status)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error that a route raises, for programs and for people."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _bad_request)
+
+
+def _api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return _answer(request, error.problem, error.headers)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    title = HTTPStatus(error.status_code).phrase
+    return _answer(request, Problem(status=error.status_code, title=title), dict(error.headers or {}))
+
+
+def _bad_request(request: Request, error: Exception) -> Response:
+    """Name each parameter that is wrong and what was expected, never the value that was sent."""
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()]
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return _answer(request, Problem(status=status, title=status.phrase, detail="; ".join(faults)))

@@ -1,0 +1,99 @@
+"""Reading cases for people: one transaction, a fixed number of queries for a page of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from bridge.cases.changes import Change
+from bridge.cases.model import Case
+from bridge.store.port import CaseFilter, OutboxRow, Tx
+from bridge.web.connections import data_as_of
+from bridge.web.context import ConnectionInfo, WebContext
+from bridge.web.problems import ApiError
+from bridge.web.views import CaseView, case_view
+
+_ROWS_AT_ONCE = 1000
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One page of cases as shown, the total, and the cursor of the next page."""
+
+    cases: tuple[CaseView, ...]
+    total: int
+    next: str | None
+
+
+class Read(msgspec.Struct, frozen=True):
+    """One case with everything that is known of it."""
+
+    case: Case
+    view: CaseView
+    changes: Sequence[Change]
+    writes: Sequence[OutboxRow]
+
+
+def list_cases(context: WebContext, where: CaseFilter, *, limit: int, cursor: str | None) -> Listed:
+    """
+    Read one page of cases.
+
+    Raises:
+        ApiError: *cursor* is not one that was given out.
+    """
+    now = context.clock()
+    with context.store.reading() as tx:
+        try:
+            page = tx.list_cases(where, limit=limit, cursor=cursor)
+        except ValueError as error:
+            raise ApiError(422, "cursor: not one that this server gave out; start from the first page") from error
+        writes = writes_of(tx, [case.id for case in page.cases])
+        as_of = _as_of(tx, context, {case.connection for case in page.cases})
+    views = tuple(
+        case_view(case, writes.get(case.id, ()), data_as_of=as_of[case.connection], now=now)
+        for case in page.cases
+    )
+    return Listed(views, page.total, page.next_cursor)
+
+
+def read_case(context: WebContext, case_id: str) -> Read:
+    """
+    Read one case whole; a merged one too.
+
+    Raises:
+        ApiError: There is no such case.
+    """
+    with context.store.reading() as tx:
+        case = tx.case(case_id)
+        if case is None:
+            raise ApiError(404, "There is no such case.")
+        changes = tx.history(case_id)
+        writes = writes_of(tx, [case_id]).get(case_id, [])
+        as_of = _as_of(tx, context, {case.connection})[case.connection]
+    return Read(case, case_view(case, writes, data_as_of=as_of, now=context.clock()), changes, writes)
+
+
+def writes_of(tx: Tx, case_ids: Sequence[str]) -> dict[str, list[OutboxRow]]:
+    """Return every outbox row of these cases, by id."""
+    found: dict[str, list[OutboxRow]] = {}
+    after = 0
+    while case_ids:
+        rows = tx.outbox(case_ids=case_ids, limit=_ROWS_AT_ONCE, after=after)
+        for row in rows:
+            found.setdefault(row.intent.case_id, []).append(row)
+        if len(rows) < _ROWS_AT_ONCE:
+            break
+        after = rows[-1].id
+    return found
+
+
+def _as_of(tx: Tx, context: WebContext, connections: Iterable[str]) -> dict[str, datetime | None]:
+    configured: dict[str, ConnectionInfo] = {info.name: info for info in context.connections()}
+    as_of = {}
+    for name in connections:
+        cursors = tx.cursors(name)
+        info = configured.get(name)
+        types = info.types if info is not None else [cursor.stream for cursor in cursors]
+        as_of[name] = data_as_of(cursors, types)
+    return as_of
