@@ -236,7 +236,7 @@ class Appointment(Resource):
 class Duration(Wire):
     """FHIR Duration; the amount is kept as written."""
 
-    value: msgspec.Raw | None = None
+    value: msgspec.Raw = msgspec.Raw()
     unit: str | None = None
     code: str | None = None
 

@@ -9,7 +9,7 @@ status, its patient or a modifier a resource would be taken for something it is 
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -32,7 +32,7 @@ _anything = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def decode(raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Set[str]) -> tuple[_T, list[str]]:
+def decode(raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Collection[str]) -> tuple[_T, list[str]]:
     """
     Return what *raw* holds, and the paths of the elements that were dropped for their type.
 
@@ -52,7 +52,7 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Set[str]) -> tu
 
 
 def _decode_what_can_be(
-    raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Set[str]
+    raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Collection[str]
 ) -> tuple[_T, list[str]]:
     dropped: list[str] = []
     try:
@@ -68,7 +68,7 @@ def _decode_what_can_be(
         raise _unreadable(error) from None
 
 
-def _drop(document: Any, error: msgspec.ValidationError, vital: Set[str]) -> str:
+def _drop(document: Any, error: msgspec.ValidationError, vital: Collection[str]) -> str:
     """Remove from *document* what *error* is about and return its path without indexes."""
     match = _AT.search(str(error))
     steps: list[str | int] = []

@@ -7,31 +7,18 @@ One file per resource type exports ``MAPPER``; this package collects them and re
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from bridge.cases.snapshot import Snapshot
 from bridge.errors import SourceError
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import appointment, medication_request, service_request, task
-from bridge.mappers.common import Why
 from bridge.mappers.mapper import Mapper
+from bridge.mappers.verdict import Ignored, Parked, Why
+
+__all__ = ["MAPPERS", "MOST_BYTES", "Ignored", "Mapper", "Parked", "Why", "collect", "normalize"]
 
 MOST_BYTES = 2 * 1024 * 1024
 """A resource larger than this is parked: coordination needs a few kilobytes (rule ours)."""
-
-
-class Ignored(NamedTuple):
-    """The version is none of Bridge's business; ``code`` groups, ``reason`` explains."""
-
-    code: str
-    reason: str
-
-
-class Parked(NamedTuple):
-    """The version must not be guessed at; it waits, with its raw bytes, for a person or a newer Bridge."""
-
-    code: Why
-    reason: str
 
 
 def collect(mappers: Iterable[Mapper]) -> Mapping[str, Mapper]:
@@ -56,11 +43,12 @@ def normalize(
     version: SourceVersion, *, base_url: str, fhir_version: str = "R4"
 ) -> Snapshot | Ignored | Parked:
     """
-    Read one version. Never raises for what a server may send.
+    Read one version. Never raises, whatever a server sends.
 
     Args:
         base_url: The connection's base: absolute references under it are its own.
-        fhir_version: The connection's FHIR family; every mapper reads R4, R4B and R5 shapes alike.
+        fhir_version: The connection's FHIR family. Every mapper reads R4, R4B and R5 shapes alike; R5 elements
+            on another family are noted.
     """
     if version.issue is not None:
         return Parked(Why.UNREADABLE, version.issue)
@@ -70,6 +58,9 @@ def normalize(
     if len(version.raw) > MOST_BYTES:
         return Parked(Why.OVERSIZED, f"larger than {MOST_BYTES} bytes")
     try:
-        return mapper.normalize(version, base_url)
+        return mapper.normalize(version, base_url, fhir_version)
     except SourceError as error:
         return Parked(Why(error.code), str(error))
+    except Exception as error:  # noqa: BLE001 - one resource must never stop its page; it is parked
+        # Only the class is named: the message of an exception may quote a patient.
+        return Parked(Why.FAULT, f"mapping failed ({type(error).__name__}); please report it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import msgspec
 
@@ -12,8 +11,11 @@ from bridge.errors import SourceError
 from bridge.fhir import wire
 from bridge.fhir.reference import parse_reference
 from bridge.fhir.source import SourceVersion
-from bridge.mappers import Parked
-from bridge.mappers.common import Why, identifiers, name_of
+from bridge.fhir.wire_decode import decode
+from bridge.mappers.common import identifiers
+from bridge.mappers.names import name_of
+from bridge.mappers.reading import refuse_in, refuse_modifiers
+from bridge.mappers.verdict import Parked, Why
 
 READABLE = frozenset(
     {
@@ -30,12 +32,29 @@ READABLE = frozenset(
 )
 """Types that are read by name."""
 
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
+_VITAL = frozenset(
+    {
+        "resourceType",
+        "implicitRules",
+        "active",
+        "deceasedBoolean",
+        "deceasedDateTime",
+        "link",
+        "link.type",
+        "link.other",
+    }
+)
+"""Elements without which somebody could be taken for another, or for alive (FHIR R4 patient.html, isModifier)."""
+
+_NO_LONGER = frozenset({"inactive", "suspended", "entered-in-error"})
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*", re.ASCII)
 _decoder = msgspec.json.Decoder(wire.Named)
 
 
 def person(version: SourceVersion, *, base_url: str) -> Person | Parked:
-    """Return who a version names, or why it cannot be read. Never raises for what a server may send."""
+    """Return who a version names, or why it cannot be read. Never raises, whatever a server sends."""
+    if version.issue is not None:
+        return Parked(Why.UNREADABLE, version.issue)
     try:
         return _person(version, base_url)
     except SourceError as error:
@@ -43,50 +62,38 @@ def person(version: SourceVersion, *, base_url: str) -> Person | Parked:
 
 
 def _person(version: SourceVersion, base_url: str) -> Person:
-    if version.issue is not None:
-        raise SourceError(Why.UNREADABLE, version.issue)
-    try:
-        found = _decoder.decode(version.raw)
-    except msgspec.ValidationError:
-        raise SourceError(Why.WRONG_SHAPE, f"{version.type} has an element of a wrong type") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
-        raise SourceError(Why.UNREADABLE, f"not readable as JSON ({type(error).__name__})") from None
+    found, _ = decode(version.raw, _decoder, _VITAL)
+    if found.resourceType != version.type or version.type not in READABLE:
+        raise SourceError(Why.WRONG_SHAPE, f"{version.type or 'it'} is nobody that has a name")
+    refuse_modifiers(found)
+    refuse_in(found.link or (), "link")
     return Person(
         ref=version.ref,
         type=version.type,
         version=version.version,
-        display=name_of(found) or _role_name(found),
+        display=name_of(found),
         identifiers=identifiers(found.identifier),
         language=_language(found.communication),
         contact_preference=_contact(found.telecom),
         birth_on=found.birthDate,
         deceased=found.deceasedBoolean is True or found.deceasedDateTime is not None,
-        active=found.active is not False,
+        active=found.active is not False and found.status not in _NO_LONGER,
         replaced_by=_replaced_by(found, base_url),
         updated_at=version.updated_at,
     )
 
 
-def _role_name(found: wire.Named) -> str | None:
-    parts = [party.display for party in (found.practitioner, found.organization) if party is not None]
-    return ", ".join(part for part in parts if part) or None
-
-
-def _language(communication: Any) -> str | None:
-    """Return the preferred language, else the first; Practitioner.communication is a plain CodeableConcept."""
-    try:
-        spoken = msgspec.convert(communication or [], list[wire.Language])
-    except msgspec.ValidationError:
-        return None
-    ordered = sorted(spoken, key=lambda one: one.preferred is not True)
-    for one in ordered:
-        for coding in (one.language.coding or ()) if one.language is not None else ():
+def _language(communication: list[wire.Language] | None) -> str | None:
+    """Return the preferred language, else the first."""
+    for one in sorted(communication or (), key=lambda each: each.preferred is not True):
+        for coding in (one.language or one).coding or ():
             if coding.code and _LANGUAGE.fullmatch(coding.code):
                 return coding.code
     return None
 
 
 def _contact(telecom: list[wire.ContactPoint] | None) -> str | None:
+    """Return the system of the contact point ranked first; without ranks nothing is preferred."""
     ranked = [point for point in telecom or () if point.rank is not None and point.system]
     return min(ranked, key=lambda point: point.rank or 0).system if ranked else None
 

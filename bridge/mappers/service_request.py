@@ -4,42 +4,42 @@ from __future__ import annotations
 
 import msgspec
 
-from bridge.cases.snapshot import Snapshot
+from bridge.cases.snapshot import Concept, Snapshot
 from bridge.fhir import wire
 from bridge.fhir.source import SourceVersion
 from bridge.mappers.common import (
     business_identifier,
     codes,
+    concept,
     concepts,
     effect_of,
     identifiers,
-    read,
+    intent_of,
+    label_of,
     references,
     remarks,
     security,
+    title_of,
     words,
 )
-from bridge.mappers.mapper import Mapper
+from bridge.mappers.mapper import Mapper, Search
+from bridge.mappers.reading import VITAL, read
 
 _decoder = msgspec.json.Decoder(wire.ServiceRequest)
+_VITAL = VITAL | {"subject", "subject.reference"}
+_STATUS_REASON = "http://hl7.org/fhir/StructureDefinition/request-statusReason"
+"""ServiceRequest has no statusReason of its own; this is FHIR's extension for it."""
 
 
-def normalize(version: SourceVersion, base_url: str) -> Snapshot:
+def normalize(version: SourceVersion, base_url: str, fhir_version: str = "R4") -> Snapshot:
     """Return the Snapshot of one ServiceRequest version; raises SourceError where it must be parked."""
-    reading = read(version, _decoder, base_url)
+    reading = read(version, _decoder, _VITAL, base_url, fhir_version)
     request = reading.resource
     status, effect = effect_of("ServiceRequest", request.status)
-    reasons = (*(request.reasonCode or ()), *(request.reason or ()))
-    others = (
-        *(request.basedOn or ()),
-        *(request.replaces or ()),
-        request.encounter,
-        *(request.reasonReference or ()),
-        *references(request.reason or ()),
-        *(request.insurance or ()),
-    )
-    period_end = request.occurrencePeriod.end if request.occurrencePeriod is not None else None
-    performers = request.performer or ()
+    intent = intent_of(reading, request.intent)
+    patient = reading.patient(request.subject)
+    code = request.code
+    reading.newer(request.reason, code.concept or code.reference if code is not None else None)
     return Snapshot(
         ref=version.ref,
         type="ServiceRequest",
@@ -47,25 +47,56 @@ def normalize(version: SourceVersion, base_url: str) -> Snapshot:
         updated_at=version.updated_at,
         status=status,
         effect=effect,
-        intent=request.intent,
+        intent=intent,
         priority=reading.priority(request.priority),
         do_not_perform=request.doNotPerform is True,
-        patient=reading.patient(request.subject),
-        owner=reading.party(performers[0]) if performers else None,
+        patient=patient,
+        owner=reading.party(request.performer[0]) if request.performer else None,
         requester=reading.party(request.requester),
-        about=tuple(reading.local(others)),
+        about=reading.links(_others(request), patient=patient),
         identifiers=identifiers(request.identifier),
         group=business_identifier(request.requisition),
-        title=words((request.code,)) or words(request.category or ()) or "Service request",
-        codes=codes((request.code,)),
+        title=title_of(label_of(code), words(request.category), "Service request"),
+        codes=codes((code,)),
         categories=codes(request.category or ()),
-        reasons=concepts(reasons),
-        authored_at=reading.instant(request.authoredOn, "authoredOn"),
-        due=reading.when(period_end or request.occurrenceDateTime, "occurrence"),
+        reasons=concepts((*(request.reasonCode or ()), *(request.reason or ()))),
+        status_reason=_status_reason(request),
+        authored_at=reading.moment(request.authoredOn, "authoredOn"),
+        due=reading.when(_wanted_by(request), "occurrence"),
         remarks=remarks(reading, request.note),
         security=security(request.meta),
         oddities=tuple(reading.oddities),
     )
 
 
-MAPPER = Mapper("ServiceRequest", normalize)
+def _others(request: wire.ServiceRequest) -> list[wire.Reference | None]:
+    found: list[wire.Reference | None] = [request.encounter]
+    for several in (request.basedOn, request.replaces, request.reasonReference, request.insurance):
+        if several:
+            found += several
+    found += references(request.reason)
+    for info in request.supportingInfo or ():
+        inner = info.reference
+        found.append(wire.Reference(reference=inner) if isinstance(inner, str) else inner)
+    return found
+
+
+def _status_reason(request: wire.ServiceRequest) -> Concept | None:
+    for extension in request.extension or ():
+        if extension.url == _STATUS_REASON:
+            return concept(extension.valueCodeableConcept)
+    return None
+
+
+def _wanted_by(request: wire.ServiceRequest) -> str | None:
+    """Return the last moment at which the service is wanted."""
+    if request.occurrencePeriod is not None:
+        return request.occurrencePeriod.end
+    if request.occurrenceDateTime is not None:
+        return request.occurrenceDateTime
+    repeat = request.occurrenceTiming.repeat if request.occurrenceTiming is not None else None
+    bounds = repeat.boundsPeriod if repeat is not None else None
+    return bounds.end if bounds is not None else None
+
+
+MAPPER = Mapper("ServiceRequest", Search(("authored",)), normalize)

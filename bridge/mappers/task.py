@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import msgspec
 
-from bridge.cases.snapshot import Snapshot
+from bridge.cases.snapshot import Party, Snapshot
 from bridge.fhir import wire
 from bridge.fhir.source import SourceVersion
 from bridge.mappers.common import (
-    IN_SCOPE,
     business_identifier,
     codes,
     concept,
     concepts,
     effect_of,
     identifiers,
-    read,
+    intent_of,
+    label_of,
     references,
     remarks,
     security,
+    title_of,
 )
-from bridge.mappers.mapper import Mapper
+from bridge.mappers.mapper import Mapper, Search
+from bridge.mappers.reading import VITAL, Reading, read, refuse_in
 
 _decoder = msgspec.json.Decoder(wire.Task)
+_VITAL = VITAL | {"for", "for.reference"}
+_GENERIC = "http://hl7.org/fhir/CodeSystem/task-code"
+"""Codes like ``fulfill`` say what to do with the focus, not what the work is."""
 
 
-def normalize(version: SourceVersion, base_url: str) -> Snapshot:
+def normalize(version: SourceVersion, base_url: str, fhir_version: str = "R4") -> Snapshot:
     """Return the Snapshot of one Task version; raises SourceError where it must be parked."""
-    reading = read(version, _decoder, base_url)
+    reading = read(version, _decoder, _VITAL, base_url, fhir_version)
     task = reading.resource
+    _refuse_unknown_modifiers(task)
     status, effect = effect_of("Task", task.status)
-    focus, based_on = reading.local((task.focus,)), reading.local(task.basedOn or ())
-    part_of = reading.local(task.partOf or ())
-    named = [*focus, *based_on, *part_of]
-    parent = next((ref for ref in named if ref.partition("/")[0] in IN_SCOPE), None)
-    reasons = (task.reasonCode, *(task.reason or ()))
-    others = (task.encounter, task.reasonReference, *(task.insurance or ()), *references(task.reason or ()))
-    performer = next((one.actor for one in task.performer or () if one.actor is not None), None)
-    end = task.restriction.period.end if task.restriction is not None and task.restriction.period else None
+    intent = intent_of(reading, task.intent)
+    patient = reading.patient(task.for_)
+    parent, about = _lineage(reading, patient)
+    title, description = _title(task)
+    _note_newer_elements(reading)
+    period = task.restriction.period if task.restriction is not None else None
     return Snapshot(
         ref=version.ref,
         type="Task",
@@ -45,34 +49,64 @@ def normalize(version: SourceVersion, base_url: str) -> Snapshot:
         updated_at=version.updated_at,
         status=status,
         effect=effect,
-        intent=task.intent,
+        intent=intent,
         priority=reading.priority(task.priority),
         do_not_perform=task.doNotPerform is True,
-        patient=reading.patient(task.for_),
-        owner=reading.party(task.owner or performer),
+        patient=patient,
+        owner=reading.party(task.owner),
         requester=reading.party(task.requester),
         parent=parent,
-        about=tuple(ref for ref in [*named, *reading.local(others)] if ref != parent),
+        about=about,
         identifiers=identifiers(task.identifier),
         group=business_identifier(task.groupIdentifier),
-        title=_title(task),
+        title=title,
         codes=codes((task.code,)),
-        reasons=concepts(reasons),
+        reasons=concepts((task.reasonCode, *(task.reason or ()))),
         status_reason=concept(task.statusReason),
         business_status=concept(task.businessStatus),
-        authored_at=reading.instant(task.authoredOn, "authoredOn"),
-        modified_at=reading.instant(task.lastModified, "lastModified"),
-        due=reading.when(end, "restriction.period.end"),
-        outputs=tuple(reading.local(output.valueReference for output in task.output or ())),
-        remarks=remarks(reading, task.note),
+        authored_at=reading.moment(task.authoredOn, "authoredOn"),
+        modified_at=reading.moment(task.lastModified, "lastModified"),
+        due=reading.when(period.end, "restriction.period.end") if period is not None else None,
+        outputs=reading.links([one.valueReference for one in task.output]) if task.output else (),
+        remarks=remarks(reading, task.note, description),
         security=security(task.meta),
         oddities=tuple(reading.oddities),
     )
 
 
-def _title(task: wire.Task) -> str:
-    said = concept(task.code)
-    return task.description or (said.label() if said is not None else None) or "Task"
+def _lineage(reading: Reading[wire.Task], patient: Party | None) -> tuple[str | None, tuple[str, ...]]:
+    """``focus`` is the request being actioned, ``basedOn`` the authorization behind it, ``partOf`` a Task above."""
+    task = reading.resource
+    others = [task.encounter, task.reasonReference, *(task.insurance or ()), *references(task.reason)]
+    if task.input:
+        others += [one.valueReference for one in task.input]
+    return reading.lineage([task.focus, *(task.basedOn or ()), *(task.partOf or ())], others, patient)
 
 
-MAPPER = Mapper("Task", normalize)
+def _title(task: wire.Task) -> tuple[str, str | None]:
+    """Return the title, and the description where it is not the title already."""
+    label = label_of(task.code)
+    description = task.description
+    if label and not _is_generic(task.code):
+        return title_of(label), description
+    focus = task.focus.display if task.focus is not None else None
+    return title_of(description, focus, label, "Task"), None
+
+
+def _is_generic(code: wire.Coded | None) -> bool:
+    return code is not None and not code.text and all(one.system == _GENERIC for one in code.coding or ())
+
+
+def _refuse_unknown_modifiers(task: wire.Task) -> None:
+    refuse_in((task.restriction,), "restriction")
+    refuse_in(task.input or (), "input")
+    refuse_in(task.output or (), "output")
+
+
+def _note_newer_elements(reading: Reading[wire.Task]) -> None:
+    task = reading.resource
+    stated = task.statusReason
+    reading.newer(task.reason, task.performer, stated.concept if stated is not None else None)
+
+
+MAPPER = Mapper("Task", Search(("modified", "authored-on")), normalize)

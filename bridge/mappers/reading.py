@@ -1,0 +1,340 @@
+"""A decoded version while it is mapped: its references, its times, and what turned out odd about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from bridge.cases.snapshot import BusinessIdentifier, Party, Priority, When
+from bridge.cases.status_table import EFFECTS
+from bridge.errors import SourceError
+from bridge.fhir import wire
+from bridge.fhir.reference import Kind, parse_reference
+from bridge.fhir.source import SourceVersion
+from bridge.fhir.times import parse_instant, parse_moment
+from bridge.fhir.wire_decode import decode
+from bridge.mappers.common import business_identifier
+from bridge.mappers.names import first_identifier, name_of
+from bridge.mappers.verdict import Why
+
+IN_SCOPE = frozenset(EFFECTS)
+
+VITAL = frozenset(
+    {
+        "resourceType",
+        "meta",
+        "meta.security",
+        "meta.security.system",
+        "meta.security.code",
+        "meta.tag",
+        "implicitRules",
+        "status",
+        "intent",
+        "doNotPerform",
+    }
+)
+"""Elements that must be readable: identity, privacy labels, and FHIR's modifier elements (R4 isModifier)."""
+
+UNDERSTOOD_MODIFIERS: frozenset[str] = frozenset()
+"""URLs of modifier extensions Bridge understands: none yet. Any other may negate the resource (FHIR R4
+extensibility.html#modifierExtension: do not process without understanding it)."""
+
+MOST_LINKS = 64
+"""Further links of one resource are left out of its Snapshot and noted (rule ours)."""
+
+_URI = "urn:ietf:rfc:3986"
+_SUBSETTED = "SUBSETTED"
+_PRIORITIES = {priority.value: priority for priority in Priority}
+_contained = msgspec.json.Decoder(wire.Named)
+_W = TypeVar("_W", bound=wire.Resource)
+
+
+class Target(NamedTuple):
+    """Where a reference leads; ``ref`` only where that is a resource of this server."""
+
+    kind: Kind
+    type: str | None
+    ref: str | None
+    id: str | None
+
+
+@lru_cache(maxsize=32768)
+def target_of(text: str, base_url: str) -> Target:
+    """Return where a literal reference leads, a version in it left out."""
+    parsed = parse_reference(text, base_url=base_url)
+    return Target(parsed.kind, parsed.type, parsed.ref, parsed.id)
+
+
+class Reading(Generic[_W]):
+    """
+    A decoded resource with what is needed to map it.
+
+    ``oddities`` collects, in fixed words, what is unusual but accepted.
+    """
+
+    __slots__ = ("base_url", "fhir_version", "oddities", "own_ref", "resource")
+
+    def __init__(
+        self, resource: _W, own_ref: str, base_url: str, fhir_version: str, oddities: list[str]
+    ) -> None:
+        self.resource, self.own_ref = resource, own_ref
+        self.base_url, self.fhir_version = base_url, fhir_version
+        self.oddities = oddities
+
+    # References -------------------------------------------------------------------------------------------
+
+    def party(self, reference: wire.Reference | None) -> Party | None:
+        """Return whom a reference names: literal, logical, contained, on another server, or display only."""
+        if reference is None:
+            return None
+        identifier = None if reference.identifier is None else business_identifier(reference.identifier)
+        text = reference.reference
+        if not text:
+            return _party(_type_of(reference), identifier, reference.display)
+        target = target_of(text, self.base_url)
+        if target.ref is not None:
+            return Party(target.type, target.ref, identifier, reference.display)
+        if target.kind == "contained":
+            return self._contained_party(target.id or "", reference, identifier)
+        if target.kind == "invalid":
+            self.odd("has a reference that cannot be read")
+            return _party(_type_of(reference), identifier, reference.display)
+        kind = target.type or _type_of(reference)
+        return Party(kind, None, identifier or BusinessIdentifier(text[:1024], _URI), reference.display)
+
+    def _contained_party(
+        self, own_id: str, reference: wire.Reference, identifier: BusinessIdentifier | None
+    ) -> Party | None:
+        inner = self.contained(own_id)
+        if inner is None:
+            self.odd("refers to a contained resource that is not there")
+            return _party(_type_of(reference), identifier, reference.display)
+        kind = inner.resourceType or _type_of(reference)
+        display = reference.display or name_of(inner)
+        identifier = identifier or first_identifier(inner.identifier)
+        if identifier is None and not display:
+            display = f"{kind or 'Somebody'} without a name"
+        return Party(kind, None, identifier, display)
+
+    def contained(self, own_id: str) -> wire.Named | None:
+        """
+        Return the contained resource with that id, as far as it names itself.
+
+        Raises:
+            SourceError: It carries a modifier that Bridge does not understand.
+        """
+        for raw in self.resource.contained or ():
+            try:
+                inner, _ = decode(bytes(raw), _contained, frozenset())
+            except SourceError:
+                continue
+            if inner.id is not None and inner.id.removeprefix("#") == own_id:
+                refuse_modifiers(inner, " of a contained resource")
+                return inner
+        return None
+
+    def patient(self, reference: wire.Reference | None) -> Party | None:
+        """Return the patient a reference names; a Group, Device or Location is none."""
+        found = self.party(reference)
+        if found is None:
+            return None
+        if found.type is None:
+            self.odd("names its patient without saying that it is one")
+        elif found.type != "Patient":
+            self.odd("is about somebody or something that is no patient")
+            return None
+        return found
+
+    def follow(self, reference: wire.Reference | None) -> str | None:
+        """Return ``Type/id`` where a reference leads to another resource of this server."""
+        if reference is None or not reference.reference:
+            return None
+        ref = target_of(reference.reference, self.base_url).ref
+        if ref is not None and ref == self.own_ref:
+            self.odd("refers to itself")
+            return None
+        return ref
+
+    def lineage(
+        self,
+        candidates: Iterable[wire.Reference | None],
+        others: Iterable[wire.Reference | None],
+        patient: Party | None,
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """
+        Return the parent, which is the first candidate of a type in scope, and everything else that is named.
+
+        A patient is not repeated among the others.
+        """
+        parent, lost = None, False
+        about: dict[str, None] = {}
+        for reference in candidates:
+            ref = self.follow(reference)
+            if ref is None:
+                lost = lost or (reference is not None and _names_elsewhere(reference))
+            elif parent is None and ref[: ref.index("/")] in IN_SCOPE:
+                parent = ref
+            else:
+                about[ref] = None
+        if lost and parent is None:
+            self.odd("names what it belongs to in a way that cannot be followed")
+        return parent, self.links(others, about, parent, patient)
+
+    def links(
+        self,
+        references: Iterable[wire.Reference | None],
+        about: dict[str, None] | None = None,
+        parent: str | None = None,
+        patient: Party | None = None,
+    ) -> tuple[str, ...]:
+        """Return the resources of this server that are named, each once, at most ``MOST_LINKS``."""
+        found = {} if about is None else about
+        for reference in references:
+            if reference is not None and reference.reference:
+                ref = self.follow(reference)
+                if ref is not None:
+                    found[ref] = None
+        found.pop(parent or "", None)
+        if patient is not None:
+            found.pop(patient.ref or "", None)
+        if len(found) > MOST_LINKS:
+            self.odd(f"names more than {MOST_LINKS} resources; the rest is left out")
+        return tuple(found)[:MOST_LINKS]
+
+    # Times ------------------------------------------------------------------------------------------------
+
+    def instant(self, text: str | None, element: str) -> datetime | None:
+        """Return an instant; what has no time of day, or is unreadable, is noted and left out."""
+        if text is None:
+            return None
+        try:
+            return parse_instant(text)
+        except (ValueError, OverflowError):
+            self.odd(f"{element} has no time with an offset")
+            return None
+
+    def moment(self, text: str | None, element: str) -> datetime | None:
+        """Return an instant; a partial date gives its first moment in UTC; what is unreadable is noted."""
+        if text is None:
+            return None
+        try:
+            return parse_instant(text)
+        except (ValueError, OverflowError):
+            pass
+        try:
+            return parse_moment(text).bounds(UTC)[0]
+        except (ValueError, OverflowError):
+            self.odd(f"{element} is not a FHIR date")
+            return None
+
+    def when(self, text: str | None, element: str) -> When | None:
+        """Return a time as precise as it is given; a time without an offset keeps only its day."""
+        if text is None:
+            return None
+        try:
+            moment = parse_moment(text)
+        except (ValueError, OverflowError):
+            self.odd(f"{element} is not a FHIR date")
+            return None
+        return When(moment.text, moment.at)
+
+    # The rest ---------------------------------------------------------------------------------------------
+
+    def priority(self, text: str | None) -> Priority | None:
+        """Return a request priority; an unknown one is noted and left out."""
+        if text is None:
+            return None
+        found = _PRIORITIES.get(text)
+        if found is None:
+            self.odd("has an unknown priority")
+        return found
+
+    def newer(self, *elements: object) -> None:
+        """Note elements that only R5 has where the connection is said to be R4 or R4B."""
+        if self.fhir_version != "R5" and any(element is not None for element in elements):
+            self.odd("has elements of FHIR R5")
+
+    def odd(self, words: str) -> None:
+        """Note something unusual, in fixed words."""
+        if words not in self.oddities:
+            self.oddities.append(words)
+
+
+def read(
+    version: SourceVersion,
+    decoder: msgspec.json.Decoder[_W],
+    vital: Collection[str],
+    base_url: str,
+    fhir_version: str,
+) -> Reading[_W]:
+    """
+    Decode a version and refuse what must not be guessed.
+
+    Raises:
+        SourceError: It cannot be read, is not whole, or carries modifiers that Bridge does not understand.
+    """
+    resource, dropped = decode(version.raw, decoder, vital)
+    if resource.resourceType != version.type:
+        raise SourceError(Why.WRONG_SHAPE, f"resourceType is not {version.type}")
+    tags = resource.meta.tag if resource.meta is not None else None
+    if tags and any(tag.code == _SUBSETTED for tag in tags):
+        raise SourceError(Why.INCOMPLETE, "the server sent only part of it (meta.tag SUBSETTED)")
+    refuse_modifiers(resource)
+    return Reading(
+        resource,
+        version.ref,
+        base_url,
+        fhir_version,
+        [f"{path} has a wrong type; left out" for path in dropped],
+    )
+
+
+def refuse_modifiers(resource: wire.Resource | wire.Named, where: str = "") -> None:
+    """
+    Refuse what turns the meaning of a resource round without Bridge knowing how.
+
+    Raises:
+        SourceError: It names implicitRules, or carries an unknown modifierExtension.
+    """
+    if resource.implicitRules:
+        raise SourceError(Why.IMPLICIT_RULES, f"implicitRules{where} names rules that Bridge does not know")
+    if resource.modifierExtension:
+        _refuse(resource, where)
+
+
+def refuse_in(parts: Iterable[wire.Backbone | None], where: str) -> None:
+    """
+    Refuse unknown modifier extensions in parts of a resource.
+
+    Raises:
+        SourceError: One of them carries an unknown modifierExtension.
+    """
+    for part in parts:
+        if part is not None and part.modifierExtension:
+            _refuse(part, f" in {where}")
+
+
+def _refuse(part: wire.Backbone, where: str) -> None:
+    extensions: Any = part.modifierExtension
+    if isinstance(extensions, list):
+        urls = [extension.get("url") if isinstance(extension, dict) else None for extension in extensions]
+        if all(isinstance(url, str) and url in UNDERSTOOD_MODIFIERS for url in urls):
+            return
+    raise SourceError(Why.UNKNOWN_MODIFIER, f"a modifierExtension{where} is not known to Bridge")
+
+
+def _party(kind: str | None, identifier: BusinessIdentifier | None, display: str | None) -> Party | None:
+    return Party(kind, None, identifier, display) if identifier is not None or display else None
+
+
+def _type_of(reference: wire.Reference) -> str | None:
+    """Return Reference.type, which is a type's name or its canonical URL (FHIR R4 references.html#Reference)."""
+    return reference.type.rpartition("/")[2] or None if reference.type else None
+
+
+def _names_elsewhere(reference: wire.Reference) -> bool:
+    return bool(reference.reference) or reference.identifier is not None
