@@ -1,9 +1,10 @@
 """
-Bytes -> wire struct: strictly at first; where an element has a wrong type, without that element.
+Bytes -> wire struct: strictly at first; where an element has a wrong type, mended or without that element.
 
-Real payloads have a number where FHIR has a string, or an object where it has a list. Most such elements can be
-done without, and losing the whole resource for one of them would be worse. A *vital* element cannot: without its
-status, its patient or a modifier a resource would be taken for something it is not, so it is refused.
+Real payloads have an object where FHIR has a list (and the reverse), or a number where it has a string. Most
+such elements can be done without, and losing the whole resource for one of them would be worse. A *vital*
+element cannot: without its status, its patient or a modifier a resource would be taken for something it is not,
+so it is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ UNREADABLE = "unreadable"
 WRONG_SHAPE = "wrong-shape"
 UNKNOWN_MODIFIER = "unknown-modifier-extension"
 
-MOST_DROPPED = 24
+MOST_REPAIRS = 24
 """A resource with more elements of a wrong type than this is refused (rule ours)."""
 
 _T = TypeVar("_T")
@@ -34,7 +35,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 def decode(raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Collection[str]) -> tuple[_T, list[str]]:
     """
-    Return what *raw* holds, and the paths of the elements that were dropped for their type.
+    Return what *raw* holds, and what had to be repaired for it, in fixed words.
 
     Args:
         vital: Paths that must be readable, without indexes: ``status``, ``participant.actor``.
@@ -54,40 +55,53 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Collection[str]
 def _decode_what_can_be(
     raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Collection[str]
 ) -> tuple[_T, list[str]]:
-    dropped: list[str] = []
+    repairs: list[str] = []
     try:
         document = _anything.decode(raw)
-        while True:
+        while len(repairs) <= MOST_REPAIRS:
             try:
-                return decoder.decode(_encoder.encode(document)), list(dict.fromkeys(dropped))
+                return decoder.decode(_encoder.encode(document)), list(dict.fromkeys(repairs))
             except msgspec.ValidationError as error:
-                dropped.append(_drop(document, error, vital))
-            if len(dropped) > MOST_DROPPED:
-                raise SourceError(WRONG_SHAPE, "too many elements have a wrong type")
+                repairs.append(_repair(document, str(error), vital))
     except _BAD_JSON as error:
         raise _unreadable(error) from None
+    raise SourceError(WRONG_SHAPE, "too many elements have a wrong type")
 
 
-def _drop(document: Any, error: msgspec.ValidationError, vital: Collection[str]) -> str:
-    """Remove from *document* what *error* is about and return its path without indexes."""
-    match = _AT.search(str(error))
-    steps: list[str | int] = []
-    if match is not None:
-        steps = [int(step[2]) if step[2] else step[1] for step in _STEP.finditer(match[1])]
+def _repair(document: Any, complaint: str, vital: Collection[str]) -> str:
+    """Mend in *document* what msgspec complains about, else remove it; say which, without indexes."""
+    steps = _steps(complaint)
     names = [step for step in steps if isinstance(step, str)]
     path = ".".join(names)
     if "modifierExtension" in names:
         raise SourceError(UNKNOWN_MODIFIER, f"{path} is no list of extensions")
-    if not steps or path in vital:
-        raise SourceError(WRONG_SHAPE, f"{path or 'the resource'} has a wrong type")
-    try:
-        parent = document
-        for step in steps[:-1]:
-            parent = parent[step]
-        del parent[steps[-1]]
-    except (KeyError, IndexError, TypeError):
-        raise SourceError(WRONG_SHAPE, f"{path} has a wrong type") from None
-    return path
+    if not steps:
+        raise SourceError(WRONG_SHAPE, "the resource is no JSON object")
+    parent = document
+    for step in steps[:-1]:
+        parent = parent[step]
+    found = parent[steps[-1]]
+    if isinstance(found, dict) and "array" in _expected(complaint):
+        parent[steps[-1]] = [found]
+        return f"{path} is one object instead of a list"
+    if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict):
+        parent[steps[-1]] = found[0]
+        return f"{path} is a list instead of one object"
+    if path in vital:
+        raise SourceError(WRONG_SHAPE, f"{path} has a wrong type")
+    del parent[steps[-1]]
+    return f"{path} has a wrong type; left out"
+
+
+def _steps(complaint: str) -> list[str | int]:
+    """Return the path in a msgspec message, such as ``Expected `str`, got `int` - at `$.note[0].text```."""
+    match = _AT.search(complaint)
+    found = _STEP.finditer(match[1]) if match is not None else ()
+    return [int(step[2]) if step[2] else step[1] for step in found]
+
+
+def _expected(complaint: str) -> str:
+    return complaint.partition(",")[0]
 
 
 def _unreadable(error: Exception) -> SourceError:

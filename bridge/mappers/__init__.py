@@ -47,8 +47,8 @@ def normalize(
 
     Args:
         base_url: The connection's base: absolute references under it are its own.
-        fhir_version: The connection's FHIR family. Every mapper reads R4, R4B and R5 shapes alike; R5 elements
-            on another family are noted.
+        fhir_version: The connection's FHIR family. Every mapper reads R4, R4B and R5 shapes alike; elements
+            of R5 on another family are noted.
     """
     if version.issue is not None:
         return Parked(Why.UNREADABLE, version.issue)

@@ -35,7 +35,7 @@ _VITAL = VITAL | {
 }
 _UNDECIDED = frozenset({"needs-action", "tentative"})
 _NEED_NOT_REPLY = ("optional", "information-only", False)
-"""R4 participantrequired codes, and what R5 makes of them, of those without whom the visit takes place too."""
+"""R4 participantrequired codes, and what R5 makes of them, of those whose reply nobody awaits."""
 
 _PATIENT_SIDE = frozenset({"Patient", "RelatedPerson"})
 _CLINICIANS = frozenset({"Practitioner", "PractitionerRole", "CareTeam"})

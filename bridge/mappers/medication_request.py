@@ -70,7 +70,7 @@ def normalize(version: SourceVersion, base_url: str, fhir_version: str = "R4") -
 
 
 def _medication(reading: Reading[wire.MedicationRequest]) -> wire.Coded | None:
-    """Return what is prescribed: R4's concept or reference, R5's either; a contained Medication by its code."""
+    """Return what is prescribed: a concept or a reference; a contained Medication by its code."""
     request = reading.resource
     stated = request.medicationCodeableConcept or request.medication
     if request.medicationReference is not None:

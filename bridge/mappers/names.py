@@ -47,7 +47,7 @@ def _spoken(name: wire.Name) -> str | None:
 
 
 def coded_as(code: object) -> wire.Coded | None:
-    """Return ``code`` as a concept where it is one, the first of several (PractitionerRole), else ``None``."""
+    """Return ``code`` as a concept where it is one, the first where there are several, else ``None``."""
     try:
         coded = msgspec.convert(code, wire.Coded | list[wire.Coded] | None)
     except (msgspec.ValidationError, RecursionError):

@@ -44,7 +44,7 @@ _VITAL = frozenset(
         "link.other",
     }
 )
-"""Elements without which somebody could be taken for another, or for alive (FHIR R4 patient.html, isModifier)."""
+"""Elements without which somebody could be taken for another, or for alive (FHIR R4, isModifier)."""
 
 _NO_LONGER = frozenset({"inactive", "suspended", "entered-in-error"})
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*", re.ASCII)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 
@@ -47,6 +49,7 @@ MOST_LINKS = 64
 """Further links of one resource are left out of its Snapshot and noted (rule ours)."""
 
 _URI = "urn:ietf:rfc:3986"
+_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?identifier=(?:([^|&]*)(?:\||%7C))?([^|&]{1,1024})")
 _SUBSETTED = "SUBSETTED"
 _PRIORITIES = {priority.value: priority for priority in Priority}
 _contained = msgspec.json.Decoder(wire.Named)
@@ -101,8 +104,7 @@ class Reading(Generic[_W]):
         if target.kind == "contained":
             return self._contained_party(target.id or "", reference, identifier)
         if target.kind == "invalid":
-            self.odd("has a reference that cannot be read")
-            return _party(_type_of(reference), identifier, reference.display)
+            return self._unusual_party(text, reference, identifier)
         kind = target.type or _type_of(reference)
         return Party(kind, None, identifier or BusinessIdentifier(text[:1024], _URI), reference.display)
 
@@ -119,6 +121,17 @@ class Reading(Generic[_W]):
         if identifier is None and not display:
             display = f"{kind or 'Somebody'} without a name"
         return Party(kind, None, identifier, display)
+
+    def _unusual_party(
+        self, text: str, reference: wire.Reference, identifier: BusinessIdentifier | None
+    ) -> Party | None:
+        """Read a conditional reference (FHIR R4 http.html#trules) as the identifier it looks for."""
+        match = _CONDITIONAL.fullmatch(text)
+        if match is None:
+            self.odd("has a reference that cannot be read")
+            return _party(_type_of(reference), identifier, reference.display)
+        found = identifier or BusinessIdentifier(unquote(match[3]), unquote(match[2] or "") or None)
+        return Party(match[1], None, found, reference.display)
 
     def contained(self, own_id: str) -> wire.Named | None:
         """
@@ -142,11 +155,11 @@ class Reading(Generic[_W]):
         found = self.party(reference)
         if found is None:
             return None
-        if found.type is None:
-            self.odd("names its patient without saying that it is one")
-        elif found.type != "Patient":
+        if found.type not in (None, "Patient"):
             self.odd("is about somebody or something that is no patient")
             return None
+        if found.ref is None:
+            self.odd("its patient is named, but is no resource of this server")
         return found
 
     def follow(self, reference: wire.Reference | None) -> str | None:
@@ -277,7 +290,7 @@ def read(
     Raises:
         SourceError: It cannot be read, is not whole, or carries modifiers that Bridge does not understand.
     """
-    resource, dropped = decode(version.raw, decoder, vital)
+    resource, repairs = decode(version.raw, decoder, vital)
     if resource.resourceType != version.type:
         raise SourceError(Why.WRONG_SHAPE, f"resourceType is not {version.type}")
     tags = resource.meta.tag if resource.meta is not None else None
@@ -289,7 +302,7 @@ def read(
         version.ref,
         base_url,
         fhir_version,
-        [f"{path} has a wrong type; left out" for path in dropped],
+        repairs,
     )
 
 
@@ -332,7 +345,7 @@ def _party(kind: str | None, identifier: BusinessIdentifier | None, display: str
 
 
 def _type_of(reference: wire.Reference) -> str | None:
-    """Return Reference.type, which is a type's name or its canonical URL (FHIR R4 references.html#Reference)."""
+    """Return Reference.type, a type's name or its canonical URL (FHIR R4 references.html#Reference)."""
     return reference.type.rpartition("/")[2] or None if reference.type else None
 
 

@@ -75,7 +75,7 @@ def normalize(version: SourceVersion, base_url: str, fhir_version: str = "R4") -
 
 
 def _lineage(reading: Reading[wire.Task], patient: Party | None) -> tuple[str | None, tuple[str, ...]]:
-    """``focus`` is the request being actioned, ``basedOn`` the authorization behind it, ``partOf`` a Task above."""
+    """``focus`` is the request being actioned, ``basedOn`` what authorized it, ``partOf`` a Task above."""
     task = reading.resource
     others = [task.encounter, task.reasonReference, *(task.insurance or ()), *references(task.reason)]
     if task.input:
