@@ -8,12 +8,13 @@ EHR: ``deliver`` sends what the outbox holds, later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from bridge.cases.reconcile import Arrival, Outcome, reconcile
 from bridge.cases.snapshot import Snapshot
+from bridge.cases.sources import SourceRow
 from bridge.errors import IllegalTransition
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked, normalize
@@ -24,6 +25,8 @@ from bridge.tasks.identity import is_own
 from bridge.tasks.transitions import path
 
 OWN_WRITE = "own-write"
+
+Verdict = Snapshot | Ignored | Parked
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestRepor
     with store.transaction() as tx:
         tx.lock(line.name)
         fresh = _fresh(tx, line, page.versions)
-        verdicts = [(version, _read(version, line)) for version in fresh]
+        verdicts = [(version, read_version(version, line)) for version in fresh]
         snapshots = [verdict for _, verdict in verdicts if isinstance(verdict, Snapshot)]
         known = load(tx, line.name, snapshots)
         arrivals = [Arrival(snapshot, _odd_move(snapshot, known.sources)) for snapshot in snapshots]
@@ -87,16 +90,17 @@ def _fresh(tx: Tx, line: Line, versions: Sequence[SourceVersion]) -> list[Source
     return [version for key, version in unique.items() if key not in known]
 
 
-def _read(version: SourceVersion, line: Line) -> Snapshot | Ignored | Parked:
+def read_version(version: SourceVersion, line: Line) -> Verdict:
+    """Return what a version says, why it is none of our business (our own writes too), or why it is parked."""
     verdict = normalize(version, base_url=line.base_url, fhir_version=line.fhir_version)
     if isinstance(verdict, Snapshot) and is_own(verdict.identifiers):
         return Ignored(OWN_WRITE, "our own Task")
     return verdict
 
 
-def _odd_move(snapshot: Snapshot, known: object) -> str | None:
+def _odd_move(snapshot: Snapshot, known: Mapping[str, SourceRow]) -> str | None:
     """Return words for a Task move that FHIR does not draw; it is accepted all the same (Postel)."""
-    before = known.get(snapshot.ref)  # type: ignore[attr-defined]
+    before = known.get(snapshot.ref)
     if before is None or snapshot.type != "Task" or before.snapshot.status == snapshot.status:
         return None
     try:
@@ -108,13 +112,13 @@ def _odd_move(snapshot: Snapshot, known: object) -> str | None:
 
 def _inbox_row(
     version: SourceVersion,
-    verdict: Snapshot | Ignored | Parked,
+    verdict: Verdict,
     outcome: Outcome,
     page: Intake,
     line: Line,
     now: datetime,
 ) -> InboxRow:
-    state, code, reason = _state(version, verdict, outcome)
+    state, code, reason = settled_as(version, verdict, outcome)
     return InboxRow(
         connection=line.name,
         ref=version.ref,
@@ -130,9 +134,10 @@ def _inbox_row(
     )
 
 
-def _state(
-    version: SourceVersion, verdict: Snapshot | Ignored | Parked, outcome: Outcome
+def settled_as(
+    version: SourceVersion, verdict: Verdict, outcome: Outcome
 ) -> tuple[InboxState, str | None, str | None]:
+    """Return the state, code and reason with which a version is kept in the inbox."""
     if isinstance(verdict, Parked):
         return InboxState.PARKED, str(verdict.code), verdict.reason
     if isinstance(verdict, Ignored):

@@ -1,0 +1,306 @@
+"""The one place that knows every concrete class: from a configuration to things that work together."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from importlib.resources import files
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from bridge import __version__
+from bridge.cases.calendar import Calendar
+from bridge.cases.lanes import Lanes, parse_lanes
+from bridge.cases.model import OwnerKind
+from bridge.cases.owners import OwnerBook, OwnerEntry
+from bridge.cases.rules import Rules
+from bridge.config import DEFAULT_ROLES, ConnectionSection, Settings
+from bridge.errors import BridgeError, ConfigError
+from bridge.fhir.auth import Auth, BasicAuth, BearerToken, NoAuth
+from bridge.fhir.client import Endpoint, FhirClient
+from bridge.fhir.vendors import profile
+from bridge.store.engine import own
+from bridge.store.opening import create_or_open
+from bridge.store.port import Store
+from bridge.sync.connector import Connector
+from bridge.sync.deliver import Channel
+from bridge.sync.line import READ_ORDER, Line
+from bridge.sync.replay import replay_inbox, replay_outbox
+from bridge.sync.service import Service
+from bridge.tasks.coordination_task import Form
+from bridge.tasks.route import RoutePlan, route_plan
+
+if TYPE_CHECKING:
+    from bridge.web.context import ConnectionInfo, WebContext
+
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def utc_now() -> datetime:
+    """Return our clock (aware UTC)."""
+    return datetime.now(UTC)
+
+
+def read_lanes(settings: Settings) -> Lanes:
+    """
+    Return the lanes: the site's file, or the one shipped.
+
+    Raises:
+        ConfigError: The file cannot be read or is wrong.
+    """
+    if settings.lanes is None:
+        return parse_lanes(files("bridge.cases").joinpath("lanes.toml").read_text(), file="shipped lanes")
+    try:
+        return parse_lanes(settings.lanes.read_text(), file=str(settings.lanes))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"lanes: {settings.lanes} cannot be read ({error})") from None
+
+
+def make_calendar(settings: Settings) -> Calendar:
+    """Return the site's opening hours."""
+    hours: dict[int, tuple[time, time]] = {
+        _DAYS.index(day): (open_.opens, open_.closes) for day, open_ in settings.site.business_hours.items()
+    }
+    return Calendar(ZoneInfo(settings.site.time_zone), hours, frozenset(settings.site.holidays))
+
+
+def make_owners(settings: Settings, lanes: Lanes, we_are: Sequence[str]) -> OwnerBook:
+    """
+    Return who can own cases: the configured owners and, unless configured, the shipped role queues.
+
+    Raises:
+        ConfigError: A lane names an owner that does not exist.
+    """
+    entries = {
+        name: OwnerEntry(name, OwnerKind.ROLE, display) for name, display in DEFAULT_ROLES.items()
+    }
+    for name, owner in settings.owners.items():
+        entries[name] = OwnerEntry(name, owner.owner_kind, owner.display, owner.references, owner.backup)
+    missing = sorted(lanes.roles() - set(entries))
+    if missing:
+        raise ConfigError(f"owners: the lanes name {', '.join(missing)}; add a section [owners.{missing[0]}]")
+    return OwnerBook(entries.values(), we_are)
+
+
+def make_line(name: str, section: ConnectionSection, settings: Settings, lanes: Lanes) -> Line:
+    """Return the straight line of one connection."""
+    rules = Rules(
+        connection=name,
+        lanes=lanes,
+        owners=make_owners(settings, lanes, section.we_are),
+        calendar=make_calendar(settings),
+        tenant=settings.tenant,
+        open_proposals=section.open_proposals,
+    )
+    return Line(
+        name=name,
+        base_url=section.base_url,
+        fhir_version=section.fhir_version,
+        rules=rules,
+        types=tuple(kind for kind in READ_ORDER if kind in section.read),
+        page_size=section.page_size,
+        overlap=section.overlap,
+        lag=section.lag,
+        writes=section.write,
+        acknowledge_with=section.acknowledge_with,
+    )
+
+
+def make_auth(name: str, section: ConnectionSection) -> Auth:
+    """
+    Return how the connection proves who it is.
+
+    Raises:
+        ConfigError: A secret's file cannot be read.
+    """
+    try:
+        if section.auth == "basic":
+            return BasicAuth(section.username or "", section.secret("password"))
+        if section.auth == "bearer":
+            return BearerToken(section.secret("token"))
+    except ConfigError as error:
+        raise ConfigError(f"connections.{name}.{error}") from None
+    return NoAuth()
+
+
+def make_client(name: str, section: ConnectionSection, clock: Callable[[], datetime]) -> FhirClient:
+    """Return the client of one connection."""
+    endpoint = Endpoint(
+        name=name,
+        base_url=section.base_url,
+        auth=make_auth(name, section),
+        timeout_seconds=section.timeout_seconds,
+    )
+    return FhirClient(endpoint, clock=clock)
+
+
+@dataclass(frozen=True)
+class Exit:
+    """The way out of one connection, made when it is first needed: it asks the EHR what it can do."""
+
+    line: Line
+    client: FhirClient
+    section: ConnectionSection
+
+    def plan(self) -> RoutePlan:
+        """
+        Return the route plan, as the EHR declares itself now.
+
+        Raises:
+            RemoteError: The EHR does not answer.
+        """
+        vendor = profile(self.section.vendor)
+        return route_plan(self.client.capability(), vendor, writes=self.section.write)
+
+    def channel(self) -> Channel:
+        """Return the channel for delivering."""
+        vendor = profile(self.section.vendor)
+        form = Form(
+            fhir_version=self.line.fhir_version,
+            zone=self.line.rules.calendar.zone,
+            task_intent=vendor.task_intent,
+            message_status=vendor.message_status,
+        )
+        return Channel(
+            line=self.line,
+            client=self.client,
+            plan=self.plan(),
+            form=form,
+            knows_ready=vendor.knows_ready,
+            direct_cancel=self.section.direct_cancel,
+            concurrency=self.section.concurrency,
+        )
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Everything wired up: what the commands and the web view work with."""
+
+    settings: Settings
+    store: Store
+    lines: Mapping[str, Line]
+    connectors: Mapping[str, Connector]
+    exits: Mapping[str, Exit]
+    clock: Callable[[], datetime] = utc_now
+
+    def service(self) -> Service:
+        """Return the loops that keep every connection going."""
+        sections = self.settings.connections
+        return Service(
+            list(self.connectors.values()),
+            self.store,
+            self.clock,
+            poll={name: timedelta(seconds=section.poll_seconds) for name, section in sections.items()},
+            sweep={name: timedelta(minutes=section.sweep_minutes) for name, section in sections.items()},
+        )
+
+    def web(self) -> WebContext:
+        """Return what the web view needs."""
+        from bridge.web.context import WebContext
+
+        return WebContext(
+            store=self.store,
+            lines=self.lines,
+            connections=_Connections(self),
+            replay_inbox=lambda ids: replay_inbox(self.store, self.lines, ids, self.clock()),
+            replay_outbox=lambda ids: replay_outbox(self.store, ids, self.clock()),
+            clock=self.clock,
+            new_id=lambda: uuid.uuid4().hex,
+            version=__version__,
+            zone=ZoneInfo(self.settings.site.time_zone),
+            allowed_hosts=frozenset(self.settings.web.allowed_hosts),
+        )
+
+
+class _Connections:
+    """What is configured, as the web view shows it; route plans are asked of the EHR once."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._plans: dict[str, RoutePlan] = {}
+
+    def __call__(self) -> Sequence[ConnectionInfo]:
+        from bridge.web.context import ConnectionInfo, RouteLine
+
+        return [
+            ConnectionInfo(
+                name=name,
+                base_url=section.base_url,
+                vendor=section.vendor,
+                fhir_version=section.fhir_version,
+                types=self._bridge.lines[name].types,
+                writes=section.write,
+                routes=[
+                    RouteLine(kind.value, route.how.value, route.why) for kind, route in self._plan(name).items()
+                ],
+            )
+            for name, section in self._bridge.settings.connections.items()
+        ]
+
+    def _plan(self, name: str) -> RoutePlan:
+        if name not in self._plans:
+            with self._bridge.store.reading() as tx:
+                reached = any(cursor.checked_at is not None for cursor in tx.cursors(name))
+            try:
+                plan = self._bridge.exits[name].plan() if reached else {}
+            except BridgeError:
+                return {}
+            if plan:
+                self._plans[name] = plan
+            return plan
+        return self._plans[name]
+
+
+@contextmanager
+def open_bridge(
+    settings: Settings, *, owning: bool = True, only: str | None = None
+) -> Iterator[Bridge]:
+    """
+    Wire everything up, and give everything back in the end.
+
+    Args:
+        owning: Whether this process takes in or delivers; on SQLite only one may.
+        only: The one connection to work with; ``None`` for all.
+
+    Raises:
+        ConfigError: The configuration, the lanes or the database are not fit to start with.
+    """
+    if only is not None and only not in settings.connections:
+        known = ", ".join(settings.connections) or "none"
+        raise ConfigError(f"connections: there is no connection called {only!r}; configured: {known}")
+    lanes = read_lanes(settings)
+    chosen = {name: section for name, section in settings.connections.items() if only in (None, name)}
+    url = settings.database.url.get_secret_value()
+    with ExitStack() as stack:
+        if owning:
+            stack.enter_context(own(url))
+        store = create_or_open(url)
+        stack.callback(store.close)
+        lines = {name: make_line(name, section, settings, lanes) for name, section in chosen.items()}
+        exits: dict[str, Exit] = {}
+        for name, section in chosen.items():
+            client = make_client(name, section, utc_now)
+            stack.callback(client.close)
+            exits[name] = Exit(lines[name], client, section)
+        connectors = {
+            name: Connector(
+                line=lines[name],
+                client=exits[name].client,
+                store=store,
+                clock=utc_now,
+                channel=exits[name].channel,
+                since=_since(section),
+            )
+            for name, section in chosen.items()
+        }
+        if owning and url.startswith("sqlite"):
+            with store.transaction() as tx:
+                tx.release_leases(utc_now())
+        yield Bridge(settings, store, lines, connectors, exits)
+
+
+def _since(section: ConnectionSection) -> datetime | None:
+    return datetime.combine(section.start_date, time.min, UTC) if section.start_date is not None else None

@@ -1,0 +1,114 @@
+"""
+``bridge serve``: every connection read, compared and delivered for as long as the process runs.
+
+APScheduler only wakes; what is due is in the database. Each tick of a timer must be won there (a shared job
+store runs jobs twice, so every replica has its own scheduler and one of them wins). A tick that is missed, or
+comes while the last one still runs, is simply the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from threading import Event
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from bridge.errors import RemoteError
+from bridge.store.port import Store
+from bridge.sync.connector import Connector
+
+log = logging.getLogger(__name__)
+
+LOOK_FOR_WORK = timedelta(seconds=1)
+"""How often the outbox is looked at, when nobody wakes the sender: one indexed read (rule ours)."""
+
+
+class Service:
+    """Keeps the connectors going. ``poll`` and ``sweep`` are intervals by connection name."""
+
+    def __init__(
+        self,
+        connectors: Sequence[Connector],
+        store: Store,
+        clock: Callable[[], datetime],
+        *,
+        poll: dict[str, timedelta],
+        sweep: dict[str, timedelta],
+    ) -> None:
+        self._connectors, self._store, self._clock = connectors, store, clock
+        self._poll, self._sweep = poll, sweep
+        self._stopping = Event()
+        self._resting: dict[str, datetime] = {}
+        self._scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(max(4, 3 * len(connectors)))},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone="UTC",
+        )
+
+    def start(self) -> None:
+        """Begin; the first poll of every connection is at once."""
+        for connector in self._connectors:
+            name = connector.line.name
+            self._every(self._poll[name], self._read, connector, f"poll/{name}")
+            self._every(self._sweep[name], self._compare, connector, f"sweep/{name}", at_once=False)
+            if connector.line.writes:
+                self._every(LOOK_FOR_WORK, self._send, connector, f"deliver/{name}")
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Let what is in flight finish, claim nothing new, and end."""
+        self._stopping.set()
+        self._scheduler.shutdown(wait=True)
+
+    def _every(
+        self,
+        interval: timedelta,
+        job: Callable[[Connector], None],
+        connector: Connector,
+        name: str,
+        *,
+        at_once: bool = True,
+    ) -> None:
+        seconds = interval.total_seconds()
+        first = self._clock() if at_once else self._clock() + interval
+        self._scheduler.add_job(
+            job, "interval", (connector,), seconds=seconds, id=name, next_run_time=first, jitter=seconds / 20
+        )
+
+    def _won(self, name: str, interval: timedelta) -> bool:
+        """Whether this process is the one to act on the timer's tick."""
+        now = self._clock()
+        with self._store.transaction() as tx:
+            return not self._stopping.is_set() and tx.win_tick(name, now, now + interval * 0.9)
+
+    def _read(self, connector: Connector) -> None:
+        name = connector.line.name
+        if self._won(f"poll/{name}", self._poll[name]):
+            connector.read()
+            connector.pass_time()
+            self._guarded(connector, lambda: connector.name_people())
+
+    def _compare(self, connector: Connector) -> None:
+        name = connector.line.name
+        if self._won(f"sweep/{name}", self._sweep[name]):
+            self._guarded(connector, lambda: connector.compare())
+
+    def _send(self, connector: Connector) -> None:
+        """Deliver if anything is due, unless the server asked to be left alone a while."""
+        name, now = connector.line.name, self._clock()
+        if self._resting.get(name, now) > now:
+            return
+        with self._store.reading() as tx:
+            due = tx.next_due(name)
+        if due is not None and due <= now and not self._stopping.is_set():
+            self._guarded(connector, lambda: connector.deliver(self._stopping.is_set))
+
+    def _guarded(self, connector: Connector, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except RemoteError as error:
+            self._resting[connector.line.name] = self._clock() + timedelta(seconds=15)
+            log.warning("the EHR did not answer: %s", error, extra={"connection": connector.line.name})
