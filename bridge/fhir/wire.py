@@ -2,8 +2,9 @@
 What Bridge reads of each resource, off the wire; R4, R4B and R5 shapes at once.
 
 R5 renamed or re-typed some elements; both names stand side by side here, and ``Coded`` reads a
-CodeableConcept and an R5 CodeableReference alike. Elements that Bridge does not read are skipped without being
-built, which is what makes this fast. Differences: the official R4 4.0.1, R4B 4.3.0 and R5 5.0.0 definitions, compared.
+CodeableConcept and an R5 CodeableReference alike. Elements that Bridge does not read are skipped without
+being built, which is what makes this fast. The differences were found by comparing the official R4 4.0.1,
+R4B 4.3.0 and R5 5.0.0 definitions.
 """
 
 from __future__ import annotations

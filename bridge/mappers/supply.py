@@ -51,7 +51,7 @@ def supply_end(authored: str | None, supply: wire.Duration | None, repeats: int 
 
 
 def _amount(supply: wire.Duration | None) -> tuple[Decimal | None, str]:
-    if supply is None or supply.value is None:
+    if supply is None:
         return None, ""
     unit = _CODE_OF.get(supply.code or "") or _CODE_OF.get((supply.unit or "").strip().casefold())
     try:
