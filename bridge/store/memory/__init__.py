@@ -135,8 +135,9 @@ class MemoryTx(OutboxRoom):
             require(case.merged_into != case.id, "not_merged_into_itself")
             require(case.merged_into is None or case.merged_into in self._now.cases, "merged into nothing")
             self._now.cases[case.id] = (pk, kept(case))
-            if sum(other.root == case.root for other in self._live(case.connection)) > 1:
-                raise StaleVersion(f"the root of {case.id} has another case")
+        live = Counter((case.connection, case.root) for case in self._live(None))
+        if cases and max(live.values(), default=0) > 1:
+            raise StaleVersion("a root has another case")
         for change in changes:
             history = self._now.history.get(change.case_id, ())
             if change.case_id not in self._now.cases:

@@ -49,8 +49,9 @@ _OF_PATIENTS = _STATES.where(
     LIVE, care_case.c.connection_id == bindparam("connection"), among(care_case.c.patient, texts("refs"))
 ).order_by(care_case.c.pk)
 _ONE = _STATES.where(care_case.c.id == bindparam("case_id"))
-_OF_ROOTS_LOCKED = _OF_ROOTS.with_for_update(of=care_case, key_share=True)
-_ONE_LOCKED = _ONE.with_for_update(of=care_case, key_share=True)
+# Both tables are locked: PostgreSQL reads again only the locked rows after waiting for another writer.
+_OF_ROOTS_LOCKED = _OF_ROOTS.with_for_update(key_share=True)
+_ONE_LOCKED = _ONE.with_for_update(key_share=True)
 _LAST_SEQ = (
     select(care_case.c.id, func.max(case_change.c.seq))
     .join(case_change, case_change.c.case_pk == care_case.c.pk)

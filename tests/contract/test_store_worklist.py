@@ -1,0 +1,150 @@
+"""The worklist: filters, order, paging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from bridge.cases.model import (
+    Blocker,
+    BlockerCategory,
+    CasePatient,
+    Escalation,
+    Owner,
+    OwnerKind,
+    Status,
+)
+from bridge.store.port import CaseFilter, Store
+
+from .builders import EHR, NOW, a_case, minutes, with_cases
+
+QUEUE = Owner(kind=OwnerKind.ROLE, id="referral-desk", display="Referral desk")
+BLOCKED = Blocker(category=BlockerCategory.AUTHORIZATION, text="waits", since=NOW, source="rule:x")
+ESCALATED = Escalation(level=1, to=QUEUE, why="late", since=NOW, by="rule:x")
+
+
+def listed(store: Store, **fields: Any) -> list[str]:
+    """The ids that a filter lets through, and that the total agrees."""
+    with store.reading() as tx:
+        page = tx.list_cases(CaseFilter(**fields), limit=100)
+    assert page.total == len(page.cases)
+    assert page.next_cursor is None
+    return [case.id for case in page.cases]
+
+
+def some_cases(store: Store) -> None:
+    with_cases(
+        store,
+        a_case("c1", due_at=minutes(1)),
+        a_case("c2", due_at=minutes(2), lane="medication-refill", owner=QUEUE, blocker=BLOCKED),
+        a_case("c3", due_at=None, status=Status.ESCALATED, escalation=ESCALATED, tenant="north"),
+        a_case("c4", due_at=minutes(1), status=Status.CLOSED, closed_at=NOW, opened_at=minutes(-9)),
+        a_case("c5", due_at=minutes(9), connection="other", patient=CasePatient(ref="Patient/2")),
+    )
+    with store.transaction() as tx:
+        tx.save_cases([a_case("c6", root="Task/6", merged_into="c1")], [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, ["c4", "c1", "c2", "c5", "c3"]),
+        ({"merged": True}, ["c4", "c1", "c2", "c5", "c6", "c3"]),
+        ({"connection": EHR}, ["c4", "c1", "c2", "c3"]),
+        ({"connection": "unheard-of"}, []),
+        ({"tenant": "north"}, ["c3"]),
+        ({"lane": "medication-refill"}, ["c2"]),
+        ({"status": "closed"}, ["c4"]),
+        ({"owner": "referral-desk"}, ["c2"]),
+        ({"patient": "Patient/2"}, ["c5"]),
+        ({"blocker": "authorization"}, ["c2"]),
+        ({"blocker": "any"}, ["c2"]),
+        ({"blocker": "transport"}, []),
+        ({"is_open": True}, ["c1", "c2", "c5", "c3"]),
+        ({"is_open": False}, ["c4"]),
+        ({"overdue_at": minutes(2)}, ["c1"]),
+        ({"overdue_at": minutes(2.1), "lane": "referral"}, ["c1"]),
+        ({"unowned": True}, ["c2"]),
+        ({"escalated": True}, ["c3"]),
+        ({"is_open": True, "connection": EHR, "unowned": False, "q": "quill"}, ["c1", "c2", "c3"]),
+    ],
+)
+def test_every_filter_narrows_and_the_soonest_due_come_first(
+    store: Store, fields: dict[str, Any], expected: list[str]
+) -> None:
+    some_cases(store)
+
+    assert listed(store, **fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("CARDIO quill", True),
+        ("quill ada referral", True),
+        ("stra\xdfe", True),
+        ("STRASSE", True),
+        ("o\u0308", True),
+        ("100%", True),
+        ("100_", False),
+        ("a%a", False),
+        ("\\", False),
+        ("neuro", False),
+        ("", True),
+        ("'; --", False),
+    ],
+)
+def test_words_are_found_in_title_and_patient_without_regard_to_case(
+    store: Store, words: str, found: bool
+) -> None:
+    with_cases(store, a_case(title="Cardiology referral, 100%, Hauptstra\xdfe, \xf6"))
+
+    assert listed(store, q=words) == (["c1"] if found else [])
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(store: Store) -> None:
+    with_cases(store, *(a_case(f"c{n:02}", due_at=minutes(n // 5) if n % 7 else None) for n in range(23)))
+
+    seen: list[str] = []
+    cursor = None
+    with store.reading() as tx:
+        while True:
+            page = tx.list_cases(CaseFilter(), limit=4, cursor=cursor)
+            assert page.total == 23
+            seen += [case.id for case in page.cases]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        whole = [case.id for case in tx.list_cases(CaseFilter(), limit=100).cases]
+    assert seen == whole
+    assert len(set(seen)) == 23
+
+
+def test_a_cursor_holds_while_cases_come_and_go(store: Store) -> None:
+    with_cases(store, *(a_case(f"c{n}", due_at=minutes(n)) for n in range(1, 7)))
+    with store.reading() as tx:
+        cursor = tx.list_cases(CaseFilter(), limit=3).next_cursor
+    with_cases(store, a_case("c0", due_at=minutes(0)))
+    gone = msgspec.structs.replace(a_case("c3", due_at=minutes(30)), version=2)
+    with store.transaction() as tx:
+        tx.save_cases([gone], [])
+
+    with store.reading() as tx:
+        page = tx.list_cases(CaseFilter(), limit=3, cursor=cursor)
+    assert [case.id for case in page.cases] == ["c4", "c5", "c6"]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "!!!!", "k80BAgM", "zzzzzzzzzzzz", "\xe4", "A" * 1_000])
+def test_a_cursor_that_was_not_given_out_is_refused(store: Store, cursor: str) -> None:
+    with pytest.raises(ValueError, match="cursor"), store.reading() as tx:
+        tx.list_cases(CaseFilter(), limit=10, cursor=cursor)
+
+
+def test_a_list_beyond_the_last_page_is_empty(store: Store) -> None:
+    with_cases(store, a_case("c1"))
+
+    with store.reading() as tx:
+        page = tx.list_cases(CaseFilter(lane="none"), limit=10)
+    assert (page.cases, page.total, page.next_cursor) == ((), 0, None)
