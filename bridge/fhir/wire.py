@@ -243,10 +243,10 @@ class Duration(Wire):
 
 
 class DispenseRequest(Backbone):
-    """MedicationRequest.dispenseRequest."""
+    """MedicationRequest.dispenseRequest; a number of repeats that is none makes its end unknown."""
 
     validityPeriod: Period | None = None
-    numberOfRepeatsAllowed: int | None = None
+    numberOfRepeatsAllowed: Any = None
     expectedSupplyDuration: Duration | None = None
 
 

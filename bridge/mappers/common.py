@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from bridge.mappers.verdict import Why
 
 if TYPE_CHECKING:
     from bridge.mappers.reading import Reading
+
+_LIKE_A_CODE = re.compile(r"[a-z][a-z-]{0,23}", re.ASCII)
 
 MOST = 64
 """Of any list, no more than this goes into a Snapshot (rule ours)."""
@@ -48,7 +51,7 @@ def effect_of(kind: str, status: str | None) -> tuple[str, Effect]:
         raise SourceError(Why.MISSING_STATUS, f"{kind}.status is missing")
     effect = EFFECTS[kind].get(status)
     if effect is None:
-        raise SourceError(Why.UNKNOWN_STATUS, f"{kind}.status has a code that FHIR does not define")
+        raise SourceError(Why.UNKNOWN_STATUS, f"{kind}.status {_shown(status)} is no code of FHIR")
     return status, effect
 
 
@@ -62,7 +65,7 @@ def intent_of(reading: Reading[Any], intent: str | None) -> str | None:
     if intent is None:
         reading.odd("intent is missing")
     elif intent not in INTENTS:
-        raise SourceError(Why.UNKNOWN_INTENT, "intent has a code that FHIR does not define")
+        raise SourceError(Why.UNKNOWN_INTENT, f"intent {_shown(intent)} is no code of FHIR")
     return intent
 
 
@@ -159,6 +162,11 @@ def security(meta: wire.Meta | None) -> tuple[str, ...]:
     """Return every security label as ``system|code``."""
     labels = meta.security if meta is not None else None
     return tuple([f"{label.system or ''}|{label.code}" for label in labels if label.code]) if labels else ()
+
+
+def _shown(code: str) -> str:
+    """Return a code for a reason, unless it does not look like one: it might be anything."""
+    return repr(code) if _LIKE_A_CODE.fullmatch(code) else "(not shown)"
 
 
 def _codings(inner: wire.Coded) -> list[Code]:

@@ -50,6 +50,7 @@ MOST_LINKS = 64
 
 _URI = "urn:ietf:rfc:3986"
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?identifier=(?:([^|&]*)(?:\||%7C))?([^|&]{1,1024})")
+_LIKE_A_DEFINITION = re.compile(r"https?://[A-Za-z0-9.\-/_]{1,200}", re.ASCII)
 _SUBSETTED = "SUBSETTED"
 _PRIORITIES = {priority.value: priority for priority in Priority}
 _contained = msgspec.json.Decoder(wire.Named)
@@ -337,7 +338,12 @@ def _refuse(part: wire.Backbone, where: str) -> None:
         urls = [extension.get("url") if isinstance(extension, dict) else None for extension in extensions]
         if all(isinstance(url, str) and url in UNDERSTOOD_MODIFIERS for url in urls):
             return
-    raise SourceError(Why.UNKNOWN_MODIFIER, f"a modifierExtension{where} is not known to Bridge")
+    else:
+        urls = []
+    shown = next(
+        (f" {url}" for url in urls if isinstance(url, str) and _LIKE_A_DEFINITION.fullmatch(url)), ""
+    )
+    raise SourceError(Why.UNKNOWN_MODIFIER, f"the modifierExtension{shown}{where} is not known to Bridge")
 
 
 def _party(kind: str | None, identifier: BusinessIdentifier | None, display: str | None) -> Party | None:

@@ -23,11 +23,11 @@ _CODE_OF = {word: code for code, found in _UNITS.items() for word in found}
 
 _DAYS = {"min": Decimal(1) / 1440, "h": Decimal(1) / 24, "d": Decimal(1), "wk": Decimal(7)}
 _MONTHS = {"mo": 1, "a": 12}
-_MOST_REPEATS = 1000
+_MOST_FILLS = 1000
 _LONGEST_DAYS = 36525
 
 
-def supply_end(authored: str | None, supply: wire.Duration | None, repeats: int | None) -> When | None:
+def supply_end(authored: str | None, supply: wire.Duration | None, repeats: object) -> When | None:
     """
     Return the civil day on which what was prescribed is used up, where that can be told.
 
@@ -36,9 +36,10 @@ def supply_end(authored: str | None, supply: wire.Duration | None, repeats: int 
     """
     amount, unit = _amount(supply)
     begin = _day(authored)
-    if begin is None or amount is None or not 0 <= (repeats or 0) <= _MOST_REPEATS:
+    fills = 1 if repeats is None else 1 + repeats if isinstance(repeats, int) else 0
+    if begin is None or amount is None or not 0 < fills <= _MOST_FILLS:
         return None
-    total = amount * (1 + (repeats or 0))
+    total = amount * fills
     try:
         end = (
             _months_on(begin, total * _MONTHS[unit])
