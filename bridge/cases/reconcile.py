@@ -155,7 +155,8 @@ def _settle(
     book = Book(known, rules, now)
     for root in affected:
         _reconcile_group(root, groups.get(root, ()), causes, notes, book)
-    heirs = [_merge_away(root, known, rows, causes, book) for root in affected if root not in groups]
+    emptied = [root for root in affected if not _is_work(groups.get(root, ()))]
+    heirs = [_merge_away(root, known, rows, causes, book) for root in emptied]
     for heir in filter(None, heirs):
         _reconcile_group(heir, groups[heir], causes, {}, book)
     changed = [row for ref, row in rows.items() if known.sources.get(ref) != row]
@@ -222,8 +223,9 @@ def _regroup(rows: dict[str, SourceRow]) -> None:
     snapshots = {ref: row.snapshot for ref, row in rows.items()}
     for ref, row in rows.items():
         root = root_of(ref, snapshots)
-        if root != row.root:
-            rows[ref] = replace(row, root=root)
+        aside = row.snapshot.parent if crosses_patients(row.snapshot, snapshots) else None
+        if (root, aside) != (row.root, row.aside):
+            rows[ref] = replace(row, root=root, aside=aside)
 
 
 def _by_root(rows: Mapping[str, SourceRow]) -> dict[str, list[SourceRow]]:
@@ -243,6 +245,11 @@ def _affected(
         if before is not None and before.root != row.root:
             roots |= {before.root, row.root}
     return sorted(roots, key=lambda root: (root not in groups, root))
+
+
+def _is_work(rows: Sequence[SourceRow]) -> bool:
+    """Whether a group has a case: once any version of any of its resources would open one."""
+    return any(row.opened for row in rows)
 
 
 def _why_idle(row: SourceRow) -> str:
@@ -310,9 +317,9 @@ def _reconcile_group(
     notes: Mapping[str, list[tuple[Cause, str]]],
     book: Book,
 ) -> None:
-    prior = book.case(root)
-    if not rows or (prior is None and not any(row.opened for row in rows)):
+    if not _is_work(rows):
         return
+    prior = book.case(root)
     facts = gather(root, rows, book.rules, prior.lane if prior is not None else None)
     if facts is None:
         return
@@ -453,15 +460,15 @@ def _merge_away(
     root: str, known: Known, rows: Mapping[str, SourceRow], causes: Mapping[str, Cause], book: Book
 ) -> str | None:
     """
-    The group of *root* is empty: its case goes on in the case of the group its resources went to.
+    What made the group of *root* work has left it: its case goes on where that went.
 
     Returns the root of that group, or ``None`` where there was nothing to merge.
     """
     case = book.case(root)
     if case is None or case.merged_into is not None:
         return None
-    left = [row for row in known.sources.values() if row.root == root]
-    heir = rows[root].root if root in rows else min((rows[row.ref].root for row in left), default=None)
+    left = [row for row in known.sources.values() if row.root == root and rows[row.ref].root != root]
+    heir = min((rows[row.ref].root for row in left if row.opened), default=None)
     target = book.case(heir) if heir is not None else None
     if heir is None or target is None:
         return None

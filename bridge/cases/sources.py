@@ -16,7 +16,9 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     ``root`` is the root of the group it was last put in. ``opened`` is true once any version seen would open
     a case, and never becomes false. ``began_at`` is the earliest time any version seen gives for the work.
     ``gone_at`` is set when the EHR said twice that it is deleted. ``missed_at`` is the first direct read that
-    found nothing. ``watch_at`` is when time alone may make it work (a supply that runs out).
+    found nothing. ``watch_at`` is when time alone may make it work (a supply that runs out). ``aside`` is the
+    parent it names but does not join, because that is of another patient: when that one changes, this is looked
+    at again.
     """
 
     connection: str
@@ -28,3 +30,4 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     gone_at: datetime | None = None
     missed_at: datetime | None = None
     watch_at: datetime | None = None
+    aside: str | None = None

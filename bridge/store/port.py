@@ -195,6 +195,9 @@ class Tx(Protocol):
     def sources_of_roots(self, connection: str, roots: Iterable[str]) -> list[SourceRow]:
         """Return every source whose group has one of *roots*."""
 
+    def sources_aside(self, connection: str, parents: Iterable[str]) -> list[SourceRow]:
+        """Return the sources that stand aside from one of *parents*."""
+
     def save_sources(self, rows: Sequence[SourceRow]) -> None:
         """Insert or replace sources by (connection, ref)."""
 
@@ -205,7 +208,7 @@ class Tx(Protocol):
         """Return sources of open cases (not gone) with ``ref`` greater than *after*, ordered by ref."""
 
     def cases_of_roots(self, connection: str, roots: Iterable[str]) -> dict[str, Case]:
-        """Return the unmerged case of each root, locked for update where the database can."""
+        """Return the case of each root, merged ones too, locked for update where the database can."""
 
     def case(self, case_id: str) -> Case | None:
         """Return one case, merged ones too."""
@@ -213,8 +216,8 @@ class Tx(Protocol):
     def case_for_update(self, case_id: str) -> Case | None:
         """Return one case, locked until the transaction ends."""
 
-    def cases_of_patients(self, connection: str, refs: Iterable[str]) -> list[Case]:
-        """Return the unmerged cases of these patients (``Patient/id``)."""
+    def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
+        """Return the unmerged cases whose patient or owner is one of these (``Patient/id``)."""
 
     def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
         """Return the last ``seq`` in each case's history (0 where there is none)."""

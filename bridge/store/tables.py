@@ -141,6 +141,7 @@ source = Table(
     Column("gone_at", Instant),
     Column("missed_at", Instant),
     Column("watch_at", Instant),
+    Column("aside", Words),
     Column("snapshot", LargeBinary, nullable=False),
     PrimaryKeyConstraint("ref", "connection_id"),
 )
@@ -166,6 +167,7 @@ care_case = Table(
     Column("opened_at", Instant, nullable=False),
     Column("search_text", Words, nullable=False),
     UniqueConstraint("id"),
+    UniqueConstraint("root", "connection_id"),
     _one_of("status", Status),
     CheckConstraint("version >= 1", name="version_from_one"),
     CheckConstraint("merged_into <> id", name="not_merged_into_itself"),
@@ -203,9 +205,9 @@ outbox = Table(
     Column("message", LargeBinary),
     Column("created_at", Instant, nullable=False),
     Column("state", Words, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_at", Instant, nullable=False),
-    Column("token", BigInteger, nullable=False),
+    Column("token", BigInteger, nullable=False, server_default="0"),
     Column("lease_until", Instant),
     Column("unsure", Boolean, nullable=False),
     Column("code", Words),
@@ -263,10 +265,11 @@ def _partial(name: str, where: ColumnElement[bool], *columns: Column[object], un
 
 
 _partial("ix_source_joined", JOINED, source.c.root)
+_partial("ix_source_aside", source.c.aside.is_not(None), source.c.aside)
 _partial("ix_source_watch", source.c.watch_at.is_not(None), source.c.connection_id, source.c.watch_at)
 _partial("ix_source_version_parked", PARKED, source_version.c.connection_id, source_version.c.id)
-_partial("uq_care_case_root", LIVE, care_case.c.root, care_case.c.connection_id, unique=True)
 _partial("ix_care_case_patient", LIVE, care_case.c.patient)
+_partial("ix_care_case_owner", LIVE, care_case.c.owner)
 _partial("ix_care_case_due", OPEN, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
 Index("ix_outbox_case", outbox.c.case_pk)
 _partial("uq_outbox_sending", SENDING, outbox.c.case_pk, unique=True)

@@ -31,9 +31,7 @@ def load_roots(
     tx: Tx, connection: str, roots: Iterable[str], rows: dict[str, SourceRow] | None = None
 ) -> Known:
     """Return the groups of *roots* whole: sources, cases, how long their histories are, their patients."""
-    found = dict(rows or {})
-    wanted = set(roots)
-    found.update((row.ref, row) for row in tx.sources_of_roots(connection, wanted))
+    found, wanted = _groups(tx, connection, set(roots), dict(rows or {}))
     cases = tx.cases_of_roots(connection, wanted | set(found))
     patients = {row.snapshot.patient.ref for row in found.values() if row.snapshot.patient is not None}
     return Known(
@@ -42,6 +40,28 @@ def load_roots(
         last_seq=tx.change_counts(case.id for case in cases.values()) if cases else {},
         people=tx.people(connection, {ref for ref in patients if ref is not None}),
     )
+
+
+def _groups(
+    tx: Tx, connection: str, wanted: set[str], found: dict[str, SourceRow]
+) -> tuple[dict[str, SourceRow], set[str]]:
+    """
+    Return every source of the wanted groups, and which groups those are.
+
+    A source that stands aside from a resource of another patient ties two groups together: either may change
+    where it belongs, so both are loaded. There are hardly ever any; then this is two queries.
+    """
+    asked: set[str] = set()
+    while new := wanted - asked:
+        asked |= new
+        found.update((row.ref, row) for row in tx.sources_of_roots(connection, new))
+        aside = tx.sources_aside(connection, new | set(found))
+        found.update((row.ref, row) for row in aside)
+        named = {row.aside for row in found.values() if row.aside is not None} - set(found)
+        if named:
+            found.update(tx.sources(connection, named))
+        wanted = wanted | {row.root for row in found.values()}
+    return found, asked
 
 
 def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:

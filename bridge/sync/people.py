@@ -76,7 +76,7 @@ def _keep(
         tx.lock(line.name)
         tx.save_people(line.name, found, now)
         tx.people_unreadable(line.name, missing, now + TRY_AGAIN)
-        cases = tx.cases_of_patients(line.name, [someone.ref for someone in found])
+        cases = tx.cases_of_people(line.name, [someone.ref for someone in found])
         if not cases:
             return 0
         known = load_roots(tx, line.name, {case.root for case in cases})

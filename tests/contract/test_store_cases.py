@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bridge.cases.model import CasePatient, Status
+from bridge.cases.model import CasePatient, Owner, OwnerKind, Status
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.port import Store
 
@@ -42,6 +42,18 @@ def test_a_source_that_moves_to_another_group_leaves_the_old_one(store: Store) -
     with store.reading() as tx:
         assert tx.sources_of_roots(EHR, ["Task/1"]) == []
         assert [row.ref for row in tx.sources_of_roots(EHR, ["ServiceRequest/1"])] == ["Task/1"]
+
+
+def test_sources_aside_are_found_by_the_parent_they_do_not_join(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.save_sources([a_source("Task/1", aside="ServiceRequest/1"), a_source("ServiceRequest/1")])
+        tx.save_sources([a_source("Task/2", aside="ServiceRequest/1", connection="other")])
+
+    with store.reading() as tx:
+        assert tx.sources_aside(EHR, ["ServiceRequest/1", "Task/1"]) == [
+            a_source("Task/1", aside="ServiceRequest/1")
+        ]
+        assert tx.sources_aside(EHR, []) == []
 
 
 def test_sources_to_watch_are_those_whose_time_has_come_earliest_first(store: Store) -> None:
@@ -95,7 +107,17 @@ def test_a_case_comes_back_whole_by_root_by_id_and_by_patient(store: Store) -> N
         assert tx.cases_of_roots(EHR, [case.root]) == {case.root: case}
         assert tx.case("c1") == case
         assert tx.case("none") is None
-        assert tx.cases_of_patients(EHR, ["Patient/1", "Patient/2"]) == [case]
+        assert tx.cases_of_people(EHR, ["Patient/1", "Patient/2"]) == [case]
+
+
+def test_cases_of_people_are_those_of_their_patients_and_owners(store: Store) -> None:
+    doctor = Owner(kind=OwnerKind.EHR, id="Practitioner/7", display="Dr. Oak")
+    cases = [a_case("c1"), a_case("c2", owner=doctor, patient=None), a_case("c3", patient=None)]
+    with_cases(store, *cases, a_case("c4", owner=doctor, connection="other"))
+
+    with store.reading() as tx:
+        assert tx.cases_of_people(EHR, ["Practitioner/7", "Patient/1", "Patient/9"]) == cases[:2]
+        assert tx.cases_of_people(EHR, []) == []
 
 
 def test_a_save_moves_the_case_on_by_one_version(store: Store) -> None:
@@ -107,7 +129,7 @@ def test_a_save_moves_the_case_on_by_one_version(store: Store) -> None:
 
     with store.reading() as tx:
         assert tx.case("c1") == moved
-        assert tx.cases_of_patients(EHR, ["Patient/1"]) == []
+        assert tx.cases_of_people(EHR, ["Patient/1"]) == []
 
 
 @pytest.mark.parametrize("version", [1, 2, 4])
@@ -134,7 +156,7 @@ def test_a_case_that_was_never_stored_cannot_move_on(store: Store) -> None:
         tx.save_cases([a_case("c1", version=2)], [])
 
 
-def test_one_root_has_one_unmerged_case(store: Store) -> None:
+def test_one_root_has_one_case(store: Store) -> None:
     with_cases(store, a_case("c1", root="Task/1"))
 
     with pytest.raises(StaleVersion), store.transaction() as tx:
@@ -145,7 +167,7 @@ def test_one_root_has_one_unmerged_case(store: Store) -> None:
         assert tx.case("c2") is None
 
 
-def test_a_merged_case_is_found_by_id_only(store: Store) -> None:
+def test_a_merged_case_is_found_by_id_and_root_and_is_nobodys_work(store: Store) -> None:
     first = a_case("c1", root="Task/1")
     with_cases(store, first)
     into = a_case("c2", root="ServiceRequest/1")
@@ -154,8 +176,11 @@ def test_a_merged_case_is_found_by_id_only(store: Store) -> None:
         tx.save_cases([merged, into], [a_change(merged, 2), a_change(into)])
 
     with store.reading() as tx:
-        assert tx.cases_of_roots(EHR, ["Task/1", "ServiceRequest/1"]) == {"ServiceRequest/1": into}
-        assert tx.cases_of_patients(EHR, ["Patient/1"]) == [into]
+        assert tx.cases_of_roots(EHR, ["Task/1", "ServiceRequest/1"]) == {
+            "Task/1": merged,
+            "ServiceRequest/1": into,
+        }
+        assert tx.cases_of_people(EHR, ["Patient/1"]) == [into]
         assert tx.case("c1") == merged
         assert tx.case_counts(EHR) == {("referral", "needs-outreach"): 1}
 

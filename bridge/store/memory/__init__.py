@@ -86,12 +86,16 @@ class MemoryTx(OutboxRoom):
         found = [row for row in self._sources(connection) if row.root in wanted]
         return sorted(found, key=lambda row: (row.root, row.ref))
 
+    def sources_aside(self, connection: str, parents: Iterable[str]) -> list[SourceRow]:
+        wanted = {clean(parent) for parent in parents}
+        return [row for row in self._sources(connection) if row.aside in wanted]
+
     def _sources(self, connection: str) -> list[SourceRow]:
         return [row for row in self._now.sources.values() if row.connection == connection]
 
     def save_sources(self, rows: Sequence[SourceRow]) -> None:
         for row in rows:
-            stored = kept(row, ref=clean(row.ref), root=clean(row.root))
+            stored = kept(row, ref=clean(row.ref), root=clean(row.root), aside=maybe_clean(row.aside))
             self._now.sources[stored.connection, stored.ref] = stored
 
     def sources_to_watch(self, connection: str, now: datetime, limit: int) -> list[SourceRow]:
@@ -112,7 +116,8 @@ class MemoryTx(OutboxRoom):
 
     def cases_of_roots(self, connection: str, roots: Iterable[str]) -> dict[str, Case]:
         wanted = set(roots)
-        return {case.root: case for case in self._live(connection) if case.root in wanted}
+        every = [case for _, case in self._now.cases.values() if case.connection == connection]
+        return {case.root: case for case in every if case.root in wanted}
 
     def case(self, case_id: str) -> Case | None:
         return self._now.cases[case_id][1] if case_id in self._now.cases else None
@@ -120,9 +125,13 @@ class MemoryTx(OutboxRoom):
     def case_for_update(self, case_id: str) -> Case | None:
         return self.case(case_id)
 
-    def cases_of_patients(self, connection: str, refs: Iterable[str]) -> list[Case]:
+    def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
         wanted = set(refs)
-        return [case for case in self._live(connection) if case.patient and case.patient.ref in wanted]
+        return [
+            case
+            for case in self._live(connection)
+            if case.owner.id in wanted or (case.patient is not None and case.patient.ref in wanted)
+        ]
 
     def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
         return {case_id: len(self._now.history.get(case_id, ())) for case_id in case_ids}
@@ -135,8 +144,8 @@ class MemoryTx(OutboxRoom):
             require(case.merged_into != case.id, "not_merged_into_itself")
             require(case.merged_into is None or case.merged_into in self._now.cases, "merged into nothing")
             self._now.cases[case.id] = (pk, kept(case))
-        live = Counter((case.connection, case.root) for case in self._live(None))
-        if cases and max(live.values(), default=0) > 1:
+        roots = Counter((case.connection, case.root) for _, case in self._now.cases.values())
+        if cases and max(roots.values()) > 1:
             raise StaleVersion("a root has another case")
         for change in changes:
             history = self._now.history.get(change.case_id, ())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, true, tuple_
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, true, tuple_, union
 
 from bridge.cases.changes import Change
 from bridge.cases.model import Case, OwnerKind
@@ -43,10 +43,17 @@ _APPEND = insert(case_change, "case_pk", "seq", "body")
 
 _STATES = select(care_case.c.pk, case_state.c.body).join(case_state, case_state.c.case_pk == care_case.c.pk)
 _OF_ROOTS = _STATES.where(
-    LIVE, care_case.c.connection_id == bindparam("connection"), among(care_case.c.root, texts("roots"))
+    care_case.c.connection_id == bindparam("connection"), among(care_case.c.root, texts("roots"))
 ).order_by(care_case.c.pk)
-_OF_PATIENTS = _STATES.where(
-    LIVE, care_case.c.connection_id == bindparam("connection"), among(care_case.c.patient, texts("refs"))
+# A union, because SQLite reads the whole table where two indexed lists are joined by OR.
+_OF_PEOPLE = _STATES.where(
+    care_case.c.connection_id == bindparam("connection"),
+    care_case.c.pk.in_(
+        union(
+            select(care_case.c.pk).where(LIVE, among(care_case.c.patient, texts("refs"))),
+            select(care_case.c.pk).where(LIVE, among(care_case.c.owner, texts("refs"))),
+        )
+    ),
 ).order_by(care_case.c.pk)
 _ONE = _STATES.where(care_case.c.id == bindparam("case_id"))
 # Both tables are locked: PostgreSQL reads again only the locked rows after waiting for another writer.
@@ -77,8 +84,8 @@ class CasesRoom(Work):
         query = _OF_ROOTS_LOCKED if self.writing else _OF_ROOTS
         return {case.root: case for case in self._cases(query, connection, roots=list(map(clean, roots)))}
 
-    def cases_of_patients(self, connection: str, refs: Iterable[str]) -> list[Case]:
-        return self._cases(_OF_PATIENTS, connection, refs=list(map(clean, refs)))
+    def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
+        return self._cases(_OF_PEOPLE, connection, refs=list(map(clean, refs)))
 
     def _cases(self, query: Any, connection: str, **parameters: Any) -> list[Case]:
         found = self.rows(query, connection=self.connection_id(connection), **parameters)

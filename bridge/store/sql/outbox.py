@@ -45,7 +45,7 @@ _MOVING = (
     "written_version",
     "settled_at",
 )
-_ADD = insert(outbox, *_FIXED, *_MOVING)
+_ADD = insert(outbox, *_FIXED, "state", "next_at", "unsure", "settled_at")
 _MOVE = change(outbox, *_MOVING, "id", by="id")
 
 _HERE = outbox.c.connection_id == bindparam("connection")
@@ -108,10 +108,7 @@ class OutboxRoom(Work):
         unsure = self._supersede(pks, rules.level_slots(fresh), now)
         self.write(
             _ADD,
-            [
-                (*self._intent_values(row, pks[row.intent.case_id]), *_moving(row))
-                for row in rules.queued(fresh, now, unsure)
-            ],
+            [self._new_values(row, pks[row.intent.case_id]) for row in rules.queued(fresh, now, unsure)],
         )
 
     def _unknown(self, intents: Sequence[Intent]) -> list[Intent]:
@@ -133,7 +130,7 @@ class OutboxRoom(Work):
         self._move([rules.superseded(row, now) for row in old])
         return {rules.slot(row.intent) for row in old if row.unsure}
 
-    def _intent_values(self, row: OutboxRow, case_pk: int) -> tuple[Any, ...]:
+    def _new_values(self, row: OutboxRow, case_pk: int) -> tuple[Any, ...]:
         intent, slot = row.intent, clean(row.intent.slot)
         return (
             self.connection_id(intent.connection),
@@ -146,6 +143,10 @@ class OutboxRoom(Work):
             maybe_clean(intent.target),
             None if intent.message is None else pack(intent.message),
             micros(row.created_at),
+            row.state.value,
+            micros(row.next_at),
+            row.unsure,
+            maybe_micros(row.settled_at),
         )
 
     def _move(self, rows: Sequence[OutboxRow]) -> None:

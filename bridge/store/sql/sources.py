@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, exists, select, union_all
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.store.batch import among, texts, upsert
-from bridge.store.codec import clean, instant, maybe_instant, maybe_micros, micros, pack
+from bridge.store.codec import clean, instant, maybe_clean, maybe_instant, maybe_micros, micros, pack
 from bridge.store.sql.work import Found, Work
 from bridge.store.tables import JOINED, OPEN, care_case, source
 
@@ -26,6 +26,7 @@ _OF_CONNECTION = select(
     source.c.gone_at,
     source.c.missed_at,
     source.c.watch_at,
+    source.c.aside,
     source.c.snapshot,
 ).where(source.c.connection_id == bindparam("connection"))
 _BY_REF = _OF_CONNECTION.where(among(source.c.ref, texts("refs")))
@@ -33,6 +34,7 @@ _BY_ROOT = union_all(
     _OF_CONNECTION.where(among(source.c.ref, texts("roots")), ~JOINED),
     _OF_CONNECTION.where(among(source.c.root, texts("roots")), JOINED),
 )
+_ASIDE = _OF_CONNECTION.where(source.c.aside.is_not(None), among(source.c.aside, texts("parents")))
 _TO_WATCH = (
     _OF_CONNECTION.where(source.c.watch_at.is_not(None), source.c.watch_at <= bindparam("now"))
     .order_by(source.c.watch_at, source.c.ref)
@@ -59,6 +61,7 @@ _SAVE = upsert(
     "gone_at",
     "missed_at",
     "watch_at",
+    "aside",
     "snapshot",
 )
 
@@ -73,6 +76,9 @@ class SourcesRoom(Work):
     def sources_of_roots(self, connection: str, roots: Iterable[str]) -> list[SourceRow]:
         found = self._sources(connection, _BY_ROOT, roots=list({clean(root) for root in roots}))
         return sorted(found, key=lambda row: (row.root, row.ref))
+
+    def sources_aside(self, connection: str, parents: Iterable[str]) -> list[SourceRow]:
+        return self._sources(connection, _ASIDE, parents=list({clean(parent) for parent in parents}))
 
     def sources_to_watch(self, connection: str, now: datetime, limit: int) -> list[SourceRow]:
         return self._sources(connection, _TO_WATCH, now=micros(now), limit=limit)
@@ -98,12 +104,13 @@ class SourcesRoom(Work):
             maybe_micros(row.gone_at),
             maybe_micros(row.missed_at),
             maybe_micros(row.watch_at),
+            maybe_clean(row.aside),
             pack(row.snapshot),
         )
 
 
 def _source(connection: str, row: Found) -> SourceRow:
-    ref, root, opened, began_at, gone_at, missed_at, watch_at, snapshot = row
+    ref, root, opened, began_at, gone_at, missed_at, watch_at, aside, snapshot = row
     return SourceRow(
         connection=connection,
         ref=ref,
@@ -114,4 +121,5 @@ def _source(connection: str, row: Found) -> SourceRow:
         gone_at=maybe_instant(gone_at),
         missed_at=maybe_instant(missed_at),
         watch_at=maybe_instant(watch_at),
+        aside=aside,
     )

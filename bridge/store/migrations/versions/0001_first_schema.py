@@ -97,6 +97,7 @@ def _cases() -> None:
         sa.ForeignKeyConstraint(["merged_into"], ["care_case.id"], name=op.f("fk_care_case_merged_into")),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_care_case")),
         sa.UniqueConstraint("id", name=op.f("uq_care_case_id")),
+        sa.UniqueConstraint("root", "connection_id", name=op.f("uq_care_case_root")),
     )
     _partial(
         "ix_care_case_due",
@@ -104,8 +105,8 @@ def _cases() -> None:
         ["due_order", "opened_at", "pk"],
         "merged_into IS NULL AND status != 'closed'",
     )
+    _partial("ix_care_case_owner", "care_case", ["owner"], "merged_into IS NULL")
     _partial("ix_care_case_patient", "care_case", ["patient"], "merged_into IS NULL")
-    _partial("uq_care_case_root", "care_case", ["root", "connection_id"], "merged_into IS NULL", unique=True)
     op.create_table(
         "case_state",
         sa.Column("case_pk", KEY, autoincrement=False, nullable=False),
@@ -204,10 +205,12 @@ def _sources_and_people() -> None:
         sa.Column("gone_at", sa.BigInteger(), nullable=True),
         sa.Column("missed_at", sa.BigInteger(), nullable=True),
         sa.Column("watch_at", sa.BigInteger(), nullable=True),
+        sa.Column("aside", WORDS, nullable=True),
         sa.Column("snapshot", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_source_connection_id")),
         sa.PrimaryKeyConstraint("ref", "connection_id", name=op.f("pk_source")),
     )
+    _partial("ix_source_aside", "source", ["aside"], "aside IS NOT NULL")
     _partial("ix_source_joined", "source", ["root"], "root != ref")
     _partial("ix_source_watch", "source", ["connection_id", "watch_at"], "watch_at IS NOT NULL")
     op.create_table(
@@ -241,9 +244,9 @@ def _outbox() -> None:
         sa.Column("message", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("state", WORDS, nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("next_at", sa.BigInteger(), nullable=False),
-        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("token", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=True),
         sa.Column("unsure", sa.Boolean(), nullable=False),
         sa.Column("code", WORDS, nullable=True),

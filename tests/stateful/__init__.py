@@ -1,0 +1,1 @@
+"""Orders, repeats and crashes."""
