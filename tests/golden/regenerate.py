@@ -1,9 +1,9 @@
 """
 Golden cases: a resource as a server sends it, and what the mappers make of it.
 
-``tests/golden/<ResourceType>/<case>/in.json`` and ``snapshot.json``. A case named ``r5-...`` or ``r4b-...`` comes
-from a server of that version, the others from R4. After a wanted change run ``python -m tests.golden.regenerate``
-and read the difference before it is committed.
+``tests/golden/<ResourceType>/<case>/in.json`` and ``snapshot.json``. A case named ``r5-...`` or ``r4b-...``
+comes from a server of that version, the others from R4. After a wanted change run
+``python -m tests.golden.regenerate`` and read the difference before it is committed.
 """
 
 from __future__ import annotations
