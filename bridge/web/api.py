@@ -76,10 +76,10 @@ def version_of(if_match: str | None) -> int:
         ApiError: 428 (RFC 6585) when there is none, 400 when it is no version.
     """
     if if_match is None:
-        raise ApiError(428, "Send If-Match with the version of the case that you saw, such as \"7\".")
+        raise ApiError(428, 'Send If-Match with the version of the case that you saw, such as "7".')
     text = if_match.strip().removeprefix("W/").strip('"')
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ApiError(400, "If-Match must be one version of the case, such as \"7\".")
+        raise ApiError(400, 'If-Match must be one version of the case, such as "7".')
     return int(text)
 
 
@@ -125,7 +125,9 @@ def router(context: WebContext) -> APIRouter:
         patient: Annotated[str | None, Query(max_length=256, description="`Patient/id`.")] = None,
         blocker: BlockerCategory | Literal["any"] | None = None,
         overdue: Annotated[bool, Query(description="Only open cases whose due time has passed.")] = False,
-        unowned: Annotated[bool, Query(description="Only cases of a role queue that no person took.")] = False,
+        unowned: Annotated[
+            bool, Query(description="Only cases of a role queue that no person took.")
+        ] = False,
         escalated: bool = False,
         open_: Annotated[bool | None, Query(alias="open")] = None,
         q: Annotated[

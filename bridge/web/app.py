@@ -1,4 +1,4 @@
-"""The web application, wired from what ``bootstrap`` gives it. Routes are plain ``def``: they run in threads."""
+"""The web application, wired from what ``bootstrap`` gives it. Routes are plain ``def``, run in threads."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -21,6 +21,16 @@ class Health(StrEnum):
     """Not every stream was read through yet."""
     BEHIND = "behind"
     FAILING = "failing"
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a connection's data can be relied on, and up to when it is complete."""
+
+    name: str
+    health: Health
+    watermark: datetime | None
+    """The oldest watermark among the streams; ``None`` until every stream was read through once."""
+    problem: str | None
 
 
 class StreamView(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,8 +114,23 @@ class ConnectionList(msgspec.Struct, frozen=True):
 def data_as_of(cursors: Iterable[Cursor], types: Iterable[str]) -> datetime | None:
     """Return the oldest watermark among the streams *types*, or ``None`` while one of them has none."""
     known = {cursor.stream: cursor.watermark for cursor in cursors}
-    marks = [known.get(stream) for stream in types]
-    return min((mark for mark in marks if mark is not None), default=None) if all(marks) else None
+    return _oldest([known.get(stream) for stream in types])
+
+
+def _oldest(instants: Sequence[datetime | None]) -> datetime | None:
+    known = [at for at in instants if at is not None]
+    return min(known) if known and len(known) == len(instants) else None
+
+
+def freshness(
+    name: str, types: Collection[str], cursors: Iterable[Cursor], *, now: datetime, stale_after: timedelta
+) -> Freshness:
+    """Return how fresh the data of a connection with these *cursors* is."""
+    read = {cursor.stream: cursor for cursor in cursors if cursor.stream in types}
+    watermark = data_as_of(read.values(), types)
+    problem = next((f"{cursor.stream}: {cursor.problem}" for cursor in read.values() if cursor.problem), None)
+    health = _health(watermark, problem, now, stale_after)
+    return Freshness(name=name, health=health, watermark=watermark, problem=problem)
 
 
 def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after: timedelta) -> ConnectionView:
@@ -115,23 +140,20 @@ def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after:
     streams = tuple(
         _stream(name, cursors.get(name), totals.get(name, Counts()), now) for name in _streams(info, totals)
     )
-    read = [stream for stream in streams if stream.type in info.types]
-    watermark = data_as_of(cursors.values(), info.types)
-    last_success = min((stream.last_success_at for stream in read if stream.last_success_at), default=None)
-    problem = next((f"{stream.type}: {stream.problem}" for stream in read if stream.problem), None)
-    health = _health(watermark, problem, now, stale_after)
+    fresh = freshness(info.name, info.types, cursors.values(), now=now, stale_after=stale_after)
+    successes = [stream.last_success_at for stream in streams if stream.type in info.types]
     return ConnectionView(
         name=info.name,
         base_url=info.base_url,
         vendor=info.vendor,
         fhir_version=info.fhir_version,
         writes=info.writes,
-        health=health,
-        sentence=_SENTENCES[health],
-        watermark=watermark,
-        last_success_at=last_success,
-        lag_seconds=_age(watermark, now),
-        problem=problem,
+        health=fresh.health,
+        sentence=_SENTENCES[fresh.health],
+        watermark=fresh.watermark,
+        last_success_at=_oldest(successes),
+        lag_seconds=_age(fresh.watermark, now),
+        problem=fresh.problem,
         streams=streams,
         outbox=_outbox(tx, info.name, now),
         parked=tuple(_groups(tx, info.name)),
@@ -147,9 +169,7 @@ _SENTENCES = {
 }
 
 
-def _health(
-    watermark: datetime | None, problem: str | None, now: datetime, stale_after: timedelta
-) -> Health:
+def _health(watermark: datetime | None, problem: str | None, now: datetime, stale_after: timedelta) -> Health:
     if problem is not None:
         return Health.FAILING
     if watermark is None:

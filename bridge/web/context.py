@@ -40,7 +40,7 @@ class ConnectionInfo:
 
 
 Replay = Callable[[Sequence[int]], int]
-"""Tries parked rows (by id) again and returns how many were taken up."""
+"""Tries parked rows (by id) again and returns for how many of them that helped."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class WebContext:
 
     Args:
         lines: Each connection's line, for the commands of people and for the names of lanes and owners.
-        connections: Says what is configured now; asked on every request, so it must be cheap.
+        connections: Says what is configured and how each EHR is written to; asked by the connections page
+            only, all else is answered from the store and ``lines``.
         replay_inbox, replay_outbox: Carry out a person's replay.
         clock: Returns now (aware UTC).
         new_id: Returns an unused id.

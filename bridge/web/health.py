@@ -1,4 +1,4 @@
-"""``/health``: is the process alive, and can it answer. No patient data and no version, for anybody may ask."""
+"""``/health``: is the process alive, and can it answer. No patient data, no version: anybody may ask."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def router(context: WebContext) -> APIRouter:
     def ready() -> Response:
         """Say that the database answers; a failure is answered 503."""
         with context.store.reading() as tx:
-            for info in context.connections():
-                tx.cursors(info.name)
+            for name in context.lines:
+                tx.cursors(name)
         return Response(b'{"status":"ready"}', media_type="application/json")
 
     return health

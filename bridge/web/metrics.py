@@ -18,8 +18,9 @@ from prometheus_client.registry import Collector
 
 from bridge.cases.intents import IntentState
 from bridge.store.port import Counts, Tx
+from bridge.sync.line import Line
 from bridge.web.connections import oldest_unsent_at
-from bridge.web.context import ConnectionInfo, WebContext
+from bridge.web.context import WebContext
 
 _RESULTS = ("applied", "duplicate", "ignored", "parked")
 
@@ -38,9 +39,7 @@ class _Families:
         self.inbox = CounterMetricFamily(
             "bridge_inbox", "Received versions by what became of them.", labels=[*stream, "result"]
         )
-        self.outbox = GaugeMetricFamily(
-            "bridge_outbox", "Intents by state.", labels=["connection", "state"]
-        )
+        self.outbox = GaugeMetricFamily("bridge_outbox", "Intents by state.", labels=["connection", "state"])
         self.oldest = GaugeMetricFamily(
             "bridge_outbox_oldest_age_seconds",
             "How long the oldest unsent intent has waited; 0 when none waits.",
@@ -69,19 +68,11 @@ class StoreCollector(Collector):
         """Read every connection's figures."""
         families, now = _Families(), self._context.clock()
         with self._context.store.reading() as tx:
-            for info in self._context.connections():
-                _intake(families, tx, info, now)
-                _outgoing(families, tx, info, now)
-                self._cases(families, tx, info)
+            for line in self._context.lines.values():
+                _intake(families, tx, line, now)
+                _outgoing(families, tx, line.name, now)
+                _cases(families, tx, line)
         yield from families.all()
-
-    def _cases(self, families: _Families, tx: Tx, info: ConnectionInfo) -> None:
-        line = self._context.lines.get(info.name)
-        counts: Tally[tuple[str, str]] = Tally()
-        for (lane, status), number in tx.case_counts(info.name).items():
-            counts[lane if line is not None and lane in line.rules.lanes else "other", str(status)] += number
-        for (lane, status), number in sorted(counts.items()):
-            families.cases.add_metric([info.name, lane, status], number)
 
 
 def router(context: WebContext) -> APIRouter:
@@ -97,11 +88,19 @@ def router(context: WebContext) -> APIRouter:
     return metrics
 
 
-def _intake(families: _Families, tx: Tx, info: ConnectionInfo, now: datetime) -> None:
-    totals = tx.totals(info.name)
-    cursors = {cursor.stream: cursor for cursor in tx.cursors(info.name)}
-    for stream in info.types:
-        labels = [info.name, stream]
+def _cases(families: _Families, tx: Tx, line: Line) -> None:
+    counts: Tally[tuple[str, str]] = Tally()
+    for (lane, status), number in tx.case_counts(line.name).items():
+        counts[lane if lane in line.rules.lanes else "other", str(status)] += number
+    for (lane, status), number in sorted(counts.items()):
+        families.cases.add_metric([line.name, lane, status], number)
+
+
+def _intake(families: _Families, tx: Tx, line: Line, now: datetime) -> None:
+    totals = tx.totals(line.name)
+    cursors = {cursor.stream: cursor for cursor in tx.cursors(line.name)}
+    for stream in line.types:
+        labels = [line.name, stream]
         cursor, counts = cursors.get(stream), totals.get(stream, Counts())
         if cursor is not None and cursor.watermark is not None:
             families.lag.add_metric(labels, max(0.0, (now - cursor.watermark).total_seconds()))
@@ -111,10 +110,10 @@ def _intake(families: _Families, tx: Tx, info: ConnectionInfo, now: datetime) ->
             families.inbox.add_metric([*labels, result], getattr(counts, result))
 
 
-def _outgoing(families: _Families, tx: Tx, info: ConnectionInfo, now: datetime) -> None:
-    counts = tx.outbox_counts(info.name)
+def _outgoing(families: _Families, tx: Tx, connection: str, now: datetime) -> None:
+    counts = tx.outbox_counts(connection)
     for state in IntentState:
-        families.outbox.add_metric([info.name, state.value], counts.get(state, 0))
-    oldest = oldest_unsent_at(tx, info.name)
+        families.outbox.add_metric([connection, state.value], counts.get(state, 0))
+    oldest = oldest_unsent_at(tx, connection)
     age = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
-    families.oldest.add_metric([info.name], age)
+    families.oldest.add_metric([connection], age)

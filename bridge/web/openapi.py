@@ -1,4 +1,4 @@
-"""The OpenAPI description: schemas are derived from the very structs that are encoded, so both always agree."""
+"""The OpenAPI description: schemas come from the very structs that are encoded, so both always agree."""
 
 from __future__ import annotations
 

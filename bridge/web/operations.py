@@ -203,9 +203,7 @@ def _parked_out(tx: Tx, wanted: ReplayOutbox) -> Iterator[OutboxRow]:
     while taken < MOST_AT_ONCE:
         rows = tx.outbox(connection=wanted.connection, state=wanted.state, limit=_PAGE, after=after)
         fitting = [
-            row
-            for row in rows
-            if wanted.kind in (None, row.intent.kind) and wanted.code in (None, row.code)
+            row for row in rows if wanted.kind in (None, row.intent.kind) and wanted.code in (None, row.code)
         ]
         yield from fitting[: MOST_AT_ONCE - taken]
         taken += len(fitting)

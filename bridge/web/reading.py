@@ -11,7 +11,7 @@ from bridge.cases.changes import Change
 from bridge.cases.model import Case
 from bridge.store.port import CaseFilter, OutboxRow, Tx
 from bridge.web.connections import data_as_of
-from bridge.web.context import ConnectionInfo, WebContext
+from bridge.web.context import WebContext
 from bridge.web.problems import ApiError
 from bridge.web.views import CaseView, case_view
 
@@ -47,7 +47,9 @@ def list_cases(context: WebContext, where: CaseFilter, *, limit: int, cursor: st
         try:
             page = tx.list_cases(where, limit=limit, cursor=cursor)
         except ValueError as error:
-            raise ApiError(422, "cursor: not one that this server gave out; start from the first page") from error
+            raise ApiError(
+                422, "cursor: not one that this server gave out; start from the first page"
+            ) from error
         writes = writes_of(tx, [case.id for case in page.cases])
         as_of = _as_of(tx, context, {case.connection for case in page.cases})
     views = tuple(
@@ -89,11 +91,10 @@ def writes_of(tx: Tx, case_ids: Sequence[str]) -> dict[str, list[OutboxRow]]:
 
 
 def _as_of(tx: Tx, context: WebContext, connections: Iterable[str]) -> dict[str, datetime | None]:
-    configured: dict[str, ConnectionInfo] = {info.name: info for info in context.connections()}
     as_of = {}
     for name in connections:
         cursors = tx.cursors(name)
-        info = configured.get(name)
-        types = info.types if info is not None else [cursor.stream for cursor in cursors]
+        line = context.lines.get(name)
+        types = line.types if line is not None else [cursor.stream for cursor in cursors]
         as_of[name] = data_as_of(cursors, types)
     return as_of

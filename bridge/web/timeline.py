@@ -1,4 +1,4 @@
-"""A case's history as people read it: changes with their cause, outreach, writes and their answers, in order."""
+"""A case's history as people read it: changes and causes, outreach, writes and their answers."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from bridge.store.port import InboxRow, InboxState, OutboxRow
 
 WriteState = Literal["queued", "sent", "confirmed", "parked", "not-writable"]
 
-_SHOWN_STATE: dict[IntentState, WriteState] = {
+SHOWN_STATE: dict[IntentState, WriteState] = {
     IntentState.QUEUED: "queued",
     IntentState.SENDING: "sent",
     IntentState.CONFIRMED: "confirmed",
@@ -271,7 +271,7 @@ def write_back(rows: Iterable[OutboxRow]) -> tuple[WriteBack, ...]:
     """
     newest: dict[str, OutboxRow] = {}
     for row in rows:
-        if row.state in _SHOWN_STATE:
+        if row.state in SHOWN_STATE:
             slot = row.intent.slot if row.intent.kind in LEVEL_KINDS else row.intent.key
             newest[slot] = row
     return tuple(_written(row) for row in sorted(newest.values(), key=lambda row: row.id))
@@ -333,7 +333,7 @@ def _written(row: OutboxRow) -> WriteBack:
     return WriteBack(
         id=row.id,
         kind=row.intent.kind,
-        state=_SHOWN_STATE[row.state],
+        state=SHOWN_STATE[row.state],
         resource=row.written,
         reason=row.reason,
         at=row.settled_at or row.created_at,

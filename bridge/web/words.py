@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from bridge.cases import changes as facts
@@ -105,52 +107,67 @@ def age_text(seconds: float) -> str:
     return f"{int(seconds)} s"
 
 
+Clock = Callable[[datetime | None], str]
+
+
 def fact_text(fact: Fact, zone: ZoneInfo, now: datetime) -> str:
     """Return a change as one sentence."""
-    match fact:
-        case facts.CaseOpened():
-            return f"Case opened as {spoken(fact.case.status).lower()}, owned by {fact.case.owner.display}"
-        case facts.SourcesChanged():
-            sources = ", ".join(f"{line.ref} is {line.status}" for line in fact.sources)
-            return f"From the EHR: {sources}"
-        case facts.StatusChanged():
-            return f"Status: {spoken(fact.status).lower()} (was {spoken(fact.was).lower()})"
-        case facts.LaneChanged():
-            return f"Lane: {spoken(fact.lane).lower()} (was {spoken(fact.was).lower()})"
-        case facts.VisitHappened():
-            when = f", {clock_text(fact.at, zone, now)}" if fact.at else ""
-            return f"Visit {fact.event}{when}"
-        case facts.FactsChanged():
-            return f"Known better: {fact.title}, {fact.priority}"
-        case facts.PatientKnown():
-            return "Patient details read" if fact.patient else "The patient is not known"
-        case facts.OwnerAssigned():
-            return f"Owner: {fact.owner.display}"
-        case facts.NextActionSet():
-            if fact.next_action is None:
-                return "Nothing is left to do"
-            due = f", due {clock_text(fact.due_at, zone, now)}" if fact.due_at else ""
-            return f"Next: {fact.next_action.text}{due}"
-        case facts.BlockerRaised():
-            return f"Blocked: {spoken(fact.blocker.category).lower()}: {fact.blocker.text}"
-        case facts.BlockerCleared():
-            return f"No longer blocked ({spoken(fact.was.category).lower()})"
-        case facts.OutreachLogged():
-            return attempt_text(fact.attempt)
-        case facts.Escalated():
-            if fact.escalation is None:
-                return "Escalation ended"
-            seen = f", seen by {fact.escalation.acknowledged_by}" if fact.escalation.acknowledged_by else ""
-            return f"Escalated to {fact.escalation.to.display}: {fact.escalation.why}{seen}"
-        case facts.NoteAdded():
-            return f"Note: {fact.note.text}"
-        case facts.LocalDecided():
-            return "A person's decision was recorded or lapsed"
-        case facts.CaseClosed():
-            return f"Closed: {spoken(fact.closure.reason).lower()}. {fact.closure.outcome}"
-        case facts.CaseReopened():
-            return "Reopened"
-        case facts.CaseMerged():
-            return f"Merged into {fact.into}" if fact.into else "Split off again: a case of its own"
-        case facts.OddityNoted():
-            return f"Noted: {fact.text}"
+    return FACT_TEXT[type(fact)](fact, lambda at: clock_text(at, zone, now))
+
+
+def _opened(fact: facts.CaseOpened, _: Clock) -> str:
+    return f"Case opened as {_low(fact.case.status)}, owned by {fact.case.owner.display}"
+
+
+def _sources(fact: facts.SourcesChanged, _: Clock) -> str:
+    return "From the EHR: " + ", ".join(f"{line.ref} is {line.status}" for line in fact.sources)
+
+
+def _visit(fact: facts.VisitHappened, clock: Clock) -> str:
+    return f"Visit {fact.event}{f', {clock(fact.at)}' if fact.at else ''}"
+
+
+def _next(fact: facts.NextActionSet, clock: Clock) -> str:
+    if fact.next_action is None:
+        return "Nothing is left to do"
+    return f"Next: {fact.next_action.text}{f', due {clock(fact.due_at)}' if fact.due_at else ''}"
+
+
+def _escalated(fact: facts.Escalated, _: Clock) -> str:
+    escalation = fact.escalation
+    if escalation is None:
+        return "Escalation ended"
+    seen = f", seen by {escalation.acknowledged_by}" if escalation.acknowledged_by else ""
+    return f"Escalated to {escalation.to.display}: {escalation.why}{seen}"
+
+
+def _low(code: object) -> str:
+    return spoken(code).lower()
+
+
+FACT_TEXT: Mapping[type, Callable[[Any, Clock], str]] = {
+    facts.CaseOpened: _opened,
+    facts.SourcesChanged: _sources,
+    facts.StatusChanged: lambda fact, _: f"Status: {_low(fact.status)} (was {_low(fact.was)})",
+    facts.LaneChanged: lambda fact, _: f"Lane: {_low(fact.lane)} (was {_low(fact.was)})",
+    facts.VisitHappened: _visit,
+    facts.FactsChanged: lambda fact, _: f"Known better: {fact.title}, {fact.priority}",
+    facts.PatientKnown: lambda fact, _: (
+        "Patient details read" if fact.patient else "The patient is not known"
+    ),
+    facts.OwnerAssigned: lambda fact, _: f"Owner: {fact.owner.display}",
+    facts.NextActionSet: _next,
+    facts.BlockerRaised: lambda fact, _: f"Blocked: {_low(fact.blocker.category)}: {fact.blocker.text}",
+    facts.BlockerCleared: lambda fact, _: f"No longer blocked ({_low(fact.was.category)})",
+    facts.OutreachLogged: lambda fact, _: attempt_text(fact.attempt),
+    facts.Escalated: _escalated,
+    facts.NoteAdded: lambda fact, _: f"Note: {fact.note.text}",
+    facts.LocalDecided: lambda fact, _: "A person's decision was recorded or lapsed",
+    facts.CaseClosed: lambda fact, _: f"Closed: {_low(fact.closure.reason)}. {fact.closure.outcome}",
+    facts.CaseReopened: lambda fact, _: "Reopened",
+    facts.CaseMerged: lambda fact, _: (
+        f"Merged into {fact.into}" if fact.into else "Split off: a case of its own"
+    ),
+    facts.OddityNoted: lambda fact, _: f"Noted: {fact.text}",
+}
+"""Each change in words; none may be without (tested)."""

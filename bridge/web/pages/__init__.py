@@ -1,1 +1,1 @@
-"""The pages people work with: worklist, case, connections. They read without JavaScript; htmx keeps them live."""
+"""The pages people work with: worklist, case, connections. They read without JavaScript."""

@@ -94,9 +94,7 @@ def _not_done(
     return html(text, error.problem.status)
 
 
-def _conflict(
-    read: Read, values: Mapping[str, Any], name: str, form: Mapping[str, str]
-) -> Mapping[str, Any]:
+def _conflict(read: Read, values: Mapping[str, Any], name: str, form: Mapping[str, str]) -> Mapping[str, Any]:
     seen = seen_version(form)
     since = [entry for entry in values["entries"] if entry.version is not None and entry.version > seen]
     typed = {field: text for field, text in form.items() if field not in NOT_THE_COMMAND and text.strip()}

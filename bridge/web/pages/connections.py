@@ -31,7 +31,11 @@ def router(context: WebContext) -> APIRouter:
     pages = APIRouter(default_response_class=Response, include_in_schema=False)
 
     @pages.get("/connections")
-    def connections(request: Request, done: Annotated[int | None, Query(ge=0)] = None) -> Response:
+    def connections(
+        request: Request,
+        read: Annotated[int | None, Query(ge=0)] = None,
+        queued: Annotated[int | None, Query(ge=0)] = None,
+    ) -> Response:
         views = connection_views(context)
         with context.store.reading() as tx:
             stuck = {
@@ -42,7 +46,7 @@ def router(context: WebContext) -> APIRouter:
                 ]
                 for view in views
             }
-        values = frame(context, connections=views, stuck=stuck, done=done)
+        values = frame(context, connections=views, stuck=stuck, read=read, queued=queued)
         return live(request, "connections.html", "_connections.html", values)
 
     @pages.get("/parked")
@@ -54,7 +58,9 @@ def router(context: WebContext) -> APIRouter:
         with context.store.reading() as tx:
             rows = tx.inbox(connection=connection, state=InboxState.PARKED, code=code, limit=500)
         shown = [inbox_view(row) for row in rows if row.type == type_]
-        return html(page("parked.html", **frame(context, connection=connection, type=type_, code=code, rows=shown)))
+        return html(
+            page("parked.html", **frame(context, connection=connection, type=type_, code=code, rows=shown))
+        )
 
     @pages.get("/inbox/{row_id}")
     def inbox_row(row_id: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
@@ -69,19 +75,15 @@ def router(context: WebContext) -> APIRouter:
             type=form.get("type"),
             code=form.get("code"),
         )
-        return _back(replay_inbox(context, wanted).replayed)
+        return RedirectResponse(f"/connections?read={replay_inbox(context, wanted).replayed}", 303)
 
     @pages.post("/connections/replay-outbox")
     def again_outbox(form: FormBody) -> Response:
         state = IntentState.NOT_WRITABLE if form.get("state") == "not-writable" else IntentState.PARKED
         wanted = ReplayOutbox(ids=_ids(form), connection=form.get("connection"), state=state)
-        return _back(replay_outbox(context, wanted).replayed)
+        return RedirectResponse(f"/connections?queued={replay_outbox(context, wanted).replayed}", 303)
 
     return pages
-
-
-def _back(count: int) -> Response:
-    return RedirectResponse(f"/connections?done={count}", 303)
 
 
 def _ids(form: FormBody) -> tuple[int, ...] | None:

@@ -1,4 +1,4 @@
-"""The worklist: every case with status, owner, next action, due time, blocker, last contact and write-back."""
+"""The worklist: cases with status, owner, next action, due time, blocker, last contact and write-back."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from bridge.cases.model import Attempt, BlockerCategory, Status
 from bridge.store.port import CaseFilter
 from bridge.web.bodies import FormBody
+from bridge.web.connections import Freshness, freshness
 from bridge.web.context import WebContext
-from bridge.web.operations import connection_views
 from bridge.web.pages.render import frame, html, live, page
 from bridge.web.problems import ApiError
 from bridge.web.reading import Listed, list_cases
@@ -137,9 +137,19 @@ def _values(context: WebContext, filters: Filters, listed: Listed) -> Mapping[st
         first=filters.address(cursor="") if filters.cursor else None,
         filtered=any((filters.connection, filters.lane, filters.status, filters.owner, filters.blocker)),
         unfiltered=Filters(view=filters.view).address(),
-        connections=connection_views(context),
+        connections=_freshness(context),
         **_choices(context),
     )
+
+
+def _freshness(context: WebContext) -> list[Freshness]:
+    """How fresh each connection's data is; nothing is asked of an EHR for it, so it never waits for one."""
+    now, stale_after = context.clock(), context.stale_after
+    with context.store.reading() as tx:
+        return [
+            freshness(name, line.types, tx.cursors(name), now=now, stale_after=stale_after)
+            for name, line in context.lines.items()
+        ]
 
 
 def _tabs(context: WebContext, filters: Filters) -> list[tuple[str, str, str, int]]:

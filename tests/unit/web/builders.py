@@ -36,6 +36,7 @@ NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 """A Monday, 10:00 in New York."""
 ZONE = ZoneInfo("America/New_York")
 MAIN = "main"
+LANES = parse_lanes((files("bridge.cases") / "lanes.toml").read_text())
 OWNED = Party(type="Practitioner", ref="Practitioner/maria")
 
 OWNERS = (
@@ -51,8 +52,7 @@ OWNERS = (
 
 def a_line(name: str = MAIN) -> Line:
     """Return a connection's line with the shipped lanes."""
-    lanes = parse_lanes((files("bridge.cases") / "lanes.toml").read_text())
-    rules = Rules(name, lanes, OwnerBook(OWNERS), Calendar(zone=ZONE))
+    rules = Rules(name, LANES, OwnerBook(OWNERS), Calendar(zone=ZONE))
     return Line(name=name, base_url=f"https://{name}.example/fhir", fhir_version="R4", rules=rules)
 
 
@@ -112,10 +112,12 @@ class Clinic:
         return next(case for case in cases if case.root == f"ServiceRequest/{number}")
 
     def merged(self) -> tuple[Case, Case]:
-        """Link a Task to a referral after each opened a case: return the case that went, and the one it went into."""
+        """Link a Task to a referral after each opened a case: return the one that went, and where it went."""
         into = self.referral()
         alone = self.arrive(a_snapshot("Task/1", "requested", title="Referral paperwork", owner=OWNED))[0]
-        linked = a_snapshot("Task/1", "requested", version="2", parent="ServiceRequest/1", updated_at=NOW, owner=OWNED)
+        linked = a_snapshot(
+            "Task/1", "requested", version="2", parent="ServiceRequest/1", updated_at=NOW, owner=OWNED
+        )
         self.arrive(linked)
         return self.case(alone), self.case(into)
 
@@ -124,7 +126,7 @@ class Clinic:
         line = self.lines[connection]
         with self.store.transaction() as tx:
             tx.save_people(connection, [person], self.now)
-            cases = tx.cases_of_patients(connection, [person.ref])
+            cases = tx.cases_of_people(connection, [person.ref])
             known = load_roots(tx, connection, [case.root for case in cases])
             cause = Cause(CauseKind.RULE, "patient-read")
             outcome = revisit([case.root for case in cases], known, line.rules, cause, self.now)
@@ -154,7 +156,9 @@ class Clinic:
             tx.settle([_settlement(row, IntentState.QUEUED, self.now, None) for row in rest])
         return [row.intent for row in mine]
 
-    def read_to(self, watermark: datetime | None, *, problem: str | None = None, connection: str = MAIN) -> None:
+    def read_to(
+        self, watermark: datetime | None, *, problem: str | None = None, connection: str = MAIN
+    ) -> None:
         """Say how far every stream was read."""
         with self.store.transaction() as tx:
             for stream in READ_ORDER:

@@ -12,14 +12,37 @@ from bridge.cases import commands as do
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.cases.snapshot import Party, Priority
-from bridge.web.views import CaseView
+from bridge.web.views import SHOWN_STATE, CaseView
 from tests.unit.web.builders import MAIN, NOW, Clinic, a_line, a_snapshot
 
-FIELDS = (
-    "id connection tenant lane status priority patient title root sources owner backup next_action due_at "
-    "overdue blocker outreach escalation closure write_back opened_at first_response_at updated_at closed_at "
-    "data_as_of version"
-).split()
+FIELDS = [
+    "id",
+    "connection",
+    "tenant",
+    "lane",
+    "status",
+    "priority",
+    "patient",
+    "title",
+    "root",
+    "sources",
+    "owner",
+    "backup",
+    "next_action",
+    "due_at",
+    "overdue",
+    "blocker",
+    "outreach",
+    "escalation",
+    "closure",
+    "write_back",
+    "opened_at",
+    "first_response_at",
+    "updated_at",
+    "closed_at",
+    "data_as_of",
+    "version",
+]
 """What a case in JSON is made of, exactly: others rely on it."""
 
 
@@ -30,7 +53,11 @@ def test_case_has_exactly_the_promised_fields(clinic: Clinic, client: TestClient
 
     assert list(shown) == FIELDS
     assert shown["patient"]["display"] == "Ada Synthetic"
-    assert shown["owner"] == {"kind": "role", "id": "referral-coordinator", "display": "Referral coordinators"}
+    assert shown["owner"] == {
+        "kind": "role",
+        "id": "referral-coordinator",
+        "display": "Referral coordinators",
+    }
 
 
 def test_list_holds_the_same_cases_as_reading_one_by_one(clinic: Clinic, client: TestClient) -> None:
@@ -48,7 +75,9 @@ def test_pages_hold_every_case_once(clinic: Clinic, client: TestClient) -> None:
     seen, cursor = [], ""
 
     while cursor is not None:
-        page = client.get("/api/v1/cases", params={"limit": 3, **({"cursor": cursor} if cursor else {})}).json()
+        page = client.get(
+            "/api/v1/cases", params={"limit": 3, **({"cursor": cursor} if cursor else {})}
+        ).json()
         seen += [case["id"] for case in page["cases"]]
         cursor = page["next"]
 
@@ -158,9 +187,7 @@ def test_write_back_tells_the_newest_state_of_each_thing(clinic: Clinic, client:
 
 
 def test_every_intent_state_is_shown_or_superseded() -> None:
-    from bridge.web.views import _SHOWN_STATE
-
-    assert set(_SHOWN_STATE) == set(IntentState) - {IntentState.SUPERSEDED}
+    assert set(SHOWN_STATE) == set(IntentState) - {IntentState.SUPERSEDED}
 
 
 def test_timeline_holds_changes_outreach_and_writes_in_order(clinic: Clinic, client: TestClient) -> None:
@@ -177,7 +204,9 @@ def test_timeline_holds_changes_outreach_and_writes_in_order(clinic: Clinic, cli
     assert (opened["what"], opened["cause"]["what"]) == ("case-opened", "ServiceRequest/1/_history/1")
     called = next(entry for entry in entries if entry["entry"] == "outreach")
     assert called["fact"]["attempt"]["outcome"] == "reached"
-    writes = [(entry["write"]["kind"], entry["write"]["state"]) for entry in entries if entry["entry"] == "write"]
+    writes = [
+        (entry["write"]["kind"], entry["write"]["state"]) for entry in entries if entry["entry"] == "write"
+    ]
     assert (IntentKind.COORDINATION_TASK, "confirmed") in writes
 
 
@@ -301,7 +330,9 @@ def test_cases_of_two_ehrs_with_equal_ids_stay_apart(clinic: Clinic) -> None:
     clinic.lines["other"] = a_line("other")
     patient = Party(type="Patient", ref="Patient/p1")
     here = clinic.arrive(a_snapshot("ServiceRequest/1", patient=patient))[0]
-    there = clinic.arrive(a_snapshot("ServiceRequest/1", patient=patient, priority=Priority.STAT), connection="other")[0]
+    there = clinic.arrive(
+        a_snapshot("ServiceRequest/1", patient=patient, priority=Priority.STAT), connection="other"
+    )[0]
 
     listed = clinic.client().get("/api/v1/cases", params={"connection": "other"}).json()
 

@@ -14,7 +14,14 @@ from tests.unit.web.builders import ZONE
 
 
 def test_empty_fields_are_absent() -> None:
-    form = {"channel": "phone", "outcome": "reached", "understood": "  ", "barrier": "", "at": "", "version": "3"}
+    form = {
+        "channel": "phone",
+        "outcome": "reached",
+        "understood": "  ",
+        "barrier": "",
+        "at": "",
+        "version": "3",
+    }
 
     command = command_of("log-outreach", form, ZONE)
 
@@ -44,7 +51,9 @@ def test_evidence_is_a_list_however_it_is_separated() -> None:
 
 
 def test_checkbox_is_true() -> None:
-    assert command_of("acknowledge-escalation", {"resolved": "true"}, ZONE) == do.AcknowledgeEscalation(resolved=True)
+    assert command_of("acknowledge-escalation", {"resolved": "true"}, ZONE) == do.AcknowledgeEscalation(
+        resolved=True
+    )
 
 
 @pytest.mark.parametrize(

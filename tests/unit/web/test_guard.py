@@ -9,7 +9,15 @@ from bridge.web.guard import POLICY
 from tests.unit.web.builders import Clinic
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
-PAGES = ["/", "/connections", "/api/v1/cases", "/api/v1/connections", "/metrics", "/health/live", "/nothing-here"]
+PAGES = [
+    "/",
+    "/connections",
+    "/api/v1/cases",
+    "/api/v1/connections",
+    "/metrics",
+    "/health/live",
+    "/nothing-here",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -46,14 +54,24 @@ def test_transport_security_is_promised_over_tls_only(clinic: Clinic) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.2", "", "[::", "a@127.0.0.1.x"],
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "127.0.0.2",
+        "",
+        "[::",
+        "a@127.0.0.1.x",
+    ],
 )
 def test_other_names_are_not_answered(client: TestClient, host: str) -> None:
     """DNS rebinding: a name of an attacker's that resolves to this computer."""
     assert client.get("/api/v1/cases", headers={"Host": host}).status_code == 400
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "bridge.example"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "bridge.example"]
+)
 def test_our_names_are_answered(host: str) -> None:
     clinic = Clinic(allowed_hosts=frozenset({"bridge.example"}))
 
@@ -84,7 +102,9 @@ def test_form_from_elsewhere_does_nothing(clinic: Clinic, headers: dict[str, str
     assert clinic.case(case) == case
 
 
-@pytest.mark.parametrize("headers", [OURS, {"Origin": "http://testserver"}, {"Sec-Fetch-Site": "none"}], ids=str)
+@pytest.mark.parametrize(
+    "headers", [OURS, {"Origin": "http://testserver"}, {"Sec-Fetch-Site": "none"}], ids=str
+)
 def test_form_of_our_own_is_taken(clinic: Clinic, headers: dict[str, str]) -> None:
     case = clinic.referral()
 
