@@ -13,7 +13,7 @@ what the older one may have left on the EHR.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Container, Iterable, Sequence, Set
 from datetime import UTC, datetime
 
 import msgspec
@@ -37,6 +37,14 @@ UNSENT = frozenset({IntentState.QUEUED, *GIVEN_UP})
 def slot(intent: Intent) -> Slot:
     """Return what the intent is about: slots are names within a case."""
     return intent.case_id, clean(intent.slot)
+
+
+def fresh(intents: Iterable[Intent], known: Container[tuple[str, str]]) -> list[Intent]:
+    """Return the first intent of each (case, key) that is not *known*, in the order given."""
+    first: dict[tuple[str, str], Intent] = {}
+    for intent in intents:
+        first.setdefault((intent.case_id, clean(intent.key)), intent)
+    return [intent for key, intent in first.items() if key not in known]
 
 
 def level_slots(intents: Iterable[Intent]) -> set[Slot]:

@@ -177,7 +177,11 @@ class Tx(Protocol):
         """Keep received versions with their raw bytes; a pair that is already there is an error."""
 
     def settle_version(self, row: InboxRow) -> None:
-        """Give an inbox row (by ``id``) another state, code and reason: a replay; raw is left alone."""
+        """
+        Give an inbox row (by ``id``) another state, code and reason: a replay; raw is left alone.
+
+        The totals are the caller's to move: ``count(..., Counts(applied=1, parked=-1))`` adds up too.
+        """
 
     def count(self, connection: str, stream: str, counts: Counts) -> None:
         """Add *counts* to the stream's running totals."""
@@ -251,18 +255,27 @@ class Tx(Protocol):
         """
         Queue intents; a queued level intent of the same slot becomes superseded, a known key is a no-op.
 
-        A parked or not-writable level intent of the same slot is superseded too: the newer one is tried.
+        Slots and keys are those of a case. A parked or not-writable level intent of the same slot is
+        superseded too: the newer one is tried. It takes over ``unsure``, so that it looks for what the older
+        one may have left on the EHR.
+
+        Raises:
+            DomainError: The case of an intent is not stored.
         """
 
     def claim(self, connection: str, now: datetime, lease_until: datetime, limit: int) -> list[OutboxRow]:
         """
-        Claim due intents, oldest first, never two of one case, none of a case that has one in ``sending``.
+        Claim due intents, those due longest first: one of a case, none where one is in ``sending``.
 
         Rows whose lease ran out are claimed again with ``unsure`` set. Each claim gives a new ``token``.
         """
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
-        """Record how attempts ended; returns how many still held their lease (others change nothing)."""
+        """
+        Record how attempts ended; returns how many still held their lease (others change nothing).
+
+        A level intent that is to be tried again or given up while a newer one of its slot waits is superseded.
+        """
 
     def release_leases(self, now: datetime) -> int:
         """Make every ``sending`` row claimable now, ``unsure``; only for the one owner of a database."""
@@ -341,7 +354,12 @@ class Store(Protocol):
     """A database."""
 
     def transaction(self) -> AbstractContextManager[Tx]:
-        """Open a transaction that may write (``BEGIN IMMEDIATE`` on SQLite)."""
+        """
+        Open a transaction that may write (``BEGIN IMMEDIATE`` on SQLite).
+
+        Not to be opened inside another of the same thread. A rule that the database holds and that was about
+        to be broken comes out as ``DomainError``, and nothing is saved.
+        """
 
     def reading(self) -> AbstractContextManager[Tx]:
         """Open a transaction that only reads, and never waits for a writer."""

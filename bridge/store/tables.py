@@ -215,7 +215,7 @@ outbox = Table(
     Column("written", Words),
     Column("written_version", Words),
     Column("settled_at", Instant),
-    UniqueConstraint("key", "connection_id"),
+    UniqueConstraint("case_pk", "key"),
     _one_of("kind", IntentKind),
     _one_of("state", IntentState),
     CheckConstraint("(state IN ('queued', 'sending')) = (settled_at IS NULL)", name="settled_when_final"),
@@ -271,7 +271,6 @@ _partial("ix_source_version_parked", PARKED, source_version.c.connection_id, sou
 _partial("ix_care_case_patient", LIVE, care_case.c.patient)
 _partial("ix_care_case_owner", LIVE, care_case.c.owner)
 _partial("ix_care_case_due", OPEN, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
-Index("ix_outbox_case", outbox.c.case_pk)
 _partial("uq_outbox_sending", SENDING, outbox.c.case_pk, unique=True)
 _partial("uq_outbox_slot", UNSENT, outbox.c.case_pk, outbox.c.level_slot, unique=True)
 _partial("ix_outbox_due", QUEUED, outbox.c.connection_id, outbox.c.next_at, outbox.c.id)

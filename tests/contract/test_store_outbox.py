@@ -62,10 +62,16 @@ def test_a_known_key_supersedes_nothing(store: Store) -> None:
     assert states(store) == [("c1/task/1", SUPERSEDED), ("c1/task/2", QUEUED)]
 
 
-def test_the_same_key_of_another_connection_is_another_intent(store: Store) -> None:
-    with_intents(store, a_message(), a_message(connection="other"))
+def test_a_key_repeated_in_one_batch_is_queued_once(store: Store) -> None:
+    with_intents(store, a_message(number=1), a_message(number=2), a_message(number=1))
 
-    assert [state for _, state in states(store)] == [QUEUED, QUEUED]
+    assert states(store) == [("c1/1", QUEUED), ("c1/2", QUEUED)]
+
+
+def test_of_two_level_intents_in_one_batch_the_last_is_tried(store: Store) -> None:
+    with_intents(store, a_level(version=2), a_level(version=3))
+
+    assert states(store) == [("c1/task/2", SUPERSEDED), ("c1/task/3", QUEUED)]
 
 
 def test_a_newer_level_intent_supersedes_the_unsent_one_of_its_slot_only(store: Store) -> None:

@@ -24,11 +24,10 @@ class OutboxRoom:
         self._now = state
 
     def add_intents(self, intents: Sequence[Intent], now: datetime) -> None:
-        first = {(i.connection, clean(i.key)): i for i in reversed(intents)}
-        fresh = [i for key, i in reversed(first.items()) if key not in self._now.keys]
-        missing = sorted({intent.case_id for intent in fresh} - self._now.cases.keys())
+        missing = sorted({intent.case_id for intent in intents} - self._now.cases.keys())
         if missing:
             raise DomainError(f"an intent belongs to case {missing[0]}, which is not stored")
+        fresh = rules.fresh(intents, self._now.keys)
         slots = rules.level_slots(fresh)
         old = [row for row in self._unsent() if rules.slot(row.intent) in slots]
         self._put(rules.superseded(row, now) for row in old)
@@ -40,7 +39,7 @@ class OutboxRoom:
                 intent, slot=clean(intent.slot), key=clean(intent.key), target=maybe_clean(intent.target)
             )
             self._put([msgspec.structs.replace(kept(row), id=row_id, intent=stored)])
-            self._now.keys[stored.connection, stored.key] = row_id
+            self._now.keys[stored.case_id, stored.key] = row_id
 
     def _unsent(self) -> list[OutboxRow]:
         rows = self._now.outbox.values()

@@ -51,7 +51,7 @@ _MOVE = change(outbox, *_MOVING, "id", by="id")
 _HERE = outbox.c.connection_id == bindparam("connection")
 _ROWS = select(outbox, care_case.c.id.label("case_id")).join(care_case, care_case.c.pk == outbox.c.case_pk)
 _LOCKED = _ROWS.with_for_update(of=outbox)
-_KEYS = select(outbox.c.key).where(_HERE, among(outbox.c.key, texts("keys")))
+_KEYS = select(outbox.c.case_pk, outbox.c.key).where(among(outbox.c.case_pk, numbers("pks")))
 _UNSENT = _LOCKED.where(among(outbox.c.case_pk, numbers("pks")), UNSENT).order_by(outbox.c.id)
 _BY_ID = _LOCKED.where(among(outbox.c.id, numbers("ids"))).order_by(outbox.c.id)
 _LEASED = _LOCKED.where(SENDING).order_by(outbox.c.id)
@@ -100,27 +100,16 @@ class OutboxRoom(Work):
     """What should become true in the EHR."""
 
     def add_intents(self, intents: Sequence[Intent], now: datetime) -> None:
-        fresh = self._unknown(intents)
-        pks = self.case_pks(intent.case_id for intent in fresh)
-        missing = sorted({intent.case_id for intent in fresh} - pks.keys())
+        pks = self.case_pks(intent.case_id for intent in intents)
+        missing = sorted({intent.case_id for intent in intents} - pks.keys())
         if missing:
             raise DomainError(f"an intent belongs to case {missing[0]}, which is not stored")
+        case_ids = {pk: case_id for case_id, pk in pks.items()}
+        known = {(case_ids[row.case_pk], row.key) for row in self.rows(_KEYS, pks=list(case_ids))}
+        fresh = rules.fresh(intents, known)
         unsure = self._supersede(pks, rules.level_slots(fresh), now)
-        self.write(
-            _ADD,
-            [self._new_values(row, pks[row.intent.case_id]) for row in rules.queued(fresh, now, unsure)],
-        )
-
-    def _unknown(self, intents: Sequence[Intent]) -> list[Intent]:
-        """Return the first intent of each key that the outbox does not hold."""
-        first = {(intent.connection, clean(intent.key)): intent for intent in reversed(intents)}
-        keys: dict[str, list[str]] = {}
-        for connection, key in first:
-            keys.setdefault(connection, []).append(key)
-        for connection, asked in keys.items():
-            for row in self.rows(_KEYS, connection=self.connection_id(connection), keys=asked):
-                del first[connection, row.key]
-        return list(reversed(first.values()))
+        queued = rules.queued(fresh, now, unsure)
+        self.write(_ADD, [self._new_values(row, pks[row.intent.case_id]) for row in queued])
 
     def _supersede(self, pks: Mapping[str, int], slots: Set[rules.Slot], now: datetime) -> set[rules.Slot]:
         """Supersede unsent level intents of these slots; return the slots where one may have been sent."""

@@ -274,9 +274,8 @@ def _outbox() -> None:
         sa.ForeignKeyConstraint(["case_pk"], ["care_case.pk"], name=op.f("fk_outbox_case_pk")),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_outbox_connection_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
-        sa.UniqueConstraint("key", "connection_id", name=op.f("uq_outbox_key")),
+        sa.UniqueConstraint("case_pk", "key", name=op.f("uq_outbox_case_pk")),
     )
-    op.create_index("ix_outbox_case", "outbox", ["case_pk"])
     _partial("ix_outbox_due", "outbox", ["connection_id", "next_at", "id"], "state = 'queued'")
     _partial("ix_outbox_stuck", "outbox", ["connection_id", "id"], "state IN ('parked', 'not-writable')")
     _partial("uq_outbox_sending", "outbox", ["case_pk"], "state = 'sending'", unique=True)
