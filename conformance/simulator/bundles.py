@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from conformance.simulator.clock import instant
+from conformance.simulator.codes import check_codes
 from conformance.simulator.ehr import Ehr
 from conformance.simulator.reads import matches_of
 from conformance.simulator.references import references, rewrite
@@ -35,6 +36,9 @@ def run_bundle(ehr: Ehr, perform: Perform, request: Request) -> Answer:
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         raise FhirError(400, "structure", "POST on the base needs a Bundle")
     entries = bundle.get("entry", [])
+    if not isinstance(entries, list):
+        raise FhirError(400, "structure", "Bundle.entry is not an array")
+    _check_all_codes(entries)
     if bundle.get("type") == "batch":
         done = [_attempt(perform, _request_of(entry, request)) for entry in entries]
     elif bundle.get("type") == "transaction":
@@ -48,6 +52,14 @@ def run_bundle(ehr: Ehr, perform: Perform, request: Request) -> Answer:
     ]
     type_ = f"{bundle['type']}-response"
     return json_answer(200, {"resourceType": "Bundle", "type": type_, "entry": lines})
+
+
+def _check_all_codes(entries: list[Json]) -> None:
+    """Refuse the whole Bundle for one unknown code: a typed server such as HAPI cannot read it at all."""
+    for entry in entries:
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if isinstance(resource, dict) and "resourceType" in resource:
+            check_codes(resource)
 
 
 def _attempt(perform: Perform, request: Request) -> Answer:

@@ -88,7 +88,7 @@ class EmptyCreated(Fault):
     def after(self, request: Request, answer: Answer, ehr: Ehr) -> Answer:
         if answer.status != 201:
             return answer
-        kept = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
+        kept = {name: value for name, value in answer.headers.items() if not name.startswith("Content-")}
         kept["Location"] = kept["Location"].partition("/_history/")[0]
         return replace(answer, headers=kept, body=b"")
 

@@ -96,7 +96,7 @@ def values(version: Version, name: str, search: Parameter) -> tuple[object, ...]
     """Return the values of *search* in *version*, worked out once; the name may carry a modifier."""
     found = version.values.get(name)
     if found is None:
-        extract = exact_values_of if name.endswith((":identifier", ":exact")) else values_of
+        extract = exact_values_of if name.endswith(":exact") else values_of
         found = version.values[name] = extract(search, version.resource())
     return found
 

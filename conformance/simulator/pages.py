@@ -94,7 +94,7 @@ class Pages:
             "type": "history" if listing.query is None else "searchset",
             "link": links,
         }
-        if listing.query is None or listing.query.total:
+        if listing.query is None or listing.query.total or len(listing.versions) <= listing.count:
             bundle["total"] = len(listing.versions)
         entries = self._entries(listing, page, base)
         return encode(bundle | ({"entry": entries} if entries else {}))

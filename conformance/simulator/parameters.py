@@ -291,12 +291,9 @@ def values_of(search: Parameter, resource: Json) -> tuple[object, ...]:
 
 
 def exact_values_of(search: Parameter, resource: Json) -> tuple[object, ...]:
-    """Return what the modifiers ``:identifier`` (references) and ``:exact`` (strings) compare."""
-    elements = [element for path in search.paths for element in _walk(resource, path.split("."))]
-    if search.kind is Kind.STRING:
-        return tuple(element for element in elements if isinstance(element, str))
-    identifiers = (element.get("identifier") for element in elements if isinstance(element, dict))
-    return tuple(key for identifier in identifiers for key in token_keys(identifier))
+    """Return the texts that the modifier ``:exact`` compares."""
+    elements = (element for path in search.paths for element in _walk(resource, path.split(".")))
+    return tuple(element for element in elements if isinstance(element, str))
 
 
 def fold(text: str) -> str:

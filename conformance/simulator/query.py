@@ -16,10 +16,10 @@ Pairs = Iterable[tuple[str, str]]
 _PRESENTATION = frozenset({"_format", "_pretty"})
 _MODIFIERS = {
     Kind.TOKEN: frozenset({"", "missing", "not"}),
-    Kind.STRING: frozenset({"", "missing", "exact", "contains"}),
+    Kind.STRING: frozenset({"", "missing", "exact"}),
     Kind.DATE: frozenset({"", "missing"}),
     Kind.URI: frozenset({"", "missing"}),
-    Kind.REFERENCE: frozenset({"", "missing", "identifier"}) | PARAMETERS.keys(),
+    Kind.REFERENCE: frozenset({"", "missing"}) | PARAMETERS.keys(),
 }
 
 
@@ -57,7 +57,8 @@ class Query:
     elements: frozenset[str] = frozenset()
     count: int = 20
     count_only: bool = False
-    total: bool = True
+    total: bool = False
+    """Whether to state the total of several pages; that of a single page is always stated, as on HAPI."""
     warnings: list[str] = field(default_factory=list)
     used: list[tuple[str, str]] = field(default_factory=list)
     """The parameters that took effect, for the ``self`` link."""
@@ -134,8 +135,8 @@ def _filter(type_: str, name: str, value: str) -> Filter:
         asked = tuple(fold(text) for text in asked)
     if search.kind is Kind.REFERENCE and modifier in PARAMETERS:
         return Filter(plain, search, "", tuple(f"{modifier}/{text.rpartition('/')[2]}" for text in asked))
-    if modifier in {"identifier", "exact"}:
-        return Filter(f"{plain}:{modifier}", search, "" if modifier == "identifier" else modifier, asked)
+    if modifier == "exact":
+        return Filter(f"{plain}:exact", search, modifier, asked)
     return Filter(plain, search, modifier, asked)
 
 

@@ -76,13 +76,7 @@ def _in_time(span: object, condition: Filter, now: int) -> bool:
 
 def _text_matches(text: object, condition: Filter) -> bool:
     assert isinstance(text, str)
-    match condition.modifier:
-        case "exact":
-            return text in condition.asked
-        case "contains":
-            return any(asked in text for asked in condition.asked)
-        case _:
-            return text.startswith(condition.asked)
+    return text in condition.asked if condition.modifier == "exact" else text.startswith(condition.asked)
 
 
 def _sorted(found: list[Version], keys: list[tuple[str, bool]]) -> list[Version]:

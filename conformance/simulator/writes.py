@@ -100,12 +100,12 @@ def delete(ehr: Ehr, type_: str, id_: str, request: Request) -> Answer:
     _check_if_match(ehr, head, request)
     if head is None or head.deleted:
         text = f"{type_}/{id_} is not there: nothing was deleted"
-        return json_answer(200, outcome("warning", "not-found", text))
+        return json_answer(200, outcome("information", "informational", text))
     if ehr.options.referential_integrity:
         _refuse_if_referred_to(ehr, head)
     version = ehr.store.save(type_, id_, None, "DELETE")
     done = outcome("information", "informational", f"{version.reference} was deleted")
-    return json_answer(200, done, {"ETag": version.etag})
+    return json_answer(200, done, {"Content-Location": f"{request.base}/{version.versioned}"})
 
 
 def _only_match(ehr: Ehr, type_: str, pairs: list[tuple[str, str]]) -> Version | None:
@@ -142,14 +142,14 @@ def _check_new_id(ehr: Ehr, type_: str, id_: str) -> None:
 
 
 def _check_if_match(ehr: Ehr, head: Version | None, request: Request) -> None:
+    """Refuse a stale write; for an id that was never used ``If-Match`` means nothing, as on HAPI 8.0.0."""
     wanted = request.headers.get("if-match")
-    if wanted is None:
+    if wanted is None or head is None:
         return
     number = wanted.strip().removeprefix("W/").strip('"')
-    if head is None or head.deleted or number != str(head.number):
-        have = f"version {head.number}" if head else "no version"
-        status = ehr.options.stale_write_status
-        raise FhirError(status, "conflict", f"If-Match asks for version {number}, but the server has {have}")
+    if head.deleted or number != str(head.number):
+        text = f"If-Match asks for version {number}, but the server has version {head.number}"
+        raise FhirError(ehr.options.stale_write_status, "conflict", text)
 
 
 def _same_content(head: Version, resource: Json) -> bool:
@@ -181,8 +181,10 @@ def _refuse_if_referred_to(ehr: Ehr, head: Version) -> None:
 
 def _written(ehr: Ehr, request: Request, version: Version, status: int) -> Answer:
     """Answer a write; ``Prefer: return=`` decides what comes back (FHIR R4 http.html#ops)."""
-    headers = {"ETag": version.etag, "Last-Modified": version.last_modified}
-    headers["Location" if status == 201 else "Content-Location"] = f"{request.base}/{version.versioned}"
+    where = f"{request.base}/{version.versioned}"
+    headers = {"ETag": version.etag, "Last-Modified": version.last_modified, "Content-Location": where}
+    if status == 201:
+        headers["Location"] = where
     prefer = request.headers.get("prefer", "")
     if "return=minimal" in prefer:
         return Answer(status, headers)
