@@ -18,7 +18,7 @@ from bridge.cases.model import OwnerKind
 from bridge.cases.owners import OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
 from bridge.config import DEFAULT_ROLES, ConnectionSection, Settings
-from bridge.errors import BridgeError, ConfigError
+from bridge.errors import ConfigError
 from bridge.fhir.auth import Auth, BasicAuth, BearerToken, NoAuth
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile
@@ -35,6 +35,9 @@ from bridge.tasks.route import RoutePlan, route_plan
 
 if TYPE_CHECKING:
     from bridge.web.context import ConnectionInfo, WebContext
+
+ASK_AGAIN = timedelta(hours=1)
+"""How long what an EHR declares of itself is believed (rule ours)."""
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -137,23 +140,27 @@ def make_client(name: str, section: ConnectionSection, clock: Callable[[], datet
     return FhirClient(endpoint, clock=clock)
 
 
-@dataclass(frozen=True)
 class Exit:
-    """The way out of one connection, made when it is first needed: it asks the EHR what it can do."""
+    """The way out of one connection: asks the EHR what it can do, when that is first needed and then hourly."""
 
-    line: Line
-    client: FhirClient
-    section: ConnectionSection
+    def __init__(self, line: Line, client: FhirClient, section: ConnectionSection) -> None:
+        self.line, self.client, self.section = line, client, section
+        self.known_plan: RoutePlan = {}
+        """The route plan as last made, without asking; empty before the EHR was asked."""
+        self._asked_at: datetime | None = None
 
     def plan(self) -> RoutePlan:
         """
-        Return the route plan, as the EHR declares itself now.
+        Return the route plan, as the EHR declared itself within the hour.
 
         Raises:
             RemoteError: The EHR does not answer.
         """
-        vendor = profile(self.section.vendor)
-        return route_plan(self.client.capability(), vendor, writes=self.section.write)
+        if self._asked_at is None or utc_now() - self._asked_at > ASK_AGAIN:
+            vendor = profile(self.section.vendor)
+            self.known_plan = route_plan(self.client.capability(), vendor, writes=self.section.write)
+            self._asked_at = utc_now()
+        return self.known_plan
 
     def channel(self) -> Channel:
         """Return the channel for delivering."""
@@ -197,6 +204,26 @@ class Bridge:
             sweep={name: timedelta(minutes=section.sweep_minutes) for name, section in sections.items()},
         )
 
+    def connection_infos(self) -> Sequence[ConnectionInfo]:
+        """Return what is configured, as the web view shows it; asks no EHR."""
+        from bridge.web.context import ConnectionInfo, RouteLine
+
+        return [
+            ConnectionInfo(
+                name=name,
+                base_url=way_out.section.base_url,
+                vendor=way_out.section.vendor,
+                fhir_version=way_out.section.fhir_version,
+                types=way_out.line.types,
+                writes=way_out.section.write,
+                routes=[
+                    RouteLine(kind.value, route.how.value, route.why)
+                    for kind, route in way_out.known_plan.items()
+                ],
+            )
+            for name, way_out in self.exits.items()
+        ]
+
     def web(self) -> WebContext:
         """Return what the web view needs."""
         from bridge.web.context import WebContext
@@ -204,7 +231,7 @@ class Bridge:
         return WebContext(
             store=self.store,
             lines=self.lines,
-            connections=_Connections(self),
+            connections=self.connection_infos,
             replay_inbox=lambda ids: replay_inbox(self.store, self.lines, ids, self.clock()),
             replay_outbox=lambda ids: replay_outbox(self.store, ids, self.clock()),
             clock=self.clock,
@@ -213,45 +240,6 @@ class Bridge:
             zone=ZoneInfo(self.settings.site.time_zone),
             allowed_hosts=frozenset(self.settings.web.allowed_hosts),
         )
-
-
-class _Connections:
-    """What is configured, as the web view shows it; route plans are asked of the EHR once."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
-        self._plans: dict[str, RoutePlan] = {}
-
-    def __call__(self) -> Sequence[ConnectionInfo]:
-        from bridge.web.context import ConnectionInfo, RouteLine
-
-        return [
-            ConnectionInfo(
-                name=name,
-                base_url=section.base_url,
-                vendor=section.vendor,
-                fhir_version=section.fhir_version,
-                types=self._bridge.lines[name].types,
-                writes=section.write,
-                routes=[
-                    RouteLine(kind.value, route.how.value, route.why) for kind, route in self._plan(name).items()
-                ],
-            )
-            for name, section in self._bridge.settings.connections.items()
-        ]
-
-    def _plan(self, name: str) -> RoutePlan:
-        if name not in self._plans:
-            with self._bridge.store.reading() as tx:
-                reached = any(cursor.checked_at is not None for cursor in tx.cursors(name))
-            try:
-                plan = self._bridge.exits[name].plan() if reached else {}
-            except BridgeError:
-                return {}
-            if plan:
-                self._plans[name] = plan
-            return plan
-        return self._plans[name]
 
 
 @contextmanager
@@ -292,6 +280,7 @@ def open_bridge(
                 store=store,
                 clock=utc_now,
                 channel=exits[name].channel,
+                learn=exits[name].plan,
                 since=_since(section),
             )
             for name, section in chosen.items()

@@ -232,7 +232,7 @@ def replay(
             with bridge.store.reading() as tx:
                 parked_in = tx.inbox(state=InboxState.PARKED, limit=100_000) if what == "inbox" else []
                 parked_out = tx.outbox(state=IntentState.PARKED, limit=100_000) if what == "outbox" else []
-            chosen = [row.id for row in (*parked_in, *parked_out) if row.id is not None]
+            chosen = [row.id for row in parked_in if row.id is not None] + [row.id for row in parked_out]
         if dry_run:
             print(f"{len(chosen)} {what} rows would be tried again")
             return

@@ -13,6 +13,7 @@ into that group's case, taking along everything people did, and comes back as it
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +25,7 @@ from bridge.cases import changes as facts_of
 from bridge.cases.changes import Cause, CauseKind, Change, Fact, fold
 from bridge.cases.derive import Answer, Facts, View, derive, gather
 from bridge.cases.grouping import CROSSES_PATIENTS, crosses_patients, root_of
-from bridge.cases.model import Case, CasePatient, Closure, ClosureReason, SourceLine, Status
+from bridge.cases.model import Case, CasePatient, Closure, ClosureReason, OwnerKind, SourceLine, Status
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules, case_id, opening
 from bridge.cases.snapshot import Effect, Party, Snapshot
@@ -324,7 +325,7 @@ def _reconcile_group(
     if facts is None:
         return
     cause = _cause_for(rows, causes)
-    view = derive(facts, book.rules, prior, book.now)
+    view = _with_names(derive(facts, book.rules, prior, book.now), book.known.people)
     for fact_cause, fact in differences(prior, view, facts, root, cause, book):
         book.write(root, fact_cause, fact)
     for row in rows:
@@ -364,7 +365,7 @@ def differences(
 
 def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:
     closure = _value(view.closure)
-    if prior.closure is not None and closure is None:
+    if prior.closure is not None and (closure is None or _was_never(prior.closure, closure)):
         was = prior.closure
         note(True, lambda: facts_of.CaseReopened(was), view.status.rule)
     blocker = _value(view.blocker)
@@ -391,6 +392,14 @@ def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:
     )
     if closure is not None and prior.closure != closure:
         note(True, lambda: facts_of.CaseClosed(closure), _rule(view.closure))
+
+
+_NEVER = frozenset({ClosureReason.ENTERED_IN_ERROR, ClosureReason.DUPLICATE})
+
+
+def _was_never(was: Closure, now: Closure) -> bool:
+    """Whether a case that should never have been turns out to be one after all: another life begins."""
+    return was.reason in _NEVER and now.reason not in _NEVER
 
 
 def _opened(view: View, root: str, patient: CasePatient | None, book: Book) -> Case:
@@ -430,6 +439,24 @@ def _visit_events(
         for snapshot in facts.live
         if snapshot.effect in VISIT_EVENTS and known.get(snapshot.ref) is not snapshot.effect
     ]
+
+
+def _with_names(view: View, people: Mapping[str, Person]) -> View:
+    """Give the requester, and an owner whom the EHR named, the name they are known by."""
+    requester = _named(view.requester, people)
+    owner = view.owner.value
+    party = _named(owner.party, people)
+    if owner.kind is OwnerKind.EHR and party is not owner.party and party is not None:
+        owner = replace(owner, display=party.display or owner.display, party=party)
+    return dataclasses.replace(view, requester=requester, owner=Answer(owner, view.owner.rule))
+
+
+def _named(party: Party | None, people: Mapping[str, Person]) -> Party | None:
+    """Return *party* with a name, where it came without one and is known by one."""
+    person = people.get(party.ref or "") if party is not None else None
+    if party is None or party.display or person is None or not person.display:
+        return party
+    return replace(party, display=person.display)
 
 
 def _patient(

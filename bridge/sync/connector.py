@@ -49,6 +49,8 @@ class Connector:
     store: Store
     clock: Callable[[], datetime]
     channel: Callable[[], Channel]
+    learn: Callable[[], object] = lambda: None
+    """Asks the EHR what it can do, where that is not known, for those who look at the connection."""
     since: datetime | None = None
 
     def read(self, watch: Callable[[Progress], None] = lambda _: None) -> tuple[list[PollReport], list[str]]:

@@ -33,12 +33,11 @@ def load_roots(
     """Return the groups of *roots* whole: sources, cases, how long their histories are, their patients."""
     found, wanted = _groups(tx, connection, set(roots), dict(rows or {}))
     cases = tx.cases_of_roots(connection, wanted | set(found))
-    patients = {row.snapshot.patient.ref for row in found.values() if row.snapshot.patient is not None}
     return Known(
         sources=found,
         cases=cases,
         last_seq=tx.change_counts(case.id for case in cases.values()) if cases else {},
-        people=tx.people(connection, {ref for ref in patients if ref is not None}),
+        people=tx.people(connection, _named_in(found.values())),
     )
 
 
@@ -109,6 +108,16 @@ def tasks_that_ask_us(line: Line, rows: Iterable[SourceRow]) -> list[Snapshot]:
 def _told(line: Line, case: Case) -> frozenset[str]:
     lanes = line.rules.lanes
     return frozenset(lanes[case.lane].tell) if case.lane in lanes else frozenset()
+
+
+def _named_in(rows: Iterable[SourceRow]) -> set[str]:
+    """Return everybody whose name the cases of these sources may show."""
+    parties = (
+        party
+        for row in rows
+        for party in (row.snapshot.patient, row.snapshot.owner, row.snapshot.requester)
+    )
+    return {party.ref for party in parties if party is not None and party.ref is not None}
 
 
 def _people_named(outcome: Outcome) -> set[str]:

@@ -89,12 +89,13 @@ class Service:
         if self._won(f"poll/{name}", self._poll[name]):
             connector.read()
             connector.pass_time()
-            self._guarded(connector, lambda: connector.name_people())
+            self._guarded(connector, connector.name_people)
+            self._guarded(connector, connector.learn)
 
     def _compare(self, connector: Connector) -> None:
         name = connector.line.name
         if self._won(f"sweep/{name}", self._sweep[name]):
-            self._guarded(connector, lambda: connector.compare())
+            self._guarded(connector, connector.compare)
 
     def _send(self, connector: Connector) -> None:
         """Deliver if anything is due, unless the server asked to be left alone a while."""

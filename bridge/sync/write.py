@@ -212,13 +212,21 @@ class Writer:
             return Done(theirs.ref, theirs.version)
         if stale:
             raise Stop(IntentState.SUPERSEDED, "old-news", "the status changed before the message was sent")
-        self._check_patient(scene, retiring=not case.is_open and scene.task_on_ehr is not None)
-        resource = render_message(case, intent, self._channel.form, part_of=scene.task_on_ehr)
+        task = self._task_first(scene)
+        self._check_patient(scene, retiring=not case.is_open and task is not None)
+        resource = render_message(case, intent, self._channel.form, part_of=task)
         body = checked(resource, self._line.fhir_version)
         made = self._create(
             how, "Communication", message_ref(intent.key), MESSAGE_SYSTEM, intent.key, body
         )
         return Done(made.ref, made.version)
+
+    def _task_first(self, scene: _Scene) -> str | None:
+        """Return our Task that a message is part of; it is written first where it does not stand yet."""
+        how = self._channel.plan[IntentKind.COORDINATION_TASK].how
+        if scene.task_on_ehr is not None or how is How.NOT_WRITABLE or scene.case.merged_into is not None:
+            return scene.task_on_ehr
+        return self._coordination_task(scene, how).ref
 
     # Looking and writing ----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta, tzinfo
 
 from bridge.cases.blockers import LABELS
-from bridge.cases.model import Case, Closure
+from bridge.cases.model import Case, Closure, ClosureReason
 from bridge.cases.snapshot import Party
 from bridge.tasks.elements import (
     TASK_OWNERS,
@@ -32,6 +32,7 @@ from bridge.tasks.identity import CASE_SYSTEM, LANE_SYSTEM, OUTPUT_SYSTEM, STATU
 from bridge.tasks.intents import day, status_words
 
 TASK_CODES = "http://hl7.org/fhir/CodeSystem/task-code"
+_COMPLETED = ClosureReason.COMPLETED
 _NEEDS_REASON = frozenset({"on-hold", "failed", "cancelled", "rejected", "entered-in-error"})
 
 
@@ -71,7 +72,7 @@ def render_task(case: Case, status: str, form: Form, *, lane_title: str, part_of
         "lastModified": instant(max(case.updated_at, authored)),
         "requester": reference(case.requester, TASK_REQUESTERS),
         "owner": _owner(case, form),
-        "statusReason": reason(_reason(case), form.fhir_version) if status in _NEEDS_REASON else None,
+        "statusReason": _status_reason(case, status, form),
         "restriction": _restriction(case),
         "partOf": [{"reference": ref} for ref in part_of] or None,
         "note": _notes(case) or None,
@@ -107,6 +108,14 @@ def _reason(case: Case) -> str:
         label = LABELS[case.blocker.category]
         return label if case.blocker.text == label else f"{label}: {case.blocker.text}"
     return status_words(case.status)
+
+
+def _status_reason(case: Case, status: str, form: Form) -> Json | None:
+    """A status that waits or failed says why; so does one that a corrected closure no longer fits."""
+    corrected = status == "completed" and case.closure is not None and case.closure.reason is not _COMPLETED
+    if status in _NEEDS_REASON or corrected:
+        return reason(_reason(case), form.fhir_version)
+    return None
 
 
 def _owner(case: Case, form: Form) -> Json:

@@ -42,7 +42,7 @@ def coordination_status(case: Case, *, knows_ready: bool = True) -> tuple[str, .
     if case.blocker is not None:
         return ("on-hold",)
     if case.status is Status.NEW:
-        return ("ready" if knows_ready else "accepted",)
+        return ("ready" if knows_ready else "accepted", "in-progress")
     return ("in-progress",)
 
 
@@ -52,16 +52,20 @@ def steps(
     """
     Return the statuses to write one after the other; the first goal that can be reached wins.
 
-    A Task that does not exist yet (*start* ``None``) is created in the first goal that fits a new Task.
+    A Task that does not exist yet (*start* ``None``) is created in the first goal that fits a new Task. One that
+    has ended stays as it ended when the case has ended too, however that was corrected: nothing is drawn from
+    there, and the reason and the outputs say what is true.
 
     Raises:
         IllegalTransition: None of the goals can be reached.
     """
     if start is None:
         return (next((goal for goal in goals if goal != "rejected"), goals[0]),)
-    for goal in goals[:-1]:
+    for goal in goals:
         if is_possible(start, goal, direct_cancel=direct_cancel):
             return path(start, goal, direct_cancel=direct_cancel)
+    if start in FINAL and all(goal in FINAL for goal in goals):
+        return ()
     return path(start, goals[-1], direct_cancel=direct_cancel)
 
 
