@@ -21,6 +21,7 @@ from conformance.generator import (
     transactions,
 )
 from conformance.generator.stories import TEMPLATES
+from conformance.generator.story import Change, Put
 from conformance.simulator import ManualClock, Options, Simulator, client_of
 
 Json = dict[str, Any]
@@ -162,11 +163,10 @@ def test_no_visit_is_over_before_its_time() -> None:
         starts: dict[str, str] = {}
         for step in story.steps:
             for write in step.writes:
-                resource = getattr(write, "resource", {})
-                if resource.get("resourceType") == "Appointment":
-                    starts[f"Appointment/{resource['id']}"] = resource["start"]
-                elements = getattr(write, "elements", {})
-                if elements.get("status") in {"arrived", "fulfilled", "noshow"}:
+                if isinstance(write, Put) and "start" in write.resource:
+                    starts[f"Appointment/{write.resource['id']}"] = write.resource["start"]
+                over = {"arrived", "fulfilled", "noshow"}
+                if isinstance(write, Change) and write.elements.get("status") in over:
                     assert starts[write.target] <= step.at.isoformat(timespec="seconds")
 
 
