@@ -37,14 +37,15 @@ class Player:
         Carry out every step up to and including *moment*; return those steps.
 
         Raises:
-            httpx.HTTPError: the server could not be reached, or refused a write.
+            httpx.HTTPError: the server could not be reached, or refused a write; the step comes again.
         """
         self._load(moment)
         played = []
         while self._steps and self._steps[0][0] <= moment:
-            step = heapq.heappop(self._steps)[2]
+            step = self._steps[0][2]
             for write in step.writes:
                 self._write(write)
+            heapq.heappop(self._steps)
             played.append(step)
         return played
 
