@@ -221,7 +221,7 @@ class Tx(Protocol):
         """Return one case, locked until the transaction ends."""
 
     def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
-        """Return the unmerged cases whose patient or owner is one of these (``Patient/id``)."""
+        """Return the unmerged cases whose patient, or owner as the EHR names it, is one of these (``Type/id``)."""
 
     def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
         """Return the last ``seq`` in each case's history (0 where there is none)."""
@@ -274,7 +274,7 @@ class Tx(Protocol):
         """
         Record how attempts ended; returns how many still held their lease (others change nothing).
 
-        A level intent that is to be tried again or given up while a newer one of its slot waits is superseded.
+        A level intent to be tried again or given up while a newer one of its slot waits is superseded.
         """
 
     def release_leases(self, now: datetime) -> int:

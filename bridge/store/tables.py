@@ -159,6 +159,7 @@ care_case = Table(
     Column("lane", Words, nullable=False),
     Column("status", Words, nullable=False),
     Column("owner", Words, nullable=False),
+    Column("owner_ref", Words),
     Column("by_role", Boolean, nullable=False),
     Column("patient", Words),
     Column("blocker", Words),
@@ -246,6 +247,9 @@ timer = Table(
 JOINED = source.c.root != source.c.ref
 """Sources in the group of another one; the rest, most of them, need no second index entry."""
 LIVE = care_case.c.merged_into.is_(None)
+OWNED_IN_EHR = and_(LIVE, care_case.c.owner_ref.is_not(None))
+"""Cases whose owner the EHR names. Our own owners have many cases each: an index on them, taken by SQLite for
+the worklist of one owner, made it sort 100,000 cases (118 ms) instead of reading 51 in order."""
 OPEN = and_(LIVE, care_case.c.status != literal_column("'closed'"))
 PARKED = source_version.c.state == literal_column("'parked'")
 QUEUED = outbox.c.state == literal_column("'queued'")
@@ -269,7 +273,7 @@ _partial("ix_source_aside", source.c.aside.is_not(None), source.c.aside)
 _partial("ix_source_watch", source.c.watch_at.is_not(None), source.c.connection_id, source.c.watch_at)
 _partial("ix_source_version_parked", PARKED, source_version.c.connection_id, source_version.c.id)
 _partial("ix_care_case_patient", LIVE, care_case.c.patient)
-_partial("ix_care_case_owner", LIVE, care_case.c.owner)
+_partial("ix_care_case_owner", OWNED_IN_EHR, care_case.c.owner_ref)
 _partial("ix_care_case_due", OPEN, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
 _partial("uq_outbox_sending", SENDING, outbox.c.case_pk, unique=True)
 _partial("uq_outbox_slot", UNSENT, outbox.c.case_pk, outbox.c.level_slot, unique=True)

@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from bridge.cases.changes import Change
-from bridge.cases.model import Case
+from bridge.cases.model import Case, OwnerKind
 from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
 from bridge.errors import DomainError, StaleVersion
@@ -130,7 +130,8 @@ class MemoryTx(OutboxRoom):
         return [
             case
             for case in self._live(connection)
-            if case.owner.id in wanted or (case.patient is not None and case.patient.ref in wanted)
+            if (case.owner.kind is OwnerKind.EHR and case.owner.id in wanted)
+            or (case.patient is not None and case.patient.ref in wanted)
         ]
 
     def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:

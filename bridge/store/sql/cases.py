@@ -15,7 +15,7 @@ from bridge.store.batch import among, change, insert, texts
 from bridge.store.codec import clean, from_cursor, maybe_clean, micros, pack, to_cursor
 from bridge.store.port import CaseFilter, CasePage
 from bridge.store.sql.work import Work
-from bridge.store.tables import LIVE, OPEN, care_case, case_change, case_state
+from bridge.store.tables import LIVE, OPEN, OWNED_IN_EHR, care_case, case_change, case_state
 from bridge.store.worklist import due_order, search_text, words
 
 _case = msgspec.msgpack.Decoder(Case)
@@ -27,6 +27,7 @@ _VARYING = (
     "lane",
     "status",
     "owner",
+    "owner_ref",
     "by_role",
     "patient",
     "blocker",
@@ -51,7 +52,7 @@ _OF_PEOPLE = _STATES.where(
     care_case.c.pk.in_(
         union(
             select(care_case.c.pk).where(LIVE, among(care_case.c.patient, texts("refs"))),
-            select(care_case.c.pk).where(LIVE, among(care_case.c.owner, texts("refs"))),
+            select(care_case.c.pk).where(OWNED_IN_EHR, among(care_case.c.owner_ref, texts("refs"))),
         )
     ),
 ).order_by(care_case.c.pk)
@@ -204,6 +205,7 @@ def _varying(case: Case) -> tuple[Any, ...]:
         clean(case.lane),
         case.status.value,
         clean(case.owner.id),
+        clean(case.owner.id) if case.owner.kind is OwnerKind.EHR else None,
         case.owner.kind is OwnerKind.ROLE,
         maybe_clean(case.patient.ref if case.patient else None),
         case.blocker.category.value if case.blocker else None,

@@ -77,6 +77,7 @@ def _cases() -> None:
         sa.Column("lane", WORDS, nullable=False),
         sa.Column("status", WORDS, nullable=False),
         sa.Column("owner", WORDS, nullable=False),
+        sa.Column("owner_ref", WORDS, nullable=True),
         sa.Column("by_role", sa.Boolean(), nullable=False),
         sa.Column("patient", WORDS, nullable=True),
         sa.Column("blocker", WORDS, nullable=True),
@@ -105,7 +106,9 @@ def _cases() -> None:
         ["due_order", "opened_at", "pk"],
         "merged_into IS NULL AND status != 'closed'",
     )
-    _partial("ix_care_case_owner", "care_case", ["owner"], "merged_into IS NULL")
+    _partial(
+        "ix_care_case_owner", "care_case", ["owner_ref"], "merged_into IS NULL AND owner_ref IS NOT NULL"
+    )
     _partial("ix_care_case_patient", "care_case", ["patient"], "merged_into IS NULL")
     op.create_table(
         "case_state",
