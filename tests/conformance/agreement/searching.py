@@ -296,8 +296,9 @@ def the_updated_move_in_time(server: Server) -> None:
     first, second = server.task(), server.task()
     moved = server.stored(first | {"status": "accepted"})
 
-    assert server.mine(_sort="_lastUpdated,_id") == [second["id"], moved["id"]]
-    assert moved["id"] in server.mine(_lastUpdated=f"gt{second['meta']['lastUpdated']}")
+    in_time = sorted([second, moved], key=lambda task: (task["meta"]["lastUpdated"], task["id"]))
+    assert server.mine(_sort="_lastUpdated,_id") == [task["id"] for task in in_time]
+    assert moved["id"] in server.mine(_lastUpdated=f"ge{moved['meta']['lastUpdated']}")
 
 
 @check
