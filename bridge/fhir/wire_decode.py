@@ -3,8 +3,8 @@ Bytes -> wire struct: strictly at first; where an element has a wrong type, mend
 
 Real payloads have an object where FHIR has a list (and the reverse), or a number where it has a string. Most
 such elements can be done without, and losing the whole resource for one of them would be worse. A *vital*
-element cannot: without its status, its patient or a modifier a resource would be taken for something it is not,
-so it is refused.
+element cannot: without its status, its patient or a modifier a resource would be taken for something it is
+not, so it is refused.
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from bridge.mappers.common import (
     title_of,
 )
 from bridge.mappers.mapper import Mapper, Search
+from bridge.mappers.modifiers import refuse_in
 from bridge.mappers.names import coded_as
-from bridge.mappers.reading import VITAL, Reading, read, refuse_in
+from bridge.mappers.reading import VITAL, Reading, read
 from bridge.mappers.supply import supply_end
 
 _decoder = msgspec.json.Decoder(wire.MedicationRequest)

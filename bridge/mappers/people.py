@@ -13,8 +13,8 @@ from bridge.fhir.reference import parse_reference
 from bridge.fhir.source import SourceVersion
 from bridge.fhir.wire_decode import decode
 from bridge.mappers.common import identifiers
+from bridge.mappers.modifiers import refuse_in, refuse_modifiers
 from bridge.mappers.names import name_of
-from bridge.mappers.reading import refuse_in, refuse_modifiers
 from bridge.mappers.verdict import Parked, Why
 
 READABLE = frozenset(

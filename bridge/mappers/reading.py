@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -20,6 +20,7 @@ from bridge.fhir.source import SourceVersion
 from bridge.fhir.times import parse_instant, parse_moment
 from bridge.fhir.wire_decode import decode
 from bridge.mappers.common import business_identifier
+from bridge.mappers.modifiers import refuse_modifiers
 from bridge.mappers.names import first_identifier, name_of
 from bridge.mappers.verdict import Why
 
@@ -41,19 +42,17 @@ VITAL = frozenset(
 )
 """Elements that must be readable: identity, privacy labels, and FHIR's modifier elements (R4 isModifier)."""
 
-UNDERSTOOD_MODIFIERS: frozenset[str] = frozenset()
-"""URLs of modifier extensions Bridge understands: none yet. Any other may negate the resource (FHIR R4
-extensibility.html#modifierExtension: do not process without understanding it)."""
-
 MOST_LINKS = 64
 """Further links of one resource are left out of its Snapshot and noted (rule ours)."""
 
+LONGEST_REFERENCE = 2048
+"""Longer ones are not looked into (rule ours): no server serves them, and some are made to cost time."""
+
 _URI = "urn:ietf:rfc:3986"
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?identifier=(?:([^|&]*)(?:\||%7C))?([^|&]{1,1024})")
-_LIKE_A_DEFINITION = re.compile(r"https?://[A-Za-z0-9.\-/_]{1,200}", re.ASCII)
 _SUBSETTED = "SUBSETTED"
 _PRIORITIES = {priority.value: priority for priority in Priority}
-_contained = msgspec.json.Decoder(wire.Named)
+_named = msgspec.json.Decoder(wire.Named)
 _W = TypeVar("_W", bound=wire.Resource)
 
 
@@ -68,7 +67,9 @@ class Target(NamedTuple):
 
 @lru_cache(maxsize=32768)
 def target_of(text: str, base_url: str) -> Target:
-    """Return where a literal reference leads, a version in it left out."""
+    """Return where a literal reference leads, a version in it left out; one too long leads nowhere."""
+    if len(text) > LONGEST_REFERENCE:
+        return Target("invalid", None, None, None)
     parsed = parse_reference(text, base_url=base_url)
     return Target(parsed.kind, parsed.type, parsed.ref, parsed.id)
 
@@ -80,7 +81,7 @@ class Reading(Generic[_W]):
     ``oddities`` collects, in fixed words, what is unusual but accepted.
     """
 
-    __slots__ = ("base_url", "fhir_version", "oddities", "own_ref", "resource")
+    __slots__ = ("_contained", "base_url", "fhir_version", "oddities", "own_ref", "resource")
 
     def __init__(
         self, resource: _W, own_ref: str, base_url: str, fhir_version: str, oddities: list[str]
@@ -88,6 +89,7 @@ class Reading(Generic[_W]):
         self.resource, self.own_ref = resource, own_ref
         self.base_url, self.fhir_version = base_url, fhir_version
         self.oddities = oddities
+        self._contained: dict[str, wire.Named] | None = None
 
     # References -------------------------------------------------------------------------------------------
 
@@ -141,15 +143,12 @@ class Reading(Generic[_W]):
         Raises:
             SourceError: It carries a modifier that Bridge does not understand.
         """
-        for raw in self.resource.contained or ():
-            try:
-                inner, _ = decode(bytes(raw), _contained, frozenset())
-            except SourceError:
-                continue
-            if inner.id is not None and inner.id.removeprefix("#") == own_id:
-                refuse_modifiers(inner, " of a contained resource")
-                return inner
-        return None
+        if self._contained is None:
+            self._contained = _by_id(self.resource.contained or ())
+        inner = self._contained.get(own_id)
+        if inner is not None:
+            refuse_modifiers(inner, " of a contained resource")
+        return inner
 
     def patient(self, reference: wire.Reference | None) -> Party | None:
         """Return the patient a reference names; a Group, Device or Location is none."""
@@ -307,43 +306,17 @@ def read(
     )
 
 
-def refuse_modifiers(resource: wire.Resource | wire.Named, where: str = "") -> None:
-    """
-    Refuse what turns the meaning of a resource round without Bridge knowing how.
-
-    Raises:
-        SourceError: It names implicitRules, or carries an unknown modifierExtension.
-    """
-    if resource.implicitRules:
-        raise SourceError(Why.IMPLICIT_RULES, f"implicitRules{where} names rules that Bridge does not know")
-    if resource.modifierExtension:
-        _refuse(resource, where)
-
-
-def refuse_in(parts: Iterable[wire.Backbone | None], where: str) -> None:
-    """
-    Refuse unknown modifier extensions in parts of a resource.
-
-    Raises:
-        SourceError: One of them carries an unknown modifierExtension.
-    """
-    for part in parts:
-        if part is not None and part.modifierExtension:
-            _refuse(part, f" in {where}")
-
-
-def _refuse(part: wire.Backbone, where: str) -> None:
-    extensions: Any = part.modifierExtension
-    if isinstance(extensions, list):
-        urls = [extension.get("url") if isinstance(extension, dict) else None for extension in extensions]
-        if all(isinstance(url, str) and url in UNDERSTOOD_MODIFIERS for url in urls):
-            return
-    else:
-        urls = []
-    shown = next(
-        (f" {url}" for url in urls if isinstance(url, str) and _LIKE_A_DEFINITION.fullmatch(url)), ""
-    )
-    raise SourceError(Why.UNKNOWN_MODIFIER, f"the modifierExtension{shown}{where} is not known to Bridge")
+def _by_id(contained: Iterable[msgspec.Raw]) -> dict[str, wire.Named]:
+    """Return contained resources by their ids, the first of each; what cannot be read is left out."""
+    found: dict[str, wire.Named] = {}
+    for raw in contained:
+        try:
+            inner, _ = decode(bytes(raw), _named, frozenset())
+        except SourceError:
+            continue
+        if inner.id is not None:
+            found.setdefault(inner.id.removeprefix("#"), inner)
+    return found
 
 
 def _party(kind: str | None, identifier: BusinessIdentifier | None, display: str | None) -> Party | None:

@@ -22,7 +22,8 @@ from bridge.mappers.common import (
     title_of,
 )
 from bridge.mappers.mapper import Mapper, Search
-from bridge.mappers.reading import VITAL, Reading, read, refuse_in
+from bridge.mappers.modifiers import refuse_in
+from bridge.mappers.reading import VITAL, Reading, read
 
 _decoder = msgspec.json.Decoder(wire.Task)
 _VITAL = VITAL | {"for", "for.reference"}

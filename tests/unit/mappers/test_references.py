@@ -70,6 +70,7 @@ URI = "urn:ietf:rfc:3986"
         ),
         ({"reference": "not a reference", "display": "X"}, Party(None, None, None, "X")),
         ({"reference": "not a reference"}, None),
+        ({"reference": f"https://other.example/{'A/' * 2000}1"}, None),
     ],
 )
 def test_owner_of_any_kind_of_reference(reference: dict[str, Any] | None, expected: Party | None) -> None:
