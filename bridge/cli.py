@@ -278,7 +278,7 @@ def map_files(
     if missing:
         raise typer.BadParameter(f"no such file: {', '.join(missing)}", param_hint="PATHS")
     summary = survey((str(file), file.read_bytes()) for file in files)
-    print(summary.as_json() if as_json else summary.as_text())
+    print(summary.json().decode() if as_json else summary.text())
 
 
 @config_app.command("check")

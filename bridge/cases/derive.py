@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from bridge.cases.blockers import LABELS, UNBLOCKS, WAITS, category_of_pause
@@ -49,16 +50,14 @@ _FIRM_VISIT = frozenset({Effect.BOOKED, Effect.ARRIVED})
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Answer(Generic[_T]):
+class Answer(msgspec.Struct, Generic[_T], frozen=True, gc=False):
     """A conclusion and the rule that drew it."""
 
     value: _T
     rule: str
 
 
-@dataclass(frozen=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """Everything about a case that follows from its sources and the people's decisions."""
 
     lane: Lane
@@ -80,8 +79,7 @@ class View:
     local: Local
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """The sources of one group, sorted out once: the root, what is live, and the visit that counts."""
 
     root: SourceRow | None

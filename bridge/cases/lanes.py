@@ -149,7 +149,10 @@ class Lane(_Section):
 
     def rule_for(self, snapshot: Snapshot) -> Opens | None:
         """Return the first rule by which *snapshot* is this lane's kind of work."""
-        return next((rule for rule in self.opens if rule.fits(snapshot)), None)
+        for rule in self.opens:
+            if rule.resource == snapshot.type and rule.fits(snapshot):
+                return rule
+        return None
 
 
 class Lanes:
@@ -158,6 +161,10 @@ class Lanes:
     def __init__(self, lanes: Iterable[Lane]) -> None:
         self.all = tuple(sorted(lanes, key=lambda lane: (lane.order, lane.name)))
         self._by_name = {lane.name: lane for lane in self.all}
+        self._by_type = {
+            kind: tuple(lane for lane in self.all if any(rule.resource == kind for rule in lane.opens))
+            for kind in EFFECTS
+        }
 
     def __getitem__(self, name: str) -> Lane:
         return self._by_name[name]
@@ -167,7 +174,7 @@ class Lanes:
 
     def of(self, snapshot: Snapshot) -> Lane | None:
         """Return the first lane whose kind of work *snapshot* is."""
-        for lane in self.all:
+        for lane in self._by_type.get(snapshot.type, ()):
             if lane.rule_for(snapshot) is not None:
                 return lane
         return None

@@ -13,7 +13,6 @@ into that group's case, taking along everything people did, and comes back as it
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -273,6 +272,7 @@ class Book:
         self.changes: list[Change] = []
         self._cases: dict[str, Case] = dict(known.cases)
         self._versions: dict[str, int] = {}
+        self._last_seq = dict(known.last_seq)
 
     def case(self, root: str) -> Case | None:
         """Return the root's case as it is after what was written down so far."""
@@ -290,7 +290,8 @@ class Book:
         subject = case if case is not None else opened
         assert subject is not None, "a history begins with case-opened"
         version = self._versions.setdefault(subject.id, 1 if case is None else case.version + 1)
-        seq = self._seq(subject.id) + 1
+        seq = self._last_seq.get(subject.id, 0) + 1
+        self._last_seq[subject.id] = seq
         change = Change(subject.id, seq, version, self.now, cause, fact)
         self.changes.append(change)
         self._cases[root] = after = fold(case, change)
@@ -303,12 +304,6 @@ class Book:
             for root, case in self._cases.items()
             if case is not self.known.cases.get(root)
         ]
-
-    def _seq(self, case_id: str) -> int:
-        for change in reversed(self.changes):
-            if change.case_id == case_id:
-                return change.seq
-        return self.known.last_seq.get(case_id, 0)
 
 
 def _reconcile_group(
@@ -448,7 +443,9 @@ def _with_names(view: View, people: Mapping[str, Person]) -> View:
     party = _named(owner.party, people)
     if owner.kind is OwnerKind.EHR and party is not owner.party and party is not None:
         owner = replace(owner, display=party.display or owner.display, party=party)
-    return dataclasses.replace(view, requester=requester, owner=Answer(owner, view.owner.rule))
+    if requester is view.requester and owner is view.owner.value:
+        return view
+    return replace(view, requester=requester, owner=Answer(owner, view.owner.rule))
 
 
 def _named(party: Party | None, people: Mapping[str, Person]) -> Party | None:

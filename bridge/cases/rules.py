@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from bridge.cases.calendar import Calendar
 from bridge.cases.lanes import NEVER_OPENING_INTENTS, Lane, Lanes, Opens
@@ -32,8 +33,7 @@ class Rules:
     """Whether ``intent`` proposal and plan open cases."""
 
 
-@dataclass(frozen=True)
-class Opening:
+class Opening(NamedTuple):
     """Whether a version opens a case, and else when time alone might make it do so."""
 
     opens: bool
