@@ -156,7 +156,11 @@ class CaseFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CasePage(msgspec.Struct, frozen=True):
-    """One page of cases, soonest due first (then oldest), the total, and where the next page starts."""
+    """
+    One page of cases, the total, and where the next page starts.
+
+    Soonest due first, then oldest; closed cases and those without a due date come last.
+    """
 
     cases: tuple[Case, ...]
     total: int
@@ -221,7 +225,7 @@ class Tx(Protocol):
         """Return one case, locked until the transaction ends."""
 
     def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
-        """Return the unmerged cases whose patient, or owner as the EHR names it, is one of these (``Type/id``)."""
+        """Return the unmerged cases whose patient, or owner in the EHR, is one of these (``Type/id``)."""
 
     def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
         """Return the last ``seq`` in each case's history (0 where there is none)."""

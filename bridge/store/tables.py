@@ -274,7 +274,7 @@ _partial("ix_source_watch", source.c.watch_at.is_not(None), source.c.connection_
 _partial("ix_source_version_parked", PARKED, source_version.c.connection_id, source_version.c.id)
 _partial("ix_care_case_patient", LIVE, care_case.c.patient)
 _partial("ix_care_case_owner", OWNED_IN_EHR, care_case.c.owner_ref)
-_partial("ix_care_case_due", OPEN, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
+_partial("ix_care_case_due", LIVE, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
 _partial("uq_outbox_sending", SENDING, outbox.c.case_pk, unique=True)
 _partial("uq_outbox_slot", UNSENT, outbox.c.case_pk, outbox.c.level_slot, unique=True)
 _partial("ix_outbox_due", QUEUED, outbox.c.connection_id, outbox.c.next_at, outbox.c.id)

@@ -8,8 +8,8 @@ from bridge.store.port import CaseFilter
 
 
 def due_order(case: Case) -> int:
-    """Return the case's place by due date; cases without one come last."""
-    return NEVER if case.due_at is None else micros(case.due_at)
+    """Return the case's place by due date; closed cases and those without a due date come last."""
+    return NEVER if case.due_at is None or not case.is_open else micros(case.due_at)
 
 
 def search_text(case: Case) -> str:

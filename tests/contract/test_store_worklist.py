@@ -50,9 +50,9 @@ def some_cases(store: Store) -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, ["c4", "c1", "c2", "c5", "c3"]),
-        ({"merged": True}, ["c4", "c1", "c2", "c5", "c6", "c3"]),
-        ({"connection": EHR}, ["c4", "c1", "c2", "c3"]),
+        ({}, ["c1", "c2", "c5", "c4", "c3"]),
+        ({"merged": True}, ["c1", "c2", "c5", "c6", "c4", "c3"]),
+        ({"connection": EHR}, ["c1", "c2", "c4", "c3"]),
         ({"connection": "unheard-of"}, []),
         ({"tenant": "north"}, ["c3"]),
         ({"lane": "medication-refill"}, ["c2"]),
@@ -71,7 +71,7 @@ def some_cases(store: Store) -> None:
         ({"is_open": True, "connection": EHR, "unowned": False, "q": "quill"}, ["c1", "c2", "c3"]),
     ],
 )
-def test_every_filter_narrows_and_the_soonest_due_come_first(
+def test_every_filter_narrows_and_the_soonest_due_open_ones_come_first(
     store: Store, fields: dict[str, Any], expected: list[str]
 ) -> None:
     some_cases(store)

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, true, tuple_, union
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, select, true, tuple_, union
 
 from bridge.cases.changes import Change
 from bridge.cases.model import Case, OwnerKind
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.batch import among, change, insert, texts
-from bridge.store.codec import clean, from_cursor, maybe_clean, micros, pack, to_cursor
+from bridge.store.codec import NEVER, clean, from_cursor, maybe_clean, micros, pack, to_cursor
 from bridge.store.port import CaseFilter, CasePage
 from bridge.store.sql.work import Work
 from bridge.store.tables import LIVE, OPEN, OWNED_IN_EHR, care_case, case_change, case_state
@@ -151,7 +151,7 @@ class CasesRoom(Work):
 
     def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
         wanted = self._conditions(where)
-        total = self.conn.execute(select(func.count()).select_from(care_case).where(*wanted)).scalar_one()
+        total = self._count(where, wanted)
         if cursor is not None:
             wanted.append(tuple_(*_PLACE) > tuple_(*from_cursor(cursor)))
         query = _STATES.add_columns(*_PLACE[:2]).where(*wanted).order_by(*_PLACE).limit(limit + 1)
@@ -162,6 +162,20 @@ class CasesRoom(Work):
             total=total,
             next_cursor=None if last is None else to_cursor((last.due_order, last.opened_at, last.pk)),
         )
+
+    def _count(self, where: CaseFilter, wanted: Sequence[ColumnElement[bool]]) -> int:
+        """
+        Return how many cases there are.
+
+        SQLite prefers a partial index to the narrow table even where it then looks up every row: 140 ms
+        instead of 16 ms for 100,000 cases. A FILTER takes the choice away where no index can help.
+        """
+        one_of_few = where.patient is not None or where.overdue_at is not None
+        if one_of_few or self.on_postgresql:
+            query = select(func.count()).select_from(care_case).where(*wanted)
+        else:
+            query = select(func.count().filter(and_(true(), *wanted))).select_from(care_case)
+        return self.conn.execute(query).scalar_one()
 
     def _conditions(self, where: CaseFilter) -> list[ColumnElement[bool]]:
         columns = care_case.c
@@ -181,7 +195,7 @@ class CasesRoom(Work):
             some = where.blocker == "any"
             wanted.append(columns.blocker.is_not(None) if some else columns.blocker == clean(where.blocker))
         if where.is_open is not None:
-            closed = columns.status == literal_column("'closed'")
+            closed = and_(columns.status == literal_column("'closed'"), columns.due_order == NEVER)
             wanted.append(columns.status != literal_column("'closed'") if where.is_open else closed)
         if where.overdue_at is not None:
             wanted.extend((OPEN, columns.due_order < micros(where.overdue_at)))

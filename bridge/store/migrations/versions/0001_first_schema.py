@@ -100,12 +100,7 @@ def _cases() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_care_case_id")),
         sa.UniqueConstraint("root", "connection_id", name=op.f("uq_care_case_root")),
     )
-    _partial(
-        "ix_care_case_due",
-        "care_case",
-        ["due_order", "opened_at", "pk"],
-        "merged_into IS NULL AND status != 'closed'",
-    )
+    _partial("ix_care_case_due", "care_case", ["due_order", "opened_at", "pk"], "merged_into IS NULL")
     _partial(
         "ix_care_case_owner", "care_case", ["owner_ref"], "merged_into IS NULL AND owner_ref IS NOT NULL"
     )
