@@ -50,7 +50,7 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except typer.Exit as end:
         sys.exit(end.exit_code)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the top: what it does not know it raises again
         sys.exit(_explain_failure(error))
 
 

@@ -126,6 +126,5 @@ def _streams(name: str, way_out: Exit) -> Iterator[Finding]:
         yield Finding(topic, True, "search by _lastUpdated answered")
         if page.server_at is not None and abs(page.server_at - utc_now()) > WORST_CLOCK:
             difference = int((page.server_at - utc_now()).total_seconds())
-            yield Finding(
-                f"connection {name} clock", True, f"the EHR's clock differs by {difference} s", "Bridge goes by the EHR's"
-            )
+            found = f"the EHR's clock differs by {difference} s"
+            yield Finding(f"connection {name} clock", True, found, "Bridge goes by the EHR's")

@@ -34,8 +34,8 @@ from bridge.errors import (
     ServerFault,
     SourceError,
     Throttled,
-    UnsafeAnswer,
     Unreachable,
+    UnsafeAnswer,
     VersionConflict,
 )
 from bridge.fhir.auth import Auth, NoAuth

@@ -16,7 +16,9 @@ import msgspec
 
 Kind = Literal["relative", "absolute", "contained", "urn", "invalid"]
 
-_RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-._~]{1,128})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII)
+_RELATIVE = re.compile(
+    r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-._~]{1,128})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII
+)
 _HOST = re.compile(r"[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 _DEFAULT_PORT = {"http": 80, "https": 443}
 

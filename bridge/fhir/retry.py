@@ -17,8 +17,8 @@ from bridge.errors import (
     RemoteError,
     ServerFault,
     Throttled,
-    UnsafeAnswer,
     Unreachable,
+    UnsafeAnswer,
     VersionConflict,
 )
 

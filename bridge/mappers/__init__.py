@@ -61,7 +61,7 @@ def normalize(
         return mapper.normalize(version, base_url, fhir_version)
     except SourceError as error:
         return Parked(Why(error.code), str(error))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # One resource must never stop its page, whatever is wrong with Bridge: it is parked. Only the class
         # is named, because the message of an exception may quote a patient.
         return Parked(Why.FAULT, f"mapping failed ({type(error).__name__}); please report it")

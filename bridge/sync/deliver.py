@@ -145,7 +145,7 @@ class _Run:
 
     def _after(self, row: OutboxRow, error: RemoteError) -> Settlement:
         now = self._clock()
-        decision = decide(error, row.attempts, now, jitter=random.random())
+        decision = decide(error, row.attempts, now, jitter=random.random())  # noqa: S311 - spreads retries, guards nothing
         if decision.channel_down:
             with self._lock:
                 self.down = True

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from msgspec.structs import replace
 
@@ -235,7 +236,7 @@ def _reached(page: SearchPage) -> datetime | None:
     if not stamps or any(stamp is None for stamp in stamps):
         return None
     known = [stamp for stamp in stamps if stamp is not None]
-    in_order = all(one <= other for one, other in zip(known, known[1:], strict=False))
+    in_order = all(one <= other for one, other in pairwise(known))
     return known[-1] if in_order else None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -42,7 +42,7 @@ class SweepReport:
     repaired: int = 0
     gone: int = 0
     missing: int = 0
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
 
 
 def sweep(client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime]) -> SweepReport:

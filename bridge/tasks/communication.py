@@ -11,7 +11,16 @@ from bridge.cases.intents import Intent, IntentKind
 from bridge.cases.model import Attempt, AttemptOutcome, Case, Channel
 from bridge.cases.snapshot import Party
 from bridge.tasks.coordination_task import Form
-from bridge.tasks.elements import MESSAGE_RECIPIENTS, Json, clean, concept, identifier, instant, narrative, reference
+from bridge.tasks.elements import (
+    MESSAGE_RECIPIENTS,
+    Json,
+    clean,
+    concept,
+    identifier,
+    instant,
+    narrative,
+    reference,
+)
 from bridge.tasks.identity import MESSAGE_SYSTEM
 
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/communication-category"
@@ -45,7 +54,8 @@ def render_message(case: Case, intent: Intent, form: Form, *, part_of: str | Non
     Args:
         part_of: Our coordination Task (``Task/id``), once it stands on the EHR.
     """
-    assert case.patient is not None and intent.message is not None
+    assert case.patient is not None
+    assert intent.message is not None
     attempt = next((one for one in case.outreach if one.id == intent.message.attempt_id), None)
     failed = NOT_DONE.get(attempt.outcome) if attempt is not None else None
     message: Json = {

@@ -55,7 +55,7 @@ class Guard:
             return
         try:
             await self._app(scope, receive, guarded.send)
-        except Exception as error:  # the top of a request: nobody above can answer it better
+        except Exception as error:  # noqa: BLE001 - the top of a request: nobody above can answer it better
             fault_id = self._new_id()
             log_fault(error, fault_id)
             if not guarded.started:

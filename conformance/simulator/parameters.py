@@ -19,7 +19,7 @@ from conformance.simulator.wire import Json
 class Kind(Enum):
     """How values are compared; the word is FHIR's search parameter type."""
 
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105
     REFERENCE = "reference"
     DATE = "date"
     STRING = "string"

@@ -57,7 +57,7 @@ def test_a_status_that_is_missing_or_only_an_extension_is_parked(kind: str) -> N
 
     assert parked(kind, status=None).code is Why.MISSING_STATUS
     assert parked(kind, status="").code is Why.MISSING_STATUS
-    assert parked(kind, status=None, **{"_status": absent}).code is Why.MISSING_STATUS
+    assert parked(kind, status=None, _status=absent).code is Why.MISSING_STATUS
 
 
 @pytest.mark.parametrize("kind", MAPPERS)
