@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from random import Random
+from uuid import UUID
 
 BASE = "http://127.0.0.1:9/fhir"
 BEGAN = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+def own_id(number: int) -> str:
+    """Return an id as most servers give them: no order in it, so that every index is hit all over."""
+    return str(UUID(int=Random(number).getrandbits(128), version=4))
 
 
 def service_request(number: int, version: int = 1) -> dict[str, object]:
@@ -16,7 +23,7 @@ def service_request(number: int, version: int = 1) -> dict[str, object]:
     touched = (BEGAN + timedelta(days=version, seconds=number)).isoformat().replace("+00:00", "Z")
     return {
         "resourceType": "ServiceRequest",
-        "id": f"sr-{number}",
+        "id": own_id(number),
         "meta": {"versionId": str(version), "lastUpdated": touched, "profile": ["http://example.org/StructureDefinition/order"]},
         "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>Referral {number}</p></div>'},
         "identifier": [{"system": "http://clinic.example/orders", "value": f"ORD-{number:08d}"}],
@@ -40,7 +47,7 @@ def pages(first: int, count: int, *, size: int = 200, version: int = 1) -> Itera
     """Yield searchset Bundles of *size* orders each, numbered from *first*."""
     for start in range(first, first + count, size):
         entries = [
-            {"fullUrl": f"{BASE}/ServiceRequest/sr-{number}", "resource": service_request(number, version), "search": {"mode": "match"}}
+            {"fullUrl": f"{BASE}/ServiceRequest/{own_id(number)}", "resource": service_request(number, version), "search": {"mode": "match"}}
             for number in range(start, min(start + size, first + count))
         ]
         yield json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries}, separators=(",", ":")).encode()

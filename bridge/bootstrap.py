@@ -26,7 +26,7 @@ from bridge.store.engine import own
 from bridge.store.opening import create_or_open
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
-from bridge.sync.deliver import Channel
+from bridge.sync.deliver import Breaker, Channel
 from bridge.sync.line import READ_ORDER, Line
 from bridge.sync.replay import replay_inbox, replay_outbox
 from bridge.sync.service import Service
@@ -148,6 +148,7 @@ class Exit:
         self.known_plan: RoutePlan = {}
         """The route plan as last made, without asking; empty before the EHR was asked."""
         self._asked_at: datetime | None = None
+        self._breaker = Breaker()
 
     def plan(self) -> RoutePlan:
         """
@@ -179,6 +180,7 @@ class Exit:
             knows_ready=vendor.knows_ready,
             direct_cancel=self.section.direct_cancel,
             concurrency=self.section.concurrency,
+            breaker=self._breaker,
         )
 
 

@@ -33,10 +33,31 @@ log = logging.getLogger(__name__)
 MOST_CONFLICTS = 8
 """How often one attempt reads again and merges after somebody else wrote first (rule ours)."""
 
+LEAST_PAUSE = timedelta(seconds=1)
+"""The shortest wait before the same is tried again, whatever a server's ``Retry-After`` says (rule ours)."""
+
+
+class Breaker:
+    """Whether a server may be asked: open until the time it is to be left alone, for all of a connection's senders."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._until: datetime | None = None
+
+    def trip(self, until: datetime) -> None:
+        """Leave the server alone until *until*, or longer where that was already so."""
+        with self._lock:
+            self._until = until if self._until is None else max(self._until, until)
+
+    def open_until(self, now: datetime) -> datetime | None:
+        """Return until when nothing may be sent, or ``None`` where it may."""
+        with self._lock:
+            return self._until if self._until is not None and self._until > now else None
+
 
 @dataclass(frozen=True)
 class Channel:
-    """One connection's way out."""
+    """One connection's way out. ``breaker`` lives as long as the connection, so that a pause outlasts a round."""
 
     line: Line
     client: FhirClient
@@ -46,6 +67,7 @@ class Channel:
     direct_cancel: bool = False
     lease: timedelta = timedelta(seconds=120)
     concurrency: int = 4
+    breaker: Breaker = field(default_factory=Breaker)
 
 
 @dataclass(frozen=True)
@@ -67,7 +89,7 @@ def deliver_due(
     """Send every intent that is due until none is, the server cannot be reached, or *stop* says so."""
     run = _Run(store, channel, clock)
     with ThreadPoolExecutor(channel.concurrency, thread_name_prefix=f"deliver-{channel.line.name}") as pool:
-        while not stop() and not run.down:
+        while not stop() and not run.down():
             rows = run.claim()
             if not rows:
                 break
@@ -84,8 +106,10 @@ class _Run:
         self._writer = Writer(store, channel)
         self._ended: dict[IntentState, int] = {}
         self._reasons: list[str] = []
-        self._lock = Lock()
-        self.down = False
+
+    def down(self) -> bool:
+        """Whether the server is to be left alone."""
+        return self._channel.breaker.open_until(self._clock()) is not None
 
     def claim(self) -> Sequence[OutboxRow]:
         """Claim what is due, a few for each sender."""
@@ -97,8 +121,9 @@ class _Run:
 
     def deliver(self, row: OutboxRow) -> Settlement:
         """Try one intent; whatever happens is an answer, never an exception that loses the row."""
-        if self.down:
-            return self._again(row, self._clock(), spent=False)
+        until = self._channel.breaker.open_until(self._clock())
+        if until is not None:
+            return self._again(row, until, spent=False, reason=row.reason)
         try:
             return self._try(row)
         except Stop as end:
@@ -146,16 +171,14 @@ class _Run:
     def _after(self, row: OutboxRow, error: RemoteError) -> Settlement:
         now = self._clock()
         decision = decide(error, row.attempts, now, jitter=random.random())  # noqa: S311 - spreads retries, guards nothing
-        if decision.channel_down:
-            with self._lock:
-                self.down = True
         if decision.then is Then.PARK or decision.at is None:
             code = f"http-{error.status}" if error.status is not None else type(error).__name__
             return self._end(row, IntentState.PARKED, code=code, reason=str(error))
+        at = max(decision.at, now + LEAST_PAUSE)
+        if decision.channel_down:
+            self._channel.breaker.trip(at)
         unsure = decision.then is Then.LOOK
-        return self._again(
-            row, decision.at, spent=decision.then is not Then.WAIT, unsure=unsure, reason=str(error)
-        )
+        return self._again(row, at, spent=decision.then is not Then.WAIT, unsure=unsure, reason=str(error))
 
     def _again(
         self, row: OutboxRow, at: datetime, *, spent: bool, unsure: bool = False, reason: str | None = None

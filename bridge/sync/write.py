@@ -22,7 +22,7 @@ from bridge.tasks.communication import render_message
 from bridge.tasks.coordination_task import render_task
 from bridge.tasks.elements import Json
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, message_ref, task_identifier, task_ref
-from bridge.tasks.merge import decode, merge_task, move_source_task, same
+from bridge.tasks.merge import decode, merge_task, move_source_task, refuse_modifiers, same
 from bridge.tasks.route import How
 from bridge.tasks.standing import asked_status, coordination_status, steps
 
@@ -94,7 +94,8 @@ class Writer:
                 raise Stop(IntentState.PARKED, "no-case", f"case {intent.case_id} is not in the database")
             rows = tx.sources_of_roots(intent.connection, [case.root])
             standing = tx.written(case.id, [IntentKind.COORDINATION_TASK])
-        stands = standing[-1].written if standing else None
+        # A reopened case has a Task of its own; what was written may still be that of its earlier life.
+        stands = standing[-1].written if standing and case.round == 1 else None
         return _Scene(intent, case, rows, stands)
 
     # Who the patient is -----------------------------------------------------------------------------------
@@ -103,26 +104,53 @@ class Writer:
         """
         Read the root now and refuse to write unless its patient is the case's.
 
-        A root that is gone allows only the retiring of what we wrote before.
+        Where the root names none, or was never there (a Task may name a request that its server does not have),
+        another resource of the group has to. A root that is gone allows only the *retiring* of what we wrote.
         """
         case = scene.case
         try:
-            version = self._client.read(case.root)
+            if self._same_patient(self._client.read(case.root), case).patient is not None:
+                return
         except (Gone, NotFound):
             if retiring:
                 return
-            reason = f"{case.root} is not on the EHR any longer"
-            raise Stop(IntentState.PARKED, "root-missing", reason) from None
-        self._same_patient(version, case)
+            if any(row.ref == case.root for row in scene.rows):
+                raise self._root_missing(scene) from None
+        self._check_witness(scene)
+
+    def _check_witness(self, scene: _Scene) -> None:
+        for row in scene.rows:
+            stated = row.snapshot.patient
+            if row.ref != scene.case.root and row.gone_at is None and stated is not None and stated.ref is not None:
+                try:
+                    self._same_patient(self._client.read(row.ref), scene.case)
+                except (Gone, NotFound):
+                    continue
+                return
+        raise self._root_missing(scene)
+
+    def _root_missing(self, scene: _Scene) -> Stop:
+        """What is over with its request concerns nobody; an attempt made, or work still open, needs a person."""
+        case = scene.case
+        if not case.is_open and scene.intent.kind is not IntentKind.OUTREACH_RECORD:
+            return Stop(IntentState.SUPERSEDED, "root-gone", f"{case.root} is gone, and the case is over with it")
+        reason = f"{case.root} is not on the EHR, so nobody can confirm the patient; nothing was written"
+        return Stop(IntentState.PARKED, "root-missing", reason)
 
     def _same_patient(self, version: SourceVersion, case: Case) -> Snapshot:
+        """
+        Return what *version* says now.
+
+        Raises:
+            Stop: It cannot be read, or it names another patient than the case. One that names none passes.
+        """
         verdict = normalize(version, base_url=self._line.base_url, fhir_version=self._line.fhir_version)
         if not isinstance(verdict, Snapshot):
             reason = f"{version.ref} cannot be read any longer: {verdict.reason}"
             raise Stop(IntentState.PARKED, "root-unreadable", reason)
         assert case.patient is not None
         stated = verdict.patient.ref if verdict.patient is not None else None
-        if stated != case.patient.ref and not (stated is None and verdict.ref != case.root):
+        if verdict.patient is not None and stated != case.patient.ref:
             reason = f"the patient of {version.ref} is not the patient of the case; nothing was written"
             raise Stop(IntentState.PARKED, "patient-mismatch", reason)
         return verdict
@@ -141,7 +169,9 @@ class Writer:
             status = steps(None, goals)[0]
             body = checked(self._rendered(case, status, part_of), self._line.fhir_version)
             made = self._create(how, "Task", task_ref(case), CASE_SYSTEM, task_identifier(case), body)
-            return Done(made.ref, made.version)
+            if made.created or how is How.PUT_OWN_ID:
+                return Done(made.ref, made.version)
+            theirs = self._client.read(made.ref)
         return self._bring_up_to_date(case, theirs, goals, part_of)
 
     def _bring_up_to_date(
@@ -149,16 +179,16 @@ class Writer:
     ) -> Done:
         current = decode(theirs.raw)
         self._ours_for_this_patient(current, case, theirs.ref)
+        refuse_modifiers(current)
         way = steps(current.get("status"), goals, direct_cancel=self._channel.direct_cancel)
-        version: str | None = theirs.version
+        version = theirs.version
         for status in way or (str(current.get("status")),):
             ours = self._rendered(case, status, part_of)
             checked(ours, self._line.fhir_version)
             merged = merge_task(current, ours)
             if same(current, merged):
                 continue
-            written = self._update(theirs.ref, merged, version)
-            version, current = written.version, merged
+            version, current = self._update(theirs.ref, merged, version), merged
         return Done(theirs.ref, version)
 
     def _rendered(self, case: Case, status: str, part_of: Sequence[str]) -> Json:
@@ -190,13 +220,13 @@ class Writer:
         way = asked_status(
             case,
             snapshot,
-            acknowledge_with=self._line.acknowledge_with,
+            acknowledge_with=self._line.acknowledge_with if self._channel.knows_ready else "accepted",
             direct_cancel=self._channel.direct_cancel,
         )
-        current, version = decode(theirs.raw), theirs.version if _is_version(theirs.version) else None
+        current, version = decode(theirs.raw), theirs.version
         for status in way:
             current = move_source_task(current, case, status, self._channel.form)
-            version = self._update(target, current, version).version
+            version = self._update(target, current, version)
         return Done(target, version)
 
     # Communications ---------------------------------------------------------------------------------------
@@ -213,7 +243,7 @@ class Writer:
         if stale:
             raise Stop(IntentState.SUPERSEDED, "old-news", "the status changed before the message was sent")
         task = self._task_first(scene)
-        self._check_patient(scene, retiring=not case.is_open and task is not None)
+        self._check_patient(scene, retiring=False)
         resource = render_message(case, intent, self._channel.form, part_of=task)
         body = checked(resource, self._line.fhir_version)
         made = self._create(
@@ -256,8 +286,9 @@ class Writer:
         self._count()
         return written
 
-    def _update(self, ref: str, resource: Json, version: str | None) -> Written:
-        if version is None:
+    def _update(self, ref: str, resource: Json, version: str) -> str:
+        """Write over *version* and return the version that this made."""
+        if not _is_version(version):
             raise Stop(
                 IntentState.NOT_WRITABLE,
                 "no-version",
@@ -265,7 +296,7 @@ class Writer:
             )
         written = self._client.update(ref, encode(resource), if_match=version)
         self._count()
-        return written
+        return written.version or self._client.read(ref).version
 
     def _count(self) -> None:
         with self._lock:

@@ -39,12 +39,12 @@ _MEDIUM = {
     Channel.PHONE: "PHONE",
     Channel.VOICEMAIL: "PHONE",
     Channel.PORTAL: "ELECTRONIC",
-    Channel.TEXT: "SMSWRIT",
+    Channel.TEXT: "WRITTEN",
     Channel.EMAIL: "EMAILWRIT",
     Channel.LETTER: "MAILWRIT",
     Channel.IN_PERSON: "PHYSICAL",
 }
-"""Channel -> v3 ParticipationMode."""
+"""Channel -> v3 ParticipationMode. SMSWRIT came after R4: HAPI 8.0.0's $validate calls it an error (2026-11)."""
 
 
 def render_message(case: Case, intent: Intent, form: Form, *, part_of: str | None) -> Json:

@@ -56,7 +56,10 @@ def reference(party: Party | None, allowed: Collection[str]) -> Json | None:
     Literal references are relative (HAPI 8.0.0's starter refuses absolute ones to its own base, seen 2026-11);
     whoever has none is named by identifier or display.
     """
-    if party is None or (party.type is not None and party.type not in allowed):
+    if party is None:
+        return None
+    kind = party.type or (party.ref.partition("/")[0] if party.ref is not None else None)
+    if kind is not None and kind not in allowed:
         return None
     found: Json = {}
     if party.ref is not None and is_local(party.ref):

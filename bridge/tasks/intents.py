@@ -9,7 +9,7 @@ from bridge.cases import changes as facts_of
 from bridge.cases.blockers import LABELS
 from bridge.cases.changes import Change
 from bridge.cases.intents import Intent, IntentKind, Message
-from bridge.cases.model import Case, Status
+from bridge.cases.model import ACTION_TEXT, Case, Status
 from bridge.cases.snapshot import Snapshot
 from bridge.tasks.standing import asked_status
 
@@ -123,7 +123,11 @@ def day(at: datetime, zone: tzinfo) -> str:
 
 
 def message_text(case: Case, zone: tzinfo) -> str:
-    """Return where the work stands, with the least a clinician needs: no diagnosis, drug or reason."""
+    """
+    Return where the work stands, with the least a clinician needs: no diagnosis, drug or reason.
+
+    Only words of ours: the next action in the words of its code, as a person's own may say more.
+    """
     parts = [f"{case.lane.replace('-', ' ').capitalize()}: {status_words(case.status).lower()}."]
     if case.closure is not None:
         parts.append(f"Outcome: {case.closure.reason.value.replace('-', ' ')}.")
@@ -133,7 +137,7 @@ def message_text(case: Case, zone: tzinfo) -> str:
         parts.append(f"Waiting because: {LABELS[case.blocker.category].lower()}.")
     if case.next_action is not None:
         due = f" by {day(case.due_at, zone)}" if case.due_at is not None else ""
-        parts.append(f"Next: {case.next_action.text.lower()}{due}.")
+        parts.append(f"Next: {ACTION_TEXT[case.next_action.code].lower()}{due}.")
     if case.is_open:
         parts.append(f"Responsible: {case.owner.display}.")
     return " ".join(parts)

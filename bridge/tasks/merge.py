@@ -6,14 +6,17 @@ Changing a resource that others also write: only our elements, everything else k
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from html import unescape
 from typing import Any
 
 import msgspec
 
 from bridge.cases.model import Case
+from bridge.cases.snapshot import Priority
 from bridge.errors import DomainError
 from bridge.fhir.times import parse_instant
 from bridge.tasks.coordination_task import Form, outputs
@@ -32,6 +35,8 @@ class Decides(StrEnum):
     """The EHR's users: written when the Task is created, then never touched."""
     BOTH = "both"
     """A list that both add to: our entries are kept up to date, others' stay."""
+    HIGHER = "higher"
+    """Whoever is more urgent: a clinician may raise it on the Task, the request may raise it too."""
 
 
 AUTHORITY = {
@@ -47,7 +52,7 @@ AUTHORITY = {
     "lastModified": Decides.WE,
     "code": Decides.EHR,
     "intent": Decides.EHR,
-    "priority": Decides.EHR,
+    "priority": Decides.HIGHER,
     "requester": Decides.EHR,
     "authoredOn": Decides.EHR,
     "partOf": Decides.EHR,
@@ -58,7 +63,10 @@ AUTHORITY = {
 """Every element our coordination Task has. ``intent`` never changes (FHIR R4 task.html)."""
 
 _NOT_COMPARED = frozenset({"lastModified", "text", "meta"})
-"""What may differ without a write being worth it: a stamp, words made from the rest, the server's own."""
+"""Compared otherwise or not at all: a stamp, the narrative (by its words: servers rewrite markup), the server's own."""
+
+_URGENCY = [None, *(priority.value for priority in Priority)]
+_TAG = re.compile(r"<[^>]*>")
 
 
 def decode(raw: bytes) -> Json:
@@ -88,6 +96,9 @@ def merge_task(theirs: Json, ours: Json) -> Json:
                 merged[element] = combined
             else:
                 merged.pop(element, None)
+        elif decides is Decides.HIGHER and _urgency(ours.get(element)) > _urgency(theirs.get(element)):
+            merged[element] = ours[element]
+    merged["lastModified"] = _stamp(parse_instant(ours["lastModified"]), theirs)
     return merged
 
 
@@ -111,14 +122,31 @@ def move_source_task(theirs: Json, case: Case, status: str, form: Form) -> Json:
 
 
 def same(one: Json, other: Json) -> bool:
-    """Whether two copies say the same, stamps and generated words apart."""
-    return _compared(one) == _compared(other)
+    """Whether two copies say the same, stamps and the markup of the narrative apart."""
+    return _compared(one) == _compared(other) and _words(one) == _words(other)
 
 
 def refuse_modifiers(theirs: Json) -> None:
-    """Raise DomainError where the EHR's copy carries a modifierExtension."""
-    if theirs.get("modifierExtension"):
+    """Raise DomainError where the EHR's copy carries a modifierExtension, at whatever depth."""
+    if _is_modified(theirs):
         raise DomainError("the EHR's copy carries a modifierExtension that Bridge does not know")
+
+
+def _is_modified(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value.get("modifierExtension")) or any(_is_modified(inner) for inner in value.values())
+    return isinstance(value, list) and any(_is_modified(inner) for inner in value)
+
+
+def _urgency(priority: Any) -> int:
+    """Return how urgent a priority is; one we do not know is left as it is, so it counts as the highest."""
+    return _URGENCY.index(priority) if priority in _URGENCY else len(_URGENCY)
+
+
+def _words(resource: Json) -> str:
+    narrative = resource.get("text")
+    div = narrative.get("div") if isinstance(narrative, dict) else None
+    return " ".join(unescape(_TAG.sub(" ", div)).split()) if isinstance(div, str) else ""
 
 
 def _compared(resource: Json) -> Json:
@@ -127,10 +155,20 @@ def _compared(resource: Json) -> Json:
 
 def _combine(element: str, theirs: list[Any], ours: list[Any]) -> list[Any]:
     if element == "note":
-        known = {note.get("text") for note in theirs if isinstance(note, dict)}
-        return [*theirs, *(note for note in ours if note["text"] not in known)]
+        known = {_remark(note) for note in theirs if isinstance(note, dict)}
+        return [*theirs, *(note for note in ours if _remark(note) not in known)]
+    if [entry for entry in theirs if _is_ours(element, entry)] == ours:
+        return theirs
     kept = [entry for entry in theirs if not _is_ours(element, entry)]
     return [*kept, *ours]
+
+
+def _remark(note: Json) -> tuple[Any, Any]:
+    """Return what tells one note from another: its words and its moment, however the server writes the zone."""
+    try:
+        return note.get("text"), parse_instant(note["time"])
+    except (KeyError, TypeError, ValueError):
+        return note.get("text"), note.get("time")
 
 
 def _is_ours(element: str, entry: Any) -> bool:
@@ -143,8 +181,13 @@ def _is_ours(element: str, entry: Any) -> bool:
 
 
 def _stamp(at: datetime, theirs: Json) -> str:
-    """Return when we changed it, never before they wrote it (inv-1: lastModified >= authoredOn)."""
+    """Return when we changed it: not before it was made (inv-1: lastModified >= authoredOn) or last changed."""
+    latest = max(at, *(_moment(theirs.get(name)) for name in ("authoredOn", "lastModified")))
+    return instant(latest + timedelta(seconds=1) if latest.microsecond else latest)
+
+
+def _moment(text: Any) -> datetime:
     try:
-        return instant(max(at, parse_instant(theirs["authoredOn"])))
-    except (KeyError, TypeError, ValueError):
-        return instant(at)
+        return parse_instant(text)
+    except (TypeError, ValueError, AttributeError):
+        return datetime.min.replace(tzinfo=UTC)

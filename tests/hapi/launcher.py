@@ -107,8 +107,13 @@ class HapiServer:
         (self.scratch / "tmp").mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_java(self.scratch / "tmp"), "-jar", str(jar), f"--server.port={self.port}"]
-                + self.switches.arguments(),
+                [
+                    *_java(self.scratch / "tmp"),
+                    "-jar",
+                    str(jar),
+                    f"--server.port={self.port}",
+                    *self.switches.arguments(),
+                ],
                 cwd=self.scratch,
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -1,0 +1,1 @@
+"""Writing: what is rendered, merged, refused."""
