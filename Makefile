@@ -17,6 +17,7 @@ test: check ## Every test that needs no extra service
 	@echo "Left out: real HAPI (make test-hapi), PostgreSQL (make test-postgres), a browser (make test-browser)."
 
 check: .venv/dev.stamp ## Style, types, import rules
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

@@ -77,9 +77,7 @@ def make_owners(settings: Settings, lanes: Lanes, we_are: Sequence[str]) -> Owne
     Raises:
         ConfigError: A lane names an owner that does not exist.
     """
-    entries = {
-        name: OwnerEntry(name, OwnerKind.ROLE, display) for name, display in DEFAULT_ROLES.items()
-    }
+    entries = {name: OwnerEntry(name, OwnerKind.ROLE, display) for name, display in DEFAULT_ROLES.items()}
     for name, owner in settings.owners.items():
         entries[name] = OwnerEntry(name, owner.owner_kind, owner.display, owner.references, owner.backup)
     missing = sorted(lanes.roles() - set(entries))
@@ -219,8 +217,7 @@ class Bridge:
                 types=way_out.line.types,
                 writes=way_out.section.write,
                 routes=[
-                    RouteLine(kind.value, route.how.value, route.why)
-                    for kind, route in way_out.known_plan.items()
+                    RouteLine(kind.value, route.how.value, route.why) for kind, route in way_out.known_plan.items()
                 ],
             )
             for name, way_out in self.exits.items()
@@ -245,9 +242,7 @@ class Bridge:
 
 
 @contextmanager
-def open_bridge(
-    settings: Settings, *, owning: bool = True, only: str | None = None
-) -> Iterator[Bridge]:
+def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = None) -> Iterator[Bridge]:
     """
     Wire everything up, and give everything back in the end.
 

@@ -35,9 +35,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Check the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Configuration file (default: ./bridge.toml).")
-]
+ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (default: ./bridge.toml).")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 OneConnection = Annotated[str | None, typer.Option("--connection", help="Only this connection.")]
 
@@ -288,9 +286,7 @@ def config_check(config: ConfigFile = None) -> None:
 
     settings = _settings(config)
     lanes = read_lanes(settings)
-    lines = {
-        name: make_line(name, section, settings, lanes) for name, section in settings.connections.items()
-    }
+    lines = {name: make_line(name, section, settings, lanes) for name, section in settings.connections.items()}
     print("configuration: fine")
     print(f"  lanes: {', '.join(lane.name for lane in lanes.all)}")
     for name, line in lines.items():

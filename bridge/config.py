@@ -207,9 +207,7 @@ class Log(_Section):
 class Settings(BaseSettings):
     """Everything that can be set; ``[connections.NAME] base_url = "..."`` is enough to begin with."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="BRIDGE_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="BRIDGE_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     tenant: str = "default"
     database: Database = Database()
@@ -368,5 +366,3 @@ def _with_paths(settings: Settings, folder: Path) -> Settings:
     if settings.lanes is not None and not settings.lanes.is_absolute():
         settings = settings.model_copy(update={"lanes": folder / settings.lanes})
     return settings
-
-

@@ -20,9 +20,7 @@ def run_demo(*, port: int, speed: float, seed: int) -> None:
     set_up("warning", "text")
     listener = listen("127.0.0.1", port, or_any=True)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with tempfile.TemporaryDirectory(prefix="bridge-demo-") as folder, start_live_ehr(
-        seed=seed, speed=speed
-    ) as ehr:
+    with tempfile.TemporaryDirectory(prefix="bridge-demo-") as folder, start_live_ehr(seed=seed, speed=speed) as ehr:
         settings = _settings(ehr.base_url, Path(folder))
         with open_bridge(settings) as bridge:
             print("Reading the simulated EHR ...", file=sys.stderr)

@@ -23,9 +23,7 @@ class LiveEhr:
         base_url: Its FHIR base.
     """
 
-    def __init__(
-        self, handle: Handle, player: Player, begun_at: datetime, on_step: Callable[[Step], None]
-    ) -> None:
+    def __init__(self, handle: Handle, player: Player, begun_at: datetime, on_step: Callable[[Step], None]) -> None:
         self.simulator = handle.simulator
         self.base_url = handle.base_url
         self.begun_with = player.play_until(begun_at)

@@ -41,9 +41,7 @@ ENOUGH_ATTEMPTS = 2
 _ALSO_WHEN_CLOSED = (do.Reopen, do.Note, do.LogOutreach)
 
 
-def act(
-    case: Case, command: do.AnyCommand, by: str, known: Known, rules: Rules, now: datetime, new_id: str
-) -> Outcome:
+def act(case: Case, command: do.AnyCommand, by: str, known: Known, rules: Rules, now: datetime, new_id: str) -> Outcome:
     """
     Carry out *command* on *case* and return what it changes.
 
@@ -126,9 +124,7 @@ def _clear_blocker(on: _Decision, command: do.ClearBlocker) -> list[Fact]:
 
 def _set_next_action(on: _Decision, command: do.SetNextAction) -> list[Fact]:
     action = NextAction(command.code, command.text or ACTION_TEXT[command.code])
-    decided = NextActionOverride(
-        over=on.said.work, by=on.by, at=on.now, next_action=action, due_at=command.due_at
-    )
+    decided = NextActionOverride(over=on.said.work, by=on.by, at=on.now, next_action=action, due_at=command.due_at)
     return [on.local(next_action=decided, snoozed_until=None, snooze_reason=None)]
 
 
@@ -176,9 +172,7 @@ def _close(on: _Decision, command: do.Close) -> list[Fact]:
         raise CommandRefused(
             f"Unable to reach needs {ENOUGH_ATTEMPTS} logged attempts; there are {len(on.case.outreach)}."
         )
-    closure = Closure(
-        reason=reason, outcome=outcome or reason.value, evidence=command.evidence, by=on.by, at=on.now
-    )
+    closure = Closure(reason=reason, outcome=outcome or reason.value, evidence=command.evidence, by=on.by, at=on.now)
     decided = ClosureOverride(over=on.said.work, by=on.by, at=on.now, closure=closure)
     ended: list[Fact] = [facts_of.Escalated(None)] if on.case.escalation is not None else []
     return [*ended, on.local(closure=decided)]

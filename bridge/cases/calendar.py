@@ -108,12 +108,15 @@ class Calendar:
             return _before_days(self, end.astimezone(self.zone).date(), span.amount)
         if span.unit is Unit.BUSINESS_HOURS:
             raise ValueError("'business hours before' is not supported; use hours or business days")
-        return end - {
-            Unit.MINUTES: timedelta(minutes=span.amount),
-            Unit.HOURS: timedelta(hours=span.amount),
-            Unit.DAYS: timedelta(days=span.amount),
-            Unit.WEEKS: timedelta(weeks=span.amount),
-        }[span.unit]
+        return (
+            end
+            - {
+                Unit.MINUTES: timedelta(minutes=span.amount),
+                Unit.HOURS: timedelta(hours=span.amount),
+                Unit.DAYS: timedelta(days=span.amount),
+                Unit.WEEKS: timedelta(weeks=span.amount),
+            }[span.unit]
+        )
 
     def end_of(self, when: When) -> datetime:
         """

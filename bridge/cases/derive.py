@@ -219,9 +219,7 @@ def _closure(facts: Facts, rules: Rules, now: datetime) -> Answer[Closure] | Non
 def _root_ended(facts: Facts, root: SourceRow, rules: Rules, now: datetime) -> Answer[Closure] | None:
     snapshot = root.snapshot
     if root.gone_at is not None:
-        closure = Closure(
-            reason=ClosureReason.OTHER, outcome="Deleted in the EHR", by=root.ref, at=root.gone_at
-        )
+        closure = Closure(reason=ClosureReason.OTHER, outcome="Deleted in the EHR", by=root.ref, at=root.gone_at)
         return Answer(closure, "root-deleted")
     if snapshot.effect in _ENDS:
         return Answer(_ended_by(snapshot, *_ENDS[snapshot.effect]), f"root-{snapshot.effect.value}")
@@ -461,9 +459,7 @@ def _due(
     if status is Status.CLOSED:
         return None
     stated = [
-        rules.calendar.end_of(task.due)
-        for task in facts.tasks
-        if task.due is not None and task.effect in _LIVE_TASK
+        rules.calendar.end_of(task.due) for task in facts.tasks if task.due is not None and task.effect in _LIVE_TASK
     ]
     if stated:
         return Answer(min(stated), "task-restriction-period")

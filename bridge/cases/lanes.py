@@ -181,9 +181,7 @@ class Lanes:
 
     def roles(self) -> frozenset[str]:
         """Return every owner name that the lanes mention."""
-        return frozenset(
-            name for lane in self.all for name in (lane.owner, lane.backup, *lane.escalates_to)
-        )
+        return frozenset(name for lane in self.all for name in (lane.owner, lane.backup, *lane.escalates_to))
 
 
 def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
@@ -226,9 +224,7 @@ def _has_code(snapshot: Snapshot, wanted: tuple[str, ...]) -> bool:
         return False
     concepts = [*snapshot.reasons, snapshot.status_reason, snapshot.business_status]
     nested = (coding for concept in concepts if concept is not None for coding in concept.codes)
-    return any(
-        coding.token in wanted for group in (snapshot.codes, snapshot.categories, nested) for coding in group
-    )
+    return any(coding.token in wanted for group in (snapshot.codes, snapshot.categories, nested) for coding in group)
 
 
 def _has_word(snapshot: Snapshot, words: tuple[str, ...]) -> bool:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from bridge.cases.model import Owner, OwnerKind
 from bridge.cases.snapshot import Party
 
-_CAN_COORDINATE = frozenset(
-    {"Practitioner", "PractitionerRole", "Organization", "CareTeam", "HealthcareService"}
-)
+_CAN_COORDINATE = frozenset({"Practitioner", "PractitionerRole", "Organization", "CareTeam", "HealthcareService"})
 """Task owners who can be responsible for coordination; a patient, relative or device cannot (rule ours)."""
 
 

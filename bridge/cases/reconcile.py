@@ -425,9 +425,7 @@ def _opened(view: View, root: str, patient: CasePatient | None, book: Book) -> C
     )
 
 
-def _visit_events(
-    before: Sequence[SourceLine], facts: Facts, cause: Cause
-) -> list[tuple[Cause, Fact]]:
+def _visit_events(before: Sequence[SourceLine], facts: Facts, cause: Cause) -> list[tuple[Cause, Fact]]:
     known = {line.ref: line.effect for line in before}
     return [
         (cause, facts_of.VisitHappened(VISIT_EVENTS[snapshot.effect], snapshot.ref, snapshot.start_at))
@@ -456,9 +454,7 @@ def _named(party: Party | None, people: Mapping[str, Person]) -> Party | None:
     return replace(party, display=person.display)
 
 
-def _patient(
-    party: Party | None, prior: Case | None, people: Mapping[str, Person]
-) -> CasePatient | None:
+def _patient(party: Party | None, prior: Case | None, people: Mapping[str, Person]) -> CasePatient | None:
     if party is None or party.ref is None:
         return None
     person = people.get(party.ref)
@@ -498,9 +494,7 @@ def _merge_away(
         return None
     cause = _cause_for([rows[row.ref] for row in left], causes)
     _hand_over(case, heir, book, replace(cause, rule="merged"))
-    closure = Closure(
-        reason=ClosureReason.DUPLICATE, outcome="Belongs to another case", by=cause.what, at=book.now
-    )
+    closure = Closure(reason=ClosureReason.DUPLICATE, outcome="Belongs to another case", by=cause.what, at=book.now)
     ending: list[Fact] = [facts_of.SourcesChanged(())]
     if case.status is not Status.CLOSED:
         ending.append(facts_of.StatusChanged(Status.CLOSED, case.status))

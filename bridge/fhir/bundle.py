@@ -113,9 +113,7 @@ def split(body: bytes) -> BundlePage:
     )
 
 
-def _sort_in(
-    raw: bytes, matches: list[SourceVersion], included: list[SourceVersion], outcomes: list[Outcome]
-) -> None:
+def _sort_in(raw: bytes, matches: list[SourceVersion], included: list[SourceVersion], outcomes: list[Outcome]) -> None:
     try:
         entry = _entry.decode(raw)
     except _BAD_JSON as error:

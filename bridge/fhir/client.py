@@ -163,9 +163,7 @@ class FhirClient:
             raise ServerFault(f"GET {ref} was answered with something else", status=answer.status)
         return version
 
-    def search(
-        self, kind: str, params: Sequence[tuple[str, str]], *, critical: Sequence[str] = ()
-    ) -> SearchPage:
+    def search(self, kind: str, params: Sequence[tuple[str, str]], *, critical: Sequence[str] = ()) -> SearchPage:
         """
         Return the first page of a search.
 
@@ -277,9 +275,7 @@ class FhirClient:
         answer = self._write("POST", kind, body, headers, f"create of {kind}", create=True)
         return _written(answer, kind, None)
 
-    def update(
-        self, ref: str, body: bytes, *, if_match: str | None = None, create_only: bool = False
-    ) -> Written:
+    def update(self, ref: str, body: bytes, *, if_match: str | None = None, create_only: bool = False) -> Written:
         """
         Write ``Type/id`` whole: over version *if_match*, or new with an id of ours (*create_only*).
 
@@ -318,9 +314,7 @@ class FhirClient:
             return answer
         raise self._error(answer, method, what, create=create)
 
-    def _exchange(
-        self, method: str, url: str, what: str, headers: dict[str, str], body: bytes | None
-    ) -> _Answer:
+    def _exchange(self, method: str, url: str, what: str, headers: dict[str, str], body: bytes | None) -> _Answer:
         writes = method != "GET"
         headers = {**headers, "X-Request-Id": str(uuid.uuid4())}
         authorization = self.endpoint.auth.header()
@@ -382,9 +376,7 @@ def escape(value: str) -> str:
     return re.sub(r"([\\,$|])", r"\\\1", value)
 
 
-def _refuse_ignored(
-    page: SearchPage, kind: str, params: Sequence[tuple[str, str]], critical: Sequence[str]
-) -> None:
+def _refuse_ignored(page: SearchPage, kind: str, params: Sequence[tuple[str, str]], critical: Sequence[str]) -> None:
     """
     Refuse an answer to a search whose filter the server says, or shows, that it ignored.
 

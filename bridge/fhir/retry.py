@@ -22,9 +22,7 @@ from bridge.errors import (
     VersionConflict,
 )
 
-SCHEDULE = tuple(
-    timedelta(seconds=seconds) for seconds in (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600)
-)
+SCHEDULE = tuple(timedelta(seconds=seconds) for seconds in (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600))
 """Waits between attempts; the first attempt is at once. Past the last, a person is asked (rule ours)."""
 
 PAUSE = timedelta(seconds=30)

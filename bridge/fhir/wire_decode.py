@@ -52,9 +52,7 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Collection[str]
         raise _unreadable(error) from None
 
 
-def _decode_what_can_be(
-    raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Collection[str]
-) -> tuple[_T, list[str]]:
+def _decode_what_can_be(raw: bytes, decoder: msgspec.json.Decoder[_T], vital: Collection[str]) -> tuple[_T, list[str]]:
     repairs: list[str] = []
     try:
         document = _anything.decode(raw)

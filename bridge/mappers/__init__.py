@@ -39,9 +39,7 @@ def collect(mappers: Iterable[Mapper]) -> Mapping[str, Mapper]:
 MAPPERS = collect(module.MAPPER for module in (task, service_request, appointment, medication_request))
 
 
-def normalize(
-    version: SourceVersion, *, base_url: str, fhir_version: str = "R4"
-) -> Snapshot | Ignored | Parked:
+def normalize(version: SourceVersion, *, base_url: str, fhir_version: str = "R4") -> Snapshot | Ignored | Parked:
     """
     Read one version. Never raises, whatever a server sends.
 

@@ -145,9 +145,7 @@ def identifiers(
     return tuple([BusinessIdentifier(one.value, one.system) for one in several if one.value])
 
 
-def remarks(
-    reading: Reading[Any], notes: Sequence[wire.Annotation] | None, *plain: str | None
-) -> tuple[Remark, ...]:
+def remarks(reading: Reading[Any], notes: Sequence[wire.Annotation] | None, *plain: str | None) -> tuple[Remark, ...]:
     """Return *plain* texts without author and time first, then the notes that have a text."""
     found = [Remark(text[:LONGEST_REMARK]) for text in plain if text]
     for note in notes[:MOST] if notes else ():

@@ -115,9 +115,7 @@ ELEMENTS: Mapping[str, Mapping[str, Source]] = {
         "categories": Source("`category`"),
         "reasons": Source("`reasonCode`", "`reason.concept`"),
         "status_reason": Source("`extension` request-statusReason"),
-        "due": Source(
-            "`occurrencePeriod.end`, `occurrenceDateTime`, `occurrenceTiming.repeat.boundsPeriod.end`"
-        ),
+        "due": Source("`occurrencePeriod.end`, `occurrenceDateTime`, `occurrenceTiming.repeat.boundsPeriod.end`"),
     },
     "Appointment": {
         **_ANY,
@@ -130,9 +128,7 @@ ELEMENTS: Mapping[str, Mapping[str, Source]] = {
             "the others of these, `reasonReference`, `supportingInformation`, `slot`",
             "`reason.reference` for `reasonReference`, `replaces`, `previousAppointment`",
         ),
-        "title": Source(
-            "`serviceType`, else `description`, `appointmentType`, `specialty`, `serviceCategory`"
-        ),
+        "title": Source("`serviceType`, else `description`, `appointmentType`, `specialty`, `serviceCategory`"),
         "codes": Source("`serviceType`, `appointmentType`", "`serviceType.concept`"),
         "categories": Source("`serviceCategory`, `specialty`"),
         "reasons": Source("`reasonCode`", "`reason.concept`"),
@@ -150,8 +146,7 @@ ELEMENTS: Mapping[str, Mapping[str, Source]] = {
         "patient": Source("`subject`, where it is a Patient"),
         "owner": Source("`performer`", "`performer`, the first"),
         "about": Source(
-            "`priorPrescription`, `encounter`, `basedOn`, `reasonReference`, `insurance`, "
-            "`supportingInformation`",
+            "`priorPrescription`, `encounter`, `basedOn`, `reasonReference`, `insurance`, `supportingInformation`",
             "`reason.reference` for `reasonReference`",
         ),
         "group": Source("`groupIdentifier`"),
@@ -243,10 +238,7 @@ def _statuses(kind: str) -> str:
 
 
 def _elements(kind: str) -> str:
-    rows = (
-        (source.r4, source.r5 or "=", f"`{field}`", IN_CASE[field])
-        for field, source in ELEMENTS[kind].items()
-    )
+    rows = ((source.r4, source.r5 or "=", f"`{field}`", IN_CASE[field]) for field, source in ELEMENTS[kind].items())
     header = ("Element in R4 and R4B", "In R5", "Snapshot field", "Where it goes in a case, and why")
     return f"### {kind}\n\n" + _table(header, rows)
 

@@ -103,9 +103,7 @@ def _run_out(reading: Reading[wire.MedicationRequest]) -> When | None:
         return reading.when(dispense.validityPeriod.end, "dispenseRequest.validityPeriod.end")
     if dispense.expectedSupplyDuration is None:
         return None
-    return supply_end(
-        reading.resource.authoredOn, dispense.expectedSupplyDuration, dispense.numberOfRepeatsAllowed
-    )
+    return supply_end(reading.resource.authoredOn, dispense.expectedSupplyDuration, dispense.numberOfRepeatsAllowed)
 
 
 def _others(request: wire.MedicationRequest) -> list[wire.Reference | None]:

@@ -50,7 +50,5 @@ def _refuse(part: wire.Backbone, where: str) -> None:
             return
     else:
         urls = []
-    shown = next(
-        (f" {url}" for url in urls if isinstance(url, str) and _LIKE_A_DEFINITION.fullmatch(url)), ""
-    )
+    shown = next((f" {url}" for url in urls if isinstance(url, str) and _LIKE_A_DEFINITION.fullmatch(url)), "")
     raise SourceError(Why.UNKNOWN_MODIFIER, f"the modifierExtension{shown}{where} is not known to Bridge")

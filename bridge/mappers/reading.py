@@ -83,9 +83,7 @@ class Reading(Generic[_W]):
 
     __slots__ = ("_contained", "base_url", "fhir_version", "oddities", "own_ref", "resource")
 
-    def __init__(
-        self, resource: _W, own_ref: str, base_url: str, fhir_version: str, oddities: list[str]
-    ) -> None:
+    def __init__(self, resource: _W, own_ref: str, base_url: str, fhir_version: str, oddities: list[str]) -> None:
         self.resource, self.own_ref = resource, own_ref
         self.base_url, self.fhir_version = base_url, fhir_version
         self.oddities = oddities

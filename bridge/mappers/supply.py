@@ -41,11 +41,7 @@ def supply_end(authored: str | None, supply: wire.Duration | None, repeats: obje
         return None
     total = amount * fills
     try:
-        end = (
-            _months_on(begin, total * _MONTHS[unit])
-            if unit in _MONTHS
-            else _days_on(begin, total * _DAYS[unit])
-        )
+        end = _months_on(begin, total * _MONTHS[unit]) if unit in _MONTHS else _days_on(begin, total * _DAYS[unit])
     except (OverflowError, ValueError):
         return None
     return When(end.isoformat()) if end is not None else None

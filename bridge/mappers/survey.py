@@ -69,9 +69,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     def json(self) -> bytes:
         """Return the summary for machines."""
-        return msgspec.json.encode(
-            {"counts": self.counts(), "oddities": self.oddities(), "parked": self._parked()}
-        )
+        return msgspec.json.encode({"counts": self.counts(), "oddities": self.oddities(), "parked": self._parked()})
 
     def _parked(self) -> list[Finding]:
         return [found for found in self.findings if found.outcome == "parked"]
@@ -144,9 +142,7 @@ def _opened(where: str, raw: bytes, depth: int) -> Iterator[tuple[str, SourceVer
         yield where, received(raw)
 
 
-def _parts(
-    where: str, name: str, parts: list[msgspec.Raw], depth: int
-) -> Iterator[tuple[str, SourceVersion]]:
+def _parts(where: str, name: str, parts: list[msgspec.Raw], depth: int) -> Iterator[tuple[str, SourceVersion]]:
     for index, raw in enumerate(parts):
         place = f"{where}#{name}[{index}]"
         try:

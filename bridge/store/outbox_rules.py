@@ -26,9 +26,7 @@ Slot = tuple[str, str]
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
-FINAL = frozenset(
-    {IntentState.CONFIRMED, IntentState.SUPERSEDED, IntentState.PARKED, IntentState.NOT_WRITABLE}
-)
+FINAL = frozenset({IntentState.CONFIRMED, IntentState.SUPERSEDED, IntentState.PARKED, IntentState.NOT_WRITABLE})
 GIVEN_UP = frozenset({IntentState.PARKED, IntentState.NOT_WRITABLE})
 UNSENT = frozenset({IntentState.QUEUED, *GIVEN_UP})
 """States in which a level intent is superseded by a newer one of its slot."""

@@ -257,9 +257,7 @@ SENDING = outbox.c.state == literal_column("'sending'")
 STUCK = outbox.c.state.in_([literal_column("'parked'"), literal_column("'not-writable'")])
 UNSENT = and_(
     outbox.c.level_slot.is_not(None),
-    outbox.c.state.in_(
-        [literal_column("'queued'"), literal_column("'parked'"), literal_column("'not-writable'")]
-    ),
+    outbox.c.state.in_([literal_column("'queued'"), literal_column("'parked'"), literal_column("'not-writable'")]),
 )
 """Level intents that a newer one of the same slot takes the place of; at most one per slot of a case."""
 

@@ -95,9 +95,7 @@ class Connector:
             deliveries = self.deliver() if self.line.writes else None
         except RemoteError as error:
             problems.append(str(error))
-        return SyncReport(
-            self.line.name, tuple(polls), people, swept, deliveries, tuple(problems), self._left()
-        )
+        return SyncReport(self.line.name, tuple(polls), people, swept, deliveries, tuple(problems), self._left())
 
     def _left(self) -> int:
         if not self.line.writes:

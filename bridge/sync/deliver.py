@@ -115,9 +115,7 @@ class _Run:
         """Claim what is due, a few for each sender."""
         now = self._clock()
         with self._store.transaction() as tx:
-            return tx.claim(
-                self._channel.line.name, now, now + self._channel.lease, self._channel.concurrency * 4
-            )
+            return tx.claim(self._channel.line.name, now, now + self._channel.lease, self._channel.concurrency * 4)
 
     def deliver(self, row: OutboxRow) -> Settlement:
         """Try one intent; whatever happens is an answer, never an exception that loses the row."""
@@ -134,9 +132,7 @@ class _Run:
             return self._after(row, error)
         except Exception as error:
             log.exception("delivery failed", extra={"outbox": row.id, "connection": row.intent.connection})
-            return self._end(
-                row, IntentState.PARKED, code="fault", reason=f"a fault of ours: {type(error).__name__}"
-            )
+            return self._end(row, IntentState.PARKED, code="fault", reason=f"a fault of ours: {type(error).__name__}")
 
     def settle(self, settled: Sequence[Settlement]) -> None:
         """Record how the attempts ended."""

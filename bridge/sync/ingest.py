@@ -134,9 +134,7 @@ def _inbox_row(
     )
 
 
-def settled_as(
-    version: SourceVersion, verdict: Verdict, outcome: Outcome
-) -> tuple[InboxState, str | None, str | None]:
+def settled_as(version: SourceVersion, verdict: Verdict, outcome: Outcome) -> tuple[InboxState, str | None, str | None]:
     """Return the state, code and reason with which a version is kept in the inbox."""
     if isinstance(verdict, Parked):
         return InboxState.PARKED, str(verdict.code), verdict.reason

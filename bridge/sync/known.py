@@ -27,9 +27,7 @@ def load(tx: Tx, connection: str, snapshots: Iterable[Snapshot]) -> Known:
     return load_roots(tx, connection, roots, rows)
 
 
-def load_roots(
-    tx: Tx, connection: str, roots: Iterable[str], rows: dict[str, SourceRow] | None = None
-) -> Known:
+def load_roots(tx: Tx, connection: str, roots: Iterable[str], rows: dict[str, SourceRow] | None = None) -> Known:
     """Return the groups of *roots* whole: sources, cases, how long their histories are, their patients."""
     found, wanted = _groups(tx, connection, set(roots), dict(rows or {}))
     cases = tx.cases_of_roots(connection, wanted | set(found))
@@ -112,11 +110,7 @@ def _told(line: Line, case: Case) -> frozenset[str]:
 
 def _named_in(rows: Iterable[SourceRow]) -> set[str]:
     """Return everybody whose name the cases of these sources may show."""
-    parties = (
-        party
-        for row in rows
-        for party in (row.snapshot.patient, row.snapshot.owner, row.snapshot.requester)
-    )
+    parties = (party for row in rows for party in (row.snapshot.patient, row.snapshot.owner, row.snapshot.requester))
     return {party.ref for party in parties if party is not None and party.ref is not None}
 
 

@@ -32,9 +32,7 @@ class PeopleReport:
     intents: int = 0
 
 
-def read_wanted(
-    client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime]
-) -> PeopleReport:
+def read_wanted(client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime]) -> PeopleReport:
     """Read everybody that a case names and nobody has read yet; one that is missing is tried again later."""
     total = PeopleReport()
     while True:
@@ -46,9 +44,7 @@ def read_wanted(
         known = {someone.ref for someone in found}
         missing = [ref for ref in wanted if ref not in known]
         intents = _keep(store, line, found, missing, clock())
-        total = PeopleReport(
-            total.read + len(found), total.unreadable + len(missing), total.intents + intents
-        )
+        total = PeopleReport(total.read + len(found), total.unreadable + len(missing), total.intents + intents)
 
 
 def _read(client: FhirClient, line: Line, refs: Sequence[str]) -> list[Person]:
@@ -68,9 +64,7 @@ def _read(client: FhirClient, line: Line, refs: Sequence[str]) -> list[Person]:
     return found
 
 
-def _keep(
-    store: Store, line: Line, found: Sequence[Person], missing: Sequence[str], now: datetime
-) -> int:
+def _keep(store: Store, line: Line, found: Sequence[Person], missing: Sequence[str], now: datetime) -> int:
     """Store who was read and give the cases of these patients what is known of them now."""
     with store.transaction() as tx:
         tx.lock(line.name)

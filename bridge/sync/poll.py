@@ -198,9 +198,7 @@ class _Crawl:
         if last:
             cursor = self._at_rest(cursor)
         versions = [version for version in page.entries if version.type in (self._stream, "")]
-        report = ingest(
-            Intake(self._stream, versions, "poll", cursor), self._store, self._line, self._clock()
-        )
+        report = ingest(Intake(self._stream, versions, "poll", cursor), self._store, self._line, self._clock())
         self._cursor = cursor
         self._counts = add(self._counts, report.counts)
         self._opened, self._intents = self._opened + report.opened, self._intents + report.intents

@@ -67,9 +67,7 @@ def _sweep_some(
     for some in by_type.values():
         versions += client.batch_read([row.ref for row in some])
     found = {version.ref: version for version in versions}
-    moved = [
-        found[row.ref] for row in rows if row.ref in found and found[row.ref].version != row.snapshot.version
-    ]
+    moved = [found[row.ref] for row in rows if row.ref in found and found[row.ref].version != row.snapshot.version]
     absent = [row for row in rows if row.ref not in found]
     gone, missing = 0, 0
     for row in absent:

@@ -246,9 +246,7 @@ class Writer:
         self._check_patient(scene, retiring=False)
         resource = render_message(case, intent, self._channel.form, part_of=task)
         body = checked(resource, self._line.fhir_version)
-        made = self._create(
-            how, "Communication", message_ref(intent.key), MESSAGE_SYSTEM, intent.key, body
-        )
+        made = self._create(how, "Communication", message_ref(intent.key), MESSAGE_SYSTEM, intent.key, body)
         return Done(made.ref, made.version)
 
     def _task_first(self, scene: _Scene) -> str | None:

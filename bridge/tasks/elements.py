@@ -13,9 +13,7 @@ from bridge.fhir.times import format_instant
 
 Json = dict[str, Any]
 
-TASK_REQUESTERS = frozenset(
-    {"Device", "Organization", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"}
-)
+TASK_REQUESTERS = frozenset({"Device", "Organization", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"})
 """Types Task.requester may name (FHIR R4 and R5 task.html)."""
 
 TASK_OWNERS = {
@@ -35,9 +33,7 @@ TASK_OWNERS = {
 }
 """Types Task.owner may name; R5 lost HealthcareService and Device."""
 
-MESSAGE_RECIPIENTS = frozenset(
-    {"Practitioner", "PractitionerRole", "Organization", "CareTeam", "HealthcareService"}
-)
+MESSAGE_RECIPIENTS = frozenset({"Practitioner", "PractitionerRole", "Organization", "CareTeam", "HealthcareService"})
 """Whom we tell where work stands: clinicians and their organisations, never the patient (rule ours)."""
 
 _LOCAL = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")

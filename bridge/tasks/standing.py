@@ -46,9 +46,7 @@ def coordination_status(case: Case, *, knows_ready: bool = True) -> tuple[str, .
     return ("in-progress",)
 
 
-def steps(
-    start: str | None, goals: tuple[str, ...], *, direct_cancel: bool = False
-) -> tuple[str, ...]:
+def steps(start: str | None, goals: tuple[str, ...], *, direct_cancel: bool = False) -> tuple[str, ...]:
     """
     Return the statuses to write one after the other; the first goal that can be reached wins.
 
@@ -72,9 +70,7 @@ def steps(
 _NOT_YET_BEGUN = frozenset({"requested", "received"})
 
 
-def asked_status(
-    case: Case, task: Snapshot, *, acknowledge_with: str, direct_cancel: bool = False
-) -> tuple[str, ...]:
+def asked_status(case: Case, task: Snapshot, *, acknowledge_with: str, direct_cancel: bool = False) -> tuple[str, ...]:
     """
     Return the statuses to write, one after the other, to a Task that asks us to do the work; none to leave it.
 

@@ -125,9 +125,7 @@ def router(context: WebContext) -> APIRouter:
         patient: Annotated[str | None, Query(max_length=256, description="`Patient/id`.")] = None,
         blocker: BlockerCategory | Literal["any"] | None = None,
         overdue: Annotated[bool, Query(description="Only open cases whose due time has passed.")] = False,
-        unowned: Annotated[
-            bool, Query(description="Only cases of a role queue that no person took.")
-        ] = False,
+        unowned: Annotated[bool, Query(description="Only cases of a role queue that no person took.")] = False,
         escalated: bool = False,
         open_: Annotated[bool | None, Query(alias="open")] = None,
         q: Annotated[

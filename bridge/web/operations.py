@@ -60,8 +60,7 @@ def connection_views(context: WebContext) -> tuple[ConnectionView, ...]:
     now = context.clock()
     with context.store.reading() as tx:
         return tuple(
-            connection_view(tx, info, now=now, stale_after=context.stale_after)
-            for info in context.connections()
+            connection_view(tx, info, now=now, stale_after=context.stale_after) for info in context.connections()
         )
 
 
@@ -106,9 +105,7 @@ def router(context: WebContext) -> APIRouter:
     ) -> Response:
         """List received versions and what became of them."""
         with context.store.reading() as tx:
-            rows = tx.inbox(
-                connection=connection, state=state, code=code, ref=resource, limit=limit, after=after
-            )
+            rows = tx.inbox(connection=connection, state=state, code=code, ref=resource, limit=limit, after=after)
         following = rows[-1].id if len(rows) == limit else None
         return json_response(InboxList(rows=tuple(map(inbox_view, rows)), next=following))
 
@@ -202,9 +199,7 @@ def _parked_out(tx: Tx, wanted: ReplayOutbox) -> Iterator[OutboxRow]:
     after, taken = 0, 0
     while taken < MOST_AT_ONCE:
         rows = tx.outbox(connection=wanted.connection, state=wanted.state, limit=_PAGE, after=after)
-        fitting = [
-            row for row in rows if wanted.kind in (None, row.intent.kind) and wanted.code in (None, row.code)
-        ]
+        fitting = [row for row in rows if wanted.kind in (None, row.intent.kind) and wanted.code in (None, row.code)]
         yield from fitting[: MOST_AT_ONCE - taken]
         taken += len(fitting)
         if len(rows) < _PAGE:

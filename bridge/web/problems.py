@@ -93,8 +93,6 @@ def _http_error(request: Request, error: Exception) -> Response:
 def _bad_request(request: Request, error: Exception) -> Response:
     """Name each parameter that is wrong and what was expected, never the value that was sent."""
     assert isinstance(error, RequestValidationError)
-    faults = [
-        f"{problem['loc'][min(1, len(problem['loc']) - 1)]}: {problem['msg']}" for problem in error.errors()
-    ]
+    faults = [f"{problem['loc'][min(1, len(problem['loc']) - 1)]}: {problem['msg']}" for problem in error.errors()]
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return _answer(request, Problem(status=status, title=status.phrase, detail="; ".join(faults)))

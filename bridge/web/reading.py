@@ -47,14 +47,11 @@ def list_cases(context: WebContext, where: CaseFilter, *, limit: int, cursor: st
         try:
             page = tx.list_cases(where, limit=limit, cursor=cursor)
         except ValueError as error:
-            raise ApiError(
-                422, "cursor: not one that this server gave out; start from the first page"
-            ) from error
+            raise ApiError(422, "cursor: not one that this server gave out; start from the first page") from error
         writes = writes_of(tx, [case.id for case in page.cases])
         as_of = _as_of(tx, context, {case.connection for case in page.cases})
     views = tuple(
-        case_view(case, writes.get(case.id, ()), data_as_of=as_of[case.connection], now=now)
-        for case in page.cases
+        case_view(case, writes.get(case.id, ()), data_as_of=as_of[case.connection], now=now) for case in page.cases
     )
     return Listed(views, page.total, page.next_cursor)
 

@@ -219,9 +219,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[int, ...]
 
 
-def case_view(
-    case: Case, rows: Iterable[OutboxRow], *, data_as_of: datetime | None, now: datetime
-) -> CaseView:
+def case_view(case: Case, rows: Iterable[OutboxRow], *, data_as_of: datetime | None, now: datetime) -> CaseView:
     """Return a case as the API shows it; *rows* are its outbox rows by id."""
     return CaseView(
         id=case.id,

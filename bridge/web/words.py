@@ -152,9 +152,7 @@ FACT_TEXT: Mapping[type, Callable[[Any, Clock], str]] = {
     facts.LaneChanged: lambda fact, _: f"Lane: {_low(fact.lane)} (was {_low(fact.was)})",
     facts.VisitHappened: _visit,
     facts.FactsChanged: lambda fact, _: f"Known better: {fact.title}, {fact.priority}",
-    facts.PatientKnown: lambda fact, _: (
-        "Patient details read" if fact.patient else "The patient is not known"
-    ),
+    facts.PatientKnown: lambda fact, _: "Patient details read" if fact.patient else "The patient is not known",
     facts.OwnerAssigned: lambda fact, _: f"Owner: {fact.owner.display}",
     facts.NextActionSet: _next,
     facts.BlockerRaised: lambda fact, _: f"Blocked: {_low(fact.blocker.category)}: {fact.blocker.text}",
@@ -165,9 +163,7 @@ FACT_TEXT: Mapping[type, Callable[[Any, Clock], str]] = {
     facts.LocalDecided: lambda fact, _: "A person's decision was recorded or lapsed",
     facts.CaseClosed: lambda fact, _: f"Closed: {_low(fact.closure.reason)}. {fact.closure.outcome}",
     facts.CaseReopened: lambda fact, _: "Reopened",
-    facts.CaseMerged: lambda fact, _: (
-        f"Merged into {fact.into}" if fact.into else "Split off: a case of its own"
-    ),
+    facts.CaseMerged: lambda fact, _: f"Merged into {fact.into}" if fact.into else "Split off: a case of its own",
     facts.OddityNoted: lambda fact, _: f"Noted: {fact.text}",
 }
 """Each change in words; none may be without (tested)."""

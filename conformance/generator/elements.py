@@ -28,9 +28,7 @@ def concept(text: str, *codings: Json) -> Json:
 
 def reference(resource: Json, display: str | None = None) -> Json:
     """Return a relative Reference to *resource*, with its name where it has one."""
-    return kept(
-        reference=f"{resource['resourceType']}/{resource['id']}", display=display or name_of(resource)
-    )
+    return kept(reference=f"{resource['resourceType']}/{resource['id']}", display=display or name_of(resource))
 
 
 def identifier(system: str, value: str) -> Json:

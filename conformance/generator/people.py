@@ -185,9 +185,7 @@ def _organization(prefix: str, key: str, name: str) -> Json:
 
 def _practitioner(prefix: str, key: str, rng: Random, title: str | None = None) -> Json:
     gender = rng.choice(("female", "male"))
-    name = kept(
-        family=rng.choice(_FAMILY), given=[rng.choice(_GIVEN[gender])], prefix=[title] if title else []
-    )
+    name = kept(family=rng.choice(_FAMILY), given=[rng.choice(_GIVEN[gender])], prefix=[title] if title else [])
     return kept(
         resourceType="Practitioner",
         id=f"{prefix}-{key}",

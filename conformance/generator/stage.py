@@ -28,9 +28,7 @@ class Stage:
 
     def tell(self, day: float, says: str, *writes: Write | Json) -> None:
         """Add a step on story day *day*; a bare resource is stored, and people come with the first step."""
-        stored = [
-            write if isinstance(write, Put | Change) else _put(write) for write in (*self._known, *writes)
-        ]
+        stored = [write if isinstance(write, Put | Change) else _put(write) for write in (*self._known, *writes)]
         self._known = []
         self._steps.append(Step(self.timeline.at(day), says, tuple(stored)))
 

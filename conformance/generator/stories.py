@@ -56,9 +56,7 @@ def _stalls(stage: Stage) -> Story:
     stage.tell(-5, "The heart center receives the referral", stage.move(asked, -5, status="received"))
     voicemail = note("Called the patient, left a voicemail.", stage.timeline.at(-2))
     stage.tell(-2, "Nobody reaches the patient", Change(f"Task/{asked['id']}", {"+note": [voicemail]}))
-    held = stage.move(
-        asked, 0.4, status="on-hold", statusReason=because("Records of the last visit are missing")
-    )
+    held = stage.move(asked, 0.4, status="on-hold", statusReason=because("Records of the last visit are missing"))
     stage.tell(0.4, "The referral stalls: records are missing", held)
     return stage.story("referral-stalls", "An urgent referral that stalls")
 
@@ -110,9 +108,7 @@ def _no_show(stage: Stage) -> Story:
 def _rebooked(stage: Stage) -> Story:
     order = _order(stage, -3, kind=3)
     link = [reference(order)]
-    first = appointment(
-        stage.id("visit"), stage.patient, stage.timeline.ahead(1), basedOn=link, created=stage.when(-1)
-    )
+    first = appointment(stage.id("visit"), stage.patient, stage.timeline.ahead(1), basedOn=link, created=stage.when(-1))
     second = appointment(
         stage.id("again"), stage.patient, stage.timeline.ahead(5), basedOn=link, created=stage.when(0.7)
     )
@@ -164,9 +160,7 @@ def _authorization(stage: Stage) -> Story:
     )
     stage.tell(-3, "An MRI is ordered; the payer must agree first", order)
     stage.tell(-2, "The payer asks for documents", asked)
-    stage.tell(
-        0.6, "The documents are sent", stage.move(asked, 0.6, status="in-progress", businessStatus=None)
-    )
+    stage.tell(0.6, "The documents are sent", stage.move(asked, 0.6, status="in-progress", businessStatus=None))
     agreed = stage.move(asked, 1.3, status="completed")
     stage.tell(1.3, "The payer agrees", agreed, stage.move(order, 1.3, status="active"))
     return stage.story("prior-authorization", "A prior authorization that lacks documents")
@@ -191,9 +185,7 @@ def _unclaimed(stage: Stage) -> Story:
     asked = _task(stage, order, -0.2, owner=None)
     stage.tell(-0.2, "An echocardiogram is wanted at once; nobody owns it", order, asked)
     owner = reference(stage.staff.cardiology_service)
-    stage.tell(
-        0.25, "Outpatient cardiology takes it", stage.move(asked, 0.25, status="accepted", owner=owner)
-    )
+    stage.tell(0.25, "Outpatient cardiology takes it", stage.move(asked, 0.25, status="accepted", owner=owner))
     return stage.story("unclaimed", "An order that nobody owns")
 
 

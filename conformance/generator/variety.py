@@ -37,13 +37,10 @@ from conformance.generator.work import (
 DEFAULT_AT = datetime(2026, 11, 2, 15, 0, tzinfo=UTC)
 
 _TASK = (
-    "requested received accepted in-progress on-hold completed"
-    " rejected cancelled failed ready draft entered-in-error"
+    "requested received accepted in-progress on-hold completed rejected cancelled failed ready draft entered-in-error"
 )
 _REQUEST = "active on-hold completed revoked draft entered-in-error unknown"
-_APPOINTMENT = (
-    "booked pending proposed arrived checked-in fulfilled noshow cancelled waitlist entered-in-error"
-)
+_APPOINTMENT = "booked pending proposed arrived checked-in fulfilled noshow cancelled waitlist entered-in-error"
 _MEDICATION = "active on-hold draft stopped completed cancelled unknown entered-in-error"
 _OFFSETS = (-10.0, -8.0, -5.0, -4.0, 0.0, 1.0, 5.5, 10.5)
 _BUSINESS = ("Waiting for records", "Visit scheduled", "Voicemail left", "Awaiting authorization")

@@ -67,9 +67,7 @@ def task(id_: str, patient: Json | None, **elements: Any) -> Json:
     return kept(**(base | elements))
 
 
-def appointment(
-    id_: str, patient: Json, start: datetime | None, staff: Json | None = None, **elements: Any
-) -> Json:
+def appointment(id_: str, patient: Json, start: datetime | None, staff: Json | None = None, **elements: Any) -> Json:
     """Return a booked visit of half an hour with *patient* and *staff*; *elements* replace or add."""
     told = elements.pop("patient_status", "accepted")
     participants = [{"actor": reference(patient), "required": "required", "status": told}]
@@ -108,6 +106,4 @@ def medication_request(id_: str, patient: Json, **elements: Any) -> Json:
 
 def note(text: str, at: datetime | None = None, author: Json | None = None) -> Json:
     """Return an Annotation."""
-    return kept(
-        authorReference=reference(author) if author else None, time=moment(at) if at else None, text=text
-    )
+    return kept(authorReference=reference(author) if author else None, time=moment(at) if at else None, text=text)

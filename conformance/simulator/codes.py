@@ -14,12 +14,9 @@ _PRIORITY = "routine urgent asap stat"
 _INTENT = "proposal plan directive order original-order reflex-order filler-order instance-order option"
 _TASK_INTENT = "unknown " + _INTENT.replace("directive ", "")
 _TASK = (
-    "draft requested received accepted rejected ready cancelled in-progress on-hold failed completed"
-    " entered-in-error"
+    "draft requested received accepted rejected ready cancelled in-progress on-hold failed completed entered-in-error"
 )
-_APPOINTMENT = (
-    "proposed pending booked arrived fulfilled cancelled noshow entered-in-error checked-in waitlist"
-)
+_APPOINTMENT = "proposed pending booked arrived fulfilled cancelled noshow entered-in-error checked-in waitlist"
 _MEDICATION = "active on-hold cancelled completed entered-in-error stopped draft unknown"
 _GENDER = "male female other unknown"
 

@@ -107,9 +107,7 @@ class Pages:
         for version in included(self._index, query.includes, page):
             entries.append(search_entry(version, base, "include", query.elements))
         for warning in query.warnings:
-            entries.append(
-                {"resource": outcome("warning", "not-supported", warning), "search": {"mode": "outcome"}}
-            )
+            entries.append({"resource": outcome("warning", "not-supported", warning), "search": {"mode": "outcome"}})
         return entries
 
 

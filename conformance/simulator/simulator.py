@@ -26,9 +26,7 @@ class Simulator:
     the same requests gives the same answers, ids and cursors.
     """
 
-    def __init__(
-        self, clock: Clock = utc_now, options: Options | None = None, faults: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, clock: Clock = utc_now, options: Options | None = None, faults: Iterable[str] = ()) -> None:
         self.ehr = Ehr(clock, options or Options())
         self.requests = 0
         self._faults: dict[str, Fault] = {}
@@ -183,9 +181,7 @@ class Simulator:
 
 
 def _not_allowed(request: Request, allowed: str) -> FhirError:
-    return FhirError(
-        405, "not-supported", f"{request.method} {request.path} is not allowed", {"Allow": allowed}
-    )
+    return FhirError(405, "not-supported", f"{request.method} {request.path} is not allowed", {"Allow": allowed})
 
 
 def _form(request: Request) -> list[tuple[str, str]]:

@@ -35,16 +35,10 @@ class SimulatorTransport(httpx.BaseTransport):
         query = tuple(parse_qsl(request.url.query.decode("ascii"), keep_blank_values=True))
         answer = self._answer(Request(request.method, path, query, headers, request.read(), str(root)))
         if answer.hang_up:
-            raise httpx.RemoteProtocolError(
-                "Server disconnected without sending a response.", request=request
-            )
-        return httpx.Response(
-            answer.status, headers=dict(answer.headers), content=answer.body, request=request
-        )
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+        return httpx.Response(answer.status, headers=dict(answer.headers), content=answer.body, request=request)
 
 
 def client_of(simulator: Simulator, *, clinic: bool = False) -> httpx.Client:
     """Return a client whose relative URLs are those below the simulated EHR's FHIR base."""
-    return httpx.Client(
-        transport=SimulatorTransport(simulator, clinic=clinic), base_url="http://ehr.example/fhir/"
-    )
+    return httpx.Client(transport=SimulatorTransport(simulator, clinic=clinic), base_url="http://ehr.example/fhir/")

@@ -60,9 +60,7 @@ class Answer:
 class FhirError(Exception):
     """A request that is refused: HTTP status, issue type (FHIR R4 valueset-issue-type) and what to do."""
 
-    def __init__(
-        self, status: int, code: str, diagnostics: str, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, diagnostics: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(diagnostics)
         self.status = status
         self.code = code

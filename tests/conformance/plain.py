@@ -24,9 +24,7 @@ def put_tasks(fhir: httpx.Client, count: int) -> list[str]:
 
 def ids(bundle: Json) -> list[str]:
     """Return the ids of the matches."""
-    return [
-        entry["resource"]["id"] for entry in bundle.get("entry", []) if entry["search"]["mode"] == "match"
-    ]
+    return [entry["resource"]["id"] for entry in bundle.get("entry", []) if entry["search"]["mode"] == "match"]
 
 
 def next_link(bundle: Json) -> str | None:

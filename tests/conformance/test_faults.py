@@ -100,9 +100,7 @@ def test_late_commit_shows_a_version_after_its_time(
     assert after["meta"]["lastUpdated"] == "2026-11-02T12:00:01.000Z"
 
 
-def test_late_commit_hides_from_histories_too(
-    simulator: Simulator, fhir: httpx.Client, clock: ManualClock
-) -> None:
+def test_late_commit_hides_from_histories_too(simulator: Simulator, fhir: httpx.Client, clock: ManualClock) -> None:
     simulator.add_fault("late-commit=10")
     fhir.put("Task/a", json=a_task("a"))
 
@@ -121,9 +119,7 @@ def test_without_last_updated_neither_search_nor_sort_nor_statement_has_it(
     assert "_lastUpdated" not in fhir.get("metadata").text
 
 
-def test_offset_pages_drift_when_data_changes(
-    simulator: Simulator, fhir: httpx.Client, clock: ManualClock
-) -> None:
+def test_offset_pages_drift_when_data_changes(simulator: Simulator, fhir: httpx.Client, clock: ManualClock) -> None:
     tasks = put_tasks(fhir, 4)
     simulator.add_fault("offset-paging")
 
@@ -137,9 +133,7 @@ def test_offset_pages_drift_when_data_changes(
     assert next_link(second) is None
 
 
-def test_created_without_a_body_has_a_location_without_history(
-    simulator: Simulator, fhir: httpx.Client
-) -> None:
+def test_created_without_a_body_has_a_location_without_history(simulator: Simulator, fhir: httpx.Client) -> None:
     simulator.add_fault("empty-201")
 
     answer = fhir.post("Task", json=a_task("x"))

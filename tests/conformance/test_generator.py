@@ -38,9 +38,7 @@ def every(value: object, name: str) -> list[Any]:
     if isinstance(value, list):
         return [found for item in value for found in every(item, name)]
     if isinstance(value, dict):
-        return [v for k, v in value.items() if k == name] + [
-            f for v in value.values() for f in every(v, name)
-        ]
+        return [v for k, v in value.items() if k == name] + [f for v in value.values() for f in every(v, name)]
     return []
 
 
@@ -90,9 +88,7 @@ def test_links_dates_and_modifiers_vary(generated: list[Json]) -> None:
     place = {f"{r['resourceType']}/{r['id']}": number for number, r in enumerate(generated)}
     ahead = {place[t["focus"]["reference"]] > place[f"Task/{t['id']}"] for t in tasks if "focus" in t}
 
-    assert all(
-        any(name in task for task in tasks) for name in ("focus", "basedOn", "partOf", "note", "input")
-    )
+    assert all(any(name in task for task in tasks) for name in ("focus", "basedOn", "partOf", "note", "input"))
     assert ahead == {True, False}
     assert {len(order["authoredOn"]) for order in orders} >= {7, 10, 25, 29}
     assert {order["intent"] for order in orders} == {"order", "proposal", "plan"}
@@ -175,9 +171,7 @@ def test_a_stream_of_stories_has_no_end_and_plays_in_order_of_time() -> None:
 
     with client_of(simulator) as fhir:
         player = Player(story_stream(1, AT, speed=1440), fhir)
-        times = [
-            step.at for minute in range(20) for step in player.play_until(AT + timedelta(minutes=minute))
-        ]
+        times = [step.at for minute in range(20) for step in player.play_until(AT + timedelta(minutes=minute))]
 
     assert times == sorted(times)
     assert max(times) > AT + timedelta(minutes=18)

@@ -32,9 +32,7 @@ def test_every_answer_carries_the_injected_time(fhir: httpx.Client, clock: Manua
     assert fhir.get("Task/none").headers["Date"] == "Mon, 02 Nov 2026 13:00:00 GMT"
 
 
-def test_lenient_server_ignores_unknown_parameters_with_a_warning(
-    simulator: Simulator, fhir: httpx.Client
-) -> None:
+def test_lenient_server_ignores_unknown_parameters_with_a_warning(simulator: Simulator, fhir: httpx.Client) -> None:
     simulator.options.lenient = True
     put_tasks(fhir, 1)
 
@@ -57,9 +55,7 @@ def test_stale_write_status_can_be_412(simulator: Simulator, fhir: httpx.Client)
     assert stale.status_code == 412
 
 
-def test_server_without_update_as_create_says_so_and_refuses(
-    simulator: Simulator, fhir: httpx.Client
-) -> None:
+def test_server_without_update_as_create_says_so_and_refuses(simulator: Simulator, fhir: httpx.Client) -> None:
     simulator.options.update_as_create = False
 
     assert fhir.put("Task/new", json=a_task("new")).status_code == 405
@@ -91,9 +87,7 @@ def test_referential_integrity_refuses_dangling_references_and_deletes(
     assert fhir.delete("Patient/p").status_code == 200
 
 
-def test_authorization_is_asked_for_everywhere_but_in_metadata(
-    simulator: Simulator, fhir: httpx.Client
-) -> None:
+def test_authorization_is_asked_for_everywhere_but_in_metadata(simulator: Simulator, fhir: httpx.Client) -> None:
     simulator.options.authorization = "Bearer secret"
 
     refused = fhir.get("Task")

@@ -131,9 +131,7 @@ def states(store: Store) -> list[tuple[str, IntentState]]:
         return [(row.intent.key, row.state) for row in tx.outbox(limit=1000)]
 
 
-def claim(
-    store: Store, *, at: datetime = NOW, limit: int = 10, until: datetime | None = None
-) -> list[OutboxRow]:
+def claim(store: Store, *, at: datetime = NOW, limit: int = 10, until: datetime | None = None) -> list[OutboxRow]:
     """Claim what is due, for ten minutes."""
     with store.transaction() as tx:
         return tx.claim(EHR, at, until or at + timedelta(minutes=10), limit)

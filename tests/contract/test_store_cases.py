@@ -50,9 +50,7 @@ def test_sources_aside_are_found_by_the_parent_they_do_not_join(store: Store) ->
         tx.save_sources([a_source("Task/2", aside="ServiceRequest/1", connection="other")])
 
     with store.reading() as tx:
-        assert tx.sources_aside(EHR, ["ServiceRequest/1", "Task/1"]) == [
-            a_source("Task/1", aside="ServiceRequest/1")
-        ]
+        assert tx.sources_aside(EHR, ["ServiceRequest/1", "Task/1"]) == [a_source("Task/1", aside="ServiceRequest/1")]
         assert tx.sources_aside(EHR, []) == []
 
 

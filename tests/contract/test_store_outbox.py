@@ -93,9 +93,7 @@ def test_a_newer_level_intent_supersedes_the_unsent_one_of_its_slot_only(store: 
 
 
 @pytest.mark.parametrize("given_up", [PARKED, NOT_WRITABLE])
-def test_a_newer_level_intent_takes_the_place_of_one_that_was_given_up(
-    store: Store, given_up: IntentState
-) -> None:
+def test_a_newer_level_intent_takes_the_place_of_one_that_was_given_up(store: Store, given_up: IntentState) -> None:
     with_intents(store, a_level(version=1))
     settle(store, *(settlement(row, given_up, code="refused") for row in claim(store)))
 

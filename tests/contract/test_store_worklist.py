@@ -96,9 +96,7 @@ def test_every_filter_narrows_and_the_soonest_due_open_ones_come_first(
         ("'; --", False),
     ],
 )
-def test_words_are_found_in_title_and_patient_without_regard_to_case(
-    store: Store, words: str, found: bool
-) -> None:
+def test_words_are_found_in_title_and_patient_without_regard_to_case(store: Store, words: str, found: bool) -> None:
     with_cases(store, a_case(title="Cardiology referral, 100%, Hauptstra\xdfe, \xf6"))
 
     assert listed(store, q=words) == (["c1"] if found else [])

@@ -25,9 +25,7 @@ def examples() -> Path:
     named = os.environ.get("BRIDGE_EXAMPLES")
     folder = Path(named) if named else _REPOSITORY.parent / "shared" / "examples"
     if not folder.is_dir():
-        pytest.skip(
-            f"no examples: {'BRIDGE_EXAMPLES names no folder' if named else 'BRIDGE_EXAMPLES is not set'}"
-        )
+        pytest.skip(f"no examples: {'BRIDGE_EXAMPLES names no folder' if named else 'BRIDGE_EXAMPLES is not set'}")
     return folder
 
 

@@ -166,9 +166,7 @@ class HapiServer:
         """Return the last *lines* of what the server printed, each cut to a length that can be read."""
         if not self.log_path.exists():
             return ""
-        return "\n".join(
-            line[:300] for line in self.log_path.read_text(errors="replace").splitlines()[-lines:]
-        )
+        return "\n".join(line[:300] for line in self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
     def _await_metadata(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -318,9 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="hapi-") as scratch:
         try:
             with running(switches, Path(scratch), port=options.port) as server:
-                print(
-                    f"HAPI FHIR {switches.fhir_version} is at {server.base_url}; Ctrl-C stops it.", flush=True
-                )
+                print(f"HAPI FHIR {switches.fhir_version} is at {server.base_url}; Ctrl-C stops it.", flush=True)
                 code = server.wait()
                 print(f"HAPI ended by itself with code {code}:\n{server.log_tail()}", file=sys.stderr)
                 return 1
@@ -339,9 +335,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", type=Path, metavar="FILE", help="keep resources in this H2 file")
     parser.add_argument("--referential-integrity", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--validate-requests", action=argparse.BooleanOptionalAction, default=False)
-    parser.add_argument(
-        "--search-cache-ms", type=int, default=60_000, metavar="MS", help="0 turns the cache off"
-    )
+    parser.add_argument("--search-cache-ms", type=int, default=60_000, metavar="MS", help="0 turns the cache off")
     return parser
 
 

@@ -135,9 +135,7 @@ def test_conditional_create_with_several_matches_is_412(fhir: httpx.Client, uniq
     for number in range(2):
         put(fhir, a_task(f"{unique}-{number}", identifier=[{"system": SYSTEM, "value": unique}]))
 
-    answer = fhir.post(
-        "Task", json=a_task(unique), headers={"If-None-Exist": f"identifier={SYSTEM}|{unique}"}
-    )
+    answer = fhir.post("Task", json=a_task(unique), headers={"If-None-Exist": f"identifier={SYSTEM}|{unique}"})
 
     assert answer.status_code == 412
 
@@ -251,9 +249,7 @@ def test_deleted_is_410_with_the_location_of_the_deleted_version(fhir: httpx.Cli
     assert gone.headers["Location"].endswith(f"Task/{unique}/_history/2")
 
 
-def test_put_on_a_deleted_resource_with_if_match_on_its_last_version_is_409(
-    fhir: httpx.Client, unique: str
-) -> None:
+def test_put_on_a_deleted_resource_with_if_match_on_its_last_version_is_409(fhir: httpx.Client, unique: str) -> None:
     put(fhir, a_task(unique))
     fhir.delete(f"Task/{unique}")
 

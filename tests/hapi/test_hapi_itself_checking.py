@@ -60,9 +60,7 @@ def test_validate_warns_when_a_resource_has_no_narrative(fhir: httpx.Client, uni
 
 
 def test_validate_says_nothing_about_terminologies_it_does_not_know(fhir: httpx.Client, unique: str) -> None:
-    code = {
-        "coding": [{"system": "http://snomed.info/sct", "code": "999999"}, {"system": SYSTEM, "code": "x"}]
-    }
+    code = {"coding": [{"system": "http://snomed.info/sct", "code": "999999"}, {"system": SYSTEM, "code": "x"}]}
 
     answer = fhir.post("Task/$validate", json=a_task(unique, code=code))
 
@@ -150,9 +148,7 @@ def test_a_server_on_a_file_comes_back_on_its_port_with_all_it_held(strict: Hapi
         assert fhir.get(f"Task/{unique}").headers["ETag"] == 'W/"2"'
 
 
-def test_without_the_search_cache_a_repeated_search_sees_what_is_new(
-    hapi_lenient: HapiServer, unique: str
-) -> None:
+def test_without_the_search_cache_a_repeated_search_sees_what_is_new(hapi_lenient: HapiServer, unique: str) -> None:
     search = {"identifier": f"{SYSTEM}|{unique}"}
     with hapi_lenient.client() as fhir:
         fhir.get("Task", params=search)
@@ -161,12 +157,8 @@ def test_without_the_search_cache_a_repeated_search_sees_what_is_new(
         assert len(fhir.get("Task", params=search).json()["entry"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("fixture", "version"), [("hapi", "4.0.1"), ("hapi_r4b", "4.3.0"), ("hapi_r5", "5.0.0")]
-)
-def test_each_fhir_version_is_served(
-    request: pytest.FixtureRequest, fixture: str, version: str, unique: str
-) -> None:
+@pytest.mark.parametrize(("fixture", "version"), [("hapi", "4.0.1"), ("hapi_r4b", "4.3.0"), ("hapi_r5", "5.0.0")])
+def test_each_fhir_version_is_served(request: pytest.FixtureRequest, fixture: str, version: str, unique: str) -> None:
     server: HapiServer = request.getfixturevalue(fixture)
 
     with server.client() as fhir:

@@ -25,9 +25,7 @@ from .plain import (
 )
 
 
-def test_the_same_search_is_answered_from_a_cache_that_no_cache_avoids(
-    fhir: httpx.Client, unique: str
-) -> None:
+def test_the_same_search_is_answered_from_a_cache_that_no_cache_avoids(fhir: httpx.Client, unique: str) -> None:
     search = {"identifier": f"{SYSTEM}|{unique}"}
     assert "entry" not in fhir.get("Task", params=search).json()
     put(fhir, a_task(unique))
@@ -46,9 +44,7 @@ def test_unknown_search_parameter_is_400_however_lenient_the_client_asks(fhir: h
     assert "HAPI-0524" in diagnostics(refused)
 
 
-def test_a_page_is_capped_at_200_and_only_next_tells_that_there_is_more(
-    fhir: httpx.Client, unique: str
-) -> None:
+def test_a_page_is_capped_at_200_and_only_next_tells_that_there_is_more(fhir: httpx.Client, unique: str) -> None:
     group = {"groupIdentifier": {"system": SYSTEM, "value": unique}}
     create_many(fhir, [a_task(f"{unique}-{number}", **group) for number in range(203)])
 
@@ -98,9 +94,7 @@ def test_a_raw_bar_in_a_query_is_400_and_an_encoded_one_is_not(hapi: HapiServer,
     assert _status_of_raw_get(hapi.port, f"/fhir/Task?identifier={SYSTEM}%7C{unique}") == 200
 
 
-def test_history_since_lists_every_version_newest_first_and_deletions(
-    fhir: httpx.Client, unique: str
-) -> None:
+def test_history_since_lists_every_version_newest_first_and_deletions(fhir: httpx.Client, unique: str) -> None:
     created_at = put(fhir, a_task(unique)).json()["meta"]["lastUpdated"]
     put(fhir, a_task(unique, status="accepted"))
     fhir.delete(f"Task/{unique}")
@@ -122,9 +116,7 @@ def test_a_batch_of_reads_answers_each_for_itself(fhir: httpx.Client, unique: st
     put(fhir, a_task(f"{unique}-gone"))
     fhir.delete(f"Task/{unique}-gone")
 
-    answer = fhir.post(
-        "", json=bundle_of("batch", *(reading(f"Task/{unique}-{x}") for x in ("here", "gone", "never")))
-    )
+    answer = fhir.post("", json=bundle_of("batch", *(reading(f"Task/{unique}-{x}") for x in ("here", "gone", "never"))))
 
     entries = answer.json()["entry"]
     assert answer.status_code == 200

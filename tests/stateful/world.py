@@ -38,9 +38,7 @@ def version_of(resource: dict[str, Any], number: int) -> SourceVersion:
     return received(json.dumps({**resource, "meta": meta}).encode())
 
 
-def take_in(
-    versions: Sequence[SourceVersion], sizes: Sequence[int], line: Line, store: Store | None = None
-) -> Store:
+def take_in(versions: Sequence[SourceVersion], sizes: Sequence[int], line: Line, store: Store | None = None) -> Store:
     """Ingest *versions* in pages of the given sizes, then the rest in one page."""
     store = store or MemoryStore()
     start = 0

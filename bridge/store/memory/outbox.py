@@ -35,9 +35,7 @@ class OutboxRoom:
         for row in rules.queued(fresh, now, unsure):
             row_id = len(self._now.outbox) + 1
             intent = row.intent
-            stored = kept(
-                intent, slot=clean(intent.slot), key=clean(intent.key), target=maybe_clean(intent.target)
-            )
+            stored = kept(intent, slot=clean(intent.slot), key=clean(intent.key), target=maybe_clean(intent.target))
             self._put([msgspec.structs.replace(kept(row), id=row_id, intent=stored)])
             self._now.keys[stored.case_id, stored.key] = row_id
 

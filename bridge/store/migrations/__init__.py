@@ -44,9 +44,7 @@ def migrate(url: str) -> tuple[str, ...]:
             config.attributes["connection"] = conn
             command.upgrade(config, "head")
         if conn.dialect.name == "sqlite" and conn.exec_driver_sql("PRAGMA foreign_key_check").first():
-            raise ConfigError(
-                f"database: migrating {_shown(url)} would break references; nothing was changed"
-            )
+            raise ConfigError(f"database: migrating {_shown(url)} would break references; nothing was changed")
     return todo
 
 

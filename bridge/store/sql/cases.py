@@ -72,9 +72,7 @@ _HISTORY = (
     .where(care_case.c.id == bindparam("case_id"))
     .order_by(case_change.c.seq)
 )
-_COUNTS = select(care_case.c.lane, care_case.c.status, func.count()).group_by(
-    care_case.c.lane, care_case.c.status
-)
+_COUNTS = select(care_case.c.lane, care_case.c.status, func.count()).group_by(care_case.c.lane, care_case.c.status)
 _PLACE = (care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
 
 

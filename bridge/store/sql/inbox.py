@@ -129,10 +129,7 @@ class InboxRoom(Work):
 
     def totals(self, connection: str) -> dict[str, Counts]:
         found = self.rows(_TOTALS, connection=self.connection_id(connection))
-        return {
-            row.stream: Counts(row.received, row.applied, row.duplicate, row.ignored, row.parked)
-            for row in found
-        }
+        return {row.stream: Counts(row.received, row.applied, row.duplicate, row.ignored, row.parked) for row in found}
 
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         row = self.row(_CURSOR, connection=self.connection_id(connection), name=clean(stream))

@@ -62,9 +62,7 @@ _BUSY = exists().where(
     _other.c.state == literal_column("'sending'"),
     _other.c.id != outbox.c.id,
 )
-_LAPSED = select(outbox.c.id, outbox.c.case_pk).where(
-    _HERE, SENDING, outbox.c.lease_until <= bindparam("now")
-)
+_LAPSED = select(outbox.c.id, outbox.c.case_pk).where(_HERE, SENDING, outbox.c.lease_until <= bindparam("now"))
 _DUE = (
     select(outbox.c.id, outbox.c.case_pk)
     .where(_HERE, QUEUED, outbox.c.next_at <= bindparam("now"), ~_BUSY)
@@ -167,9 +165,7 @@ class OutboxRoom(Work):
         rows = [self._outbox_row(row) for row in self.rows(_BY_ID, ids=list(how))]
         held = [row for row in rows if rules.holds_lease(row, how[row.id])]
         waiting = self._waiting(held)
-        self._move(
-            [rules.settled(row, how[row.id], newer_waits=rules.slot(row.intent) in waiting) for row in held]
-        )
+        self._move([rules.settled(row, how[row.id], newer_waits=rules.slot(row.intent) in waiting) for row in held])
         doubtful = [row for row in held if how[row.id].unsure and rules.slot(row.intent) in waiting]
         self._move([rules.doubted(waiting[rules.slot(row.intent)]) for row in doubtful])
         return len(held)

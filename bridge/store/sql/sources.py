@@ -44,9 +44,7 @@ _TO_SWEEP = (
     _OF_CONNECTION.where(
         source.c.ref > bindparam("after"),
         source.c.gone_at.is_(None),
-        exists().where(
-            care_case.c.connection_id == source.c.connection_id, care_case.c.root == source.c.root, OPEN
-        ),
+        exists().where(care_case.c.connection_id == source.c.connection_id, care_case.c.root == source.c.root, OPEN),
     )
     .order_by(source.c.ref)
     .limit(bindparam("limit"))

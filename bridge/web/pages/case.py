@@ -71,9 +71,7 @@ def router(context: WebContext) -> APIRouter:
     return pages
 
 
-def _not_done(
-    context: WebContext, case_id: str, name: str, form: Mapping[str, str], error: ApiError
-) -> Response:
+def _not_done(context: WebContext, case_id: str, name: str, form: Mapping[str, str], error: ApiError) -> Response:
     """Show why a command was not carried out, with everything that was typed still there."""
     if error.problem.status == 404:
         raise error

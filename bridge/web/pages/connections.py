@@ -58,9 +58,7 @@ def router(context: WebContext) -> APIRouter:
         with context.store.reading() as tx:
             rows = tx.inbox(connection=connection, state=InboxState.PARKED, code=code, limit=500)
         shown = [inbox_view(row) for row in rows if row.type == type_]
-        return html(
-            page("parked.html", **frame(context, connection=connection, type=type_, code=code, rows=shown))
-        )
+        return html(page("parked.html", **frame(context, connection=connection, type=type_, code=code, rows=shown)))
 
     @pages.get("/inbox/{row_id}")
     def inbox_row(row_id: Annotated[int, Path(ge=1, le=2**62)]) -> Response:

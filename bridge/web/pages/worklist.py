@@ -156,16 +156,12 @@ def _tabs(context: WebContext, filters: Filters) -> list[tuple[str, str, str, in
     """Each view's name, words, address and how many cases it holds."""
     with context.store.reading() as tx:
         totals = {view: tx.list_cases(_where(filters, context, view=view), limit=1).total for view in VIEWS}
-    return [
-        (view, words, filters.address(view=view, cursor=""), totals[view]) for view, words in VIEWS.items()
-    ]
+    return [(view, words, filters.address(view=view, cursor=""), totals[view]) for view, words in VIEWS.items()]
 
 
 def _choices(context: WebContext) -> dict[str, Any]:
     lanes = {lane.name: lane.title for line in context.lines.values() for lane in line.rules.lanes.all}
-    owners = {
-        entry.name: entry.display for line in context.lines.values() for entry in line.rules.owners.entries()
-    }
+    owners = {entry.name: entry.display for line in context.lines.values() for entry in line.rules.owners.entries()}
     return {
         "lanes": lanes,
         "owners": dict(sorted(owners.items(), key=lambda item: item[1].casefold())),

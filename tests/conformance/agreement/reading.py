@@ -59,9 +59,7 @@ def read_gives_back_equal_values_and_decimal_digits(server: Server) -> None:
     precise = f'{{"resourceType":"Task","id":"{server.id()}","status":"draft","intent":"plan",' + (
         '"input":[{"type":{"text":"dose"},"valueDecimal":1.00}]}'
     )
-    put = server.send(
-        "PUT", f"Task/{server.key}-2", content=precise, headers={"Content-Type": "application/fhir+json"}
-    )
+    put = server.send("PUT", f"Task/{server.key}-2", content=precise, headers={"Content-Type": "application/fhir+json"})
 
     assert put.status_code == 201, put.text
     assert without_server_part(server.get(f"Task/{task['id']}").json()) == without_server_part(task)

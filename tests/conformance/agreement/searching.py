@@ -351,9 +351,7 @@ def pages_follow_next_and_hold_everything_once(server: Server) -> None:
 @check
 def a_search_is_stable_while_it_is_paged_through(server: Server) -> None:
     tasks = [server.task() for _ in range(5)]
-    first = server.get(
-        "Task", identifier=f"{SYSTEM}|{server.key}", _count="2", _sort="_lastUpdated,_id"
-    ).json()
+    first = server.get("Task", identifier=f"{SYSTEM}|{server.key}", _count="2", _sort="_lastUpdated,_id").json()
 
     server.stored(tasks[0] | {"status": "accepted"})
     server.task()
@@ -373,11 +371,7 @@ def an_unknown_cursor_is_410(server: Server) -> None:
         server.task()
     first = server.get("Task", identifier=f"{SYSTEM}|{server.key}", _count="1").json()
     url = httpx.URL(str(link(first, "next")))
-    gone = {
-        name: "11111111-2222-3333-4444-555555555555.1"
-        for name in ("_getpages", "_page")
-        if name in url.params
-    }
+    gone = {name: "11111111-2222-3333-4444-555555555555.1" for name in ("_getpages", "_page") if name in url.params}
 
     refused(server.send("GET", str(url.copy_merge_params(gone))), 410)
 
@@ -441,9 +435,7 @@ def includes_bring_what_is_referred_to(server: Server) -> None:
     task = server.task(owner={"reference": owner}, **{"for": {"reference": f"Patient/{patient['id']}"}})
     mine = ("identifier", f"{SYSTEM}|{server.key}")
 
-    forward = server.send(
-        "GET", "Task", params=[mine, ("_include", "Task:patient"), ("_include", "Task:owner")]
-    )
+    forward = server.send("GET", "Task", params=[mine, ("_include", "Task:patient"), ("_include", "Task:owner")])
     backward = server.get("Patient", _id=patient["id"], _revinclude="Task:patient")
 
     assert _by_mode(forward) == {
@@ -469,9 +461,7 @@ def search_by_post_is_search(server: Server) -> None:
 @check
 def an_unknown_parameter_is_400_whatever_is_preferred(server: Server) -> None:
     for handling in ("strict", "lenient"):
-        answer = server.send(
-            "GET", "Task", params={"no-such": "1"}, headers={"Prefer": f"handling={handling}"}
-        )
+        answer = server.send("GET", "Task", params={"no-such": "1"}, headers={"Prefer": f"handling={handling}"})
         refused(answer, 400)
 
 

@@ -119,9 +119,7 @@ def conditional_create_makes_one_resource(server: Server) -> None:
     second = server.send("POST", "Task", body, headers=criteria)
 
     assert (first.status_code, second.status_code) == (201, 200)
-    assert f"/Task/{first.json()['id']}" in (
-        second.headers.get("Location") or second.headers["Content-Location"]
-    )
+    assert f"/Task/{first.json()['id']}" in (second.headers.get("Location") or second.headers["Content-Location"])
     assert len(server.mine()) == 1
 
 

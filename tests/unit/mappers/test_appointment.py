@@ -84,9 +84,7 @@ def test_r5_subject_is_the_patient_where_nobody_else_is() -> None:
     people = [taking_part("Practitioner/d1")]
     subject = {"reference": "Patient/p9"}
 
-    assert mapped("Appointment", "R5", participant=people, subject=subject).patient == Party(
-        "Patient", "Patient/p9"
-    )
+    assert mapped("Appointment", "R5", participant=people, subject=subject).patient == Party("Patient", "Patient/p9")
 
 
 def test_r5_subject_that_contradicts_the_participants_leaves_no_patient() -> None:

@@ -18,9 +18,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "mapping.md"
 
 
 def test_page_is_what_the_tables_say() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), (
-        "run: python -m bridge.mappers.document > docs/mapping.md"
-    )
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m bridge.mappers.document > docs/mapping.md"
 
 
 def test_every_snapshot_field_has_its_place_in_a_case() -> None:
@@ -30,9 +28,7 @@ def test_every_snapshot_field_has_its_place_in_a_case() -> None:
 def test_every_effect_and_every_status_is_on_the_page() -> None:
     assert set(EFFECTS_ON_CASE) == set(Effect)
     assert all(
-        f"| `{code}` | {said.effect} |" in page()
-        for codes in STATUS_TABLE.values()
-        for code, said in codes.items()
+        f"| `{code}` | {said.effect} |" in page() for codes in STATUS_TABLE.values() for code, said in codes.items()
     )
 
 

@@ -23,9 +23,7 @@ from .builders import BASE_URL, a_version
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 INPUTS = [json.loads(path.read_bytes()) for path in sorted(GOLDEN.glob("*/*/in.json"))]
-BRISK = settings(
-    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+BRISK = settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KINDS = st.sampled_from(sorted(MAPPERS))
 
 _texts = st.text(max_size=12) | st.sampled_from(
@@ -169,9 +167,7 @@ POISON = {
     "deep nesting in what is not read": a_task(text="[" * DEEP + "]" * DEEP),
     "deep nesting in what is read": a_task(focus='{"identifier":' * DEEP + "{}" + "}" * DEEP),
     "deep nesting in a modifier": a_task(modifierExtension="[" * DEEP + "]" * DEEP),
-    "deep contained": a_task(
-        contained='[{"id":"o","x":' + "[" * DEEP + "]" * DEEP + "}]", owner='{"reference":"#o"}'
-    ),
+    "deep contained": a_task(contained='[{"id":"o","x":' + "[" * DEEP + "]" * DEEP + "}]", owner='{"reference":"#o"}'),
     "NaN": a_task(priority="NaN"),
     "Infinity": a_task(output='[{"valueDecimal":Infinity}]'),
     "a number of 5,000 digits where text belongs": a_task(description="9" * 5000),

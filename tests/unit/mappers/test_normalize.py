@@ -16,8 +16,7 @@ CODES = {
     "Task": "draft requested received accepted rejected ready cancelled in-progress on-hold failed completed "
     "entered-in-error",
     "ServiceRequest": "draft active on-hold revoked completed entered-in-error unknown",
-    "Appointment": "proposed pending booked arrived fulfilled cancelled noshow entered-in-error checked-in "
-    "waitlist",
+    "Appointment": "proposed pending booked arrived fulfilled cancelled noshow entered-in-error checked-in waitlist",
     "MedicationRequest": "active on-hold cancelled completed entered-in-error stopped draft unknown ended",
 }
 """FHIR R4 4.0.1 value sets, and R5's ``ended``, as published; written out again to check the table."""
@@ -74,9 +73,7 @@ def test_a_status_that_is_missing_or_only_an_extension_is_parked(kind: str) -> N
         ("resourceType", "Patient", Why.WRONG_SHAPE),
     ],
 )
-def test_what_could_turn_the_meaning_round_is_parked(
-    kind: str, element: str, value: object, why: Why
-) -> None:
+def test_what_could_turn_the_meaning_round_is_parked(kind: str, element: str, value: object, why: Why) -> None:
     version = a_version(kind, **{element: value})
     labelled = SourceVersion(kind, "x1", "3", None, version.raw)
 

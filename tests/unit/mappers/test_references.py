@@ -51,9 +51,7 @@ URI = "urn:ietf:rfc:3986"
         ({"reference": "Organization/o1/_history/4"}, Party("Organization", "Organization/o1")),
         (
             {"reference": "https://other.example/fhir/Organization/o1"},
-            Party(
-                "Organization", None, BusinessIdentifier("https://other.example/fhir/Organization/o1", URI)
-            ),
+            Party("Organization", None, BusinessIdentifier("https://other.example/fhir/Organization/o1", URI)),
         ),
         (
             {"reference": "https://other.example/fhir/Organization/o1", "identifier": NPI},
@@ -98,9 +96,7 @@ def test_owner_of_any_kind_of_reference(reference: dict[str, Any] | None, expect
     ],
 )
 def test_contained_owner_is_named_and_has_no_reference(inner: dict[str, Any], expected: Party) -> None:
-    owner = mapped(
-        "Task", contained=[5, {"id": "other"}, {"id": "o", **inner}], owner={"reference": "#o"}
-    ).owner
+    owner = mapped("Task", contained=[5, {"id": "other"}, {"id": "o", **inner}], owner={"reference": "#o"}).owner
 
     assert owner == expected
 
@@ -137,12 +133,8 @@ def test_a_patient_of_another_server_is_never_one_of_this_server() -> None:
     ("kind", "element"),
     [("Task", "for"), ("ServiceRequest", "subject"), ("MedicationRequest", "subject")],
 )
-@pytest.mark.parametrize(
-    "value", ["Patient/p1", 7, [], {"reference": 5}, [{"reference": "a"}, {"reference": "b"}]]
-)
-def test_a_patient_reference_of_a_wrong_type_parks_the_version(
-    kind: str, element: str, value: object
-) -> None:
+@pytest.mark.parametrize("value", ["Patient/p1", 7, [], {"reference": 5}, [{"reference": "a"}, {"reference": "b"}]])
+def test_a_patient_reference_of_a_wrong_type_parks_the_version(kind: str, element: str, value: object) -> None:
     assert parked(kind, **{element: value}).code is Why.WRONG_SHAPE
 
 

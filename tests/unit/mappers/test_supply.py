@@ -9,9 +9,7 @@ import pytest
 from .builders import mapped
 
 
-def run_out(
-    authored: str | None, value: object, unit: str = "d", repeats: object = None, **more: Any
-) -> str | None:
+def run_out(authored: str | None, value: object, unit: str = "d", repeats: object = None, **more: Any) -> str | None:
     supply = {"value": value, "code": unit}
     dispense = {"expectedSupplyDuration": supply, "numberOfRepeatsAllowed": repeats, **more}
     found = mapped("MedicationRequest", authoredOn=authored, dispenseRequest=dispense).run_out
@@ -62,9 +60,7 @@ def test_stated_validity_comes_before_what_can_be_reckoned() -> None:
 
 def test_a_unit_in_words_is_understood() -> None:
     supply = {"value": 30, "unit": "Days"}
-    snapshot = mapped(
-        "MedicationRequest", authoredOn="2026-01-01", dispenseRequest={"expectedSupplyDuration": supply}
-    )
+    snapshot = mapped("MedicationRequest", authoredOn="2026-01-01", dispenseRequest={"expectedSupplyDuration": supply})
 
     assert snapshot.run_out is not None
     assert snapshot.run_out.text == "2026-01-31"

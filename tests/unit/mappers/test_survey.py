@@ -17,9 +17,7 @@ def file(name: str, document: Any) -> tuple[str, bytes]:
 
 
 def test_every_resource_is_counted_by_type_and_outcome() -> None:
-    found = survey(
-        [file("a.json", TASK), file("b.json", ODD), file("c.json", PATIENT), ("d.json", b"<xml/>")]
-    )
+    found = survey([file("a.json", TASK), file("b.json", ODD), file("c.json", PATIENT), ("d.json", b"<xml/>")])
 
     assert found.counts() == {
         "Task": {"mapped": 1, "parked: unknown-status": 1},

@@ -53,9 +53,7 @@ def test_bodies_come_back_exactly(body: bytes) -> None:
     assert decompress(compress(body)) == body
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [("STRASSE", "stra\xdfe"), ("\xc4", "a\u0308"), ("\ufb01n", "FIN")]
-)
+@pytest.mark.parametrize(("one", "other"), [("STRASSE", "stra\xdfe"), ("\xc4", "a\u0308"), ("\ufb01n", "FIN")])
 def test_words_that_read_alike_are_searched_alike(one: str, other: str) -> None:
     assert folded(one) == folded(other)
 

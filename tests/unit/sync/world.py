@@ -45,9 +45,7 @@ class World:
             "desk": {"kind": "role", "display": "Front desk", "references": ["Organization/desk"]},
         }
         self.settings = Settings.model_validate({"connections": {"main": section}, "owners": owners})
-        self.line = make_line(
-            "main", self.settings.connections["main"], self.settings, read_lanes(self.settings)
-        )
+        self.line = make_line("main", self.settings.connections["main"], self.settings, read_lanes(self.settings))
         self.bridge = self.new_bridge()
 
     def new_bridge(self) -> Connector:

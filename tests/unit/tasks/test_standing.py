@@ -33,9 +33,7 @@ def test_a_case_can_be_closed_for_any_reason_wherever_its_task_is(start: str, re
 @pytest.mark.parametrize("start", sorted(set(MOVES) - FINAL - {"draft", "requested", "received"}))
 @pytest.mark.parametrize("blocker", [None, BLOCKER])
 @pytest.mark.parametrize("status", [Status.NEW, Status.NEEDS_OUTREACH, Status.SCHEDULED])
-def test_an_open_case_can_be_shown_wherever_its_task_is(
-    start: str, blocker: Blocker | None, status: Status
-) -> None:
+def test_an_open_case_can_be_shown_wherever_its_task_is(start: str, blocker: Blocker | None, status: Status) -> None:
     way = steps(start, coordination_status(a_case(status=status, blocker=blocker)))
 
     assert (way or (start,))[-1] in ("ready", "in-progress", "on-hold", "accepted")

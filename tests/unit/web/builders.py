@@ -115,9 +115,7 @@ class Clinic:
         """Link a Task to a referral after each opened a case: return the one that went, and where it went."""
         into = self.referral()
         alone = self.arrive(a_snapshot("Task/1", "requested", title="Referral paperwork", owner=OWNED))[0]
-        linked = a_snapshot(
-            "Task/1", "requested", version="2", parent="ServiceRequest/1", updated_at=NOW, owner=OWNED
-        )
+        linked = a_snapshot("Task/1", "requested", version="2", parent="ServiceRequest/1", updated_at=NOW, owner=OWNED)
         self.arrive(linked)
         return self.case(alone), self.case(into)
 
@@ -156,9 +154,7 @@ class Clinic:
             tx.settle([_settlement(row, IntentState.QUEUED, self.now, None) for row in rest])
         return [row.intent for row in mine]
 
-    def read_to(
-        self, watermark: datetime | None, *, problem: str | None = None, connection: str = MAIN
-    ) -> None:
+    def read_to(self, watermark: datetime | None, *, problem: str | None = None, connection: str = MAIN) -> None:
         """Say how far every stream was read."""
         with self.store.transaction() as tx:
             for stream in READ_ORDER:

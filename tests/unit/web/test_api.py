@@ -75,9 +75,7 @@ def test_pages_hold_every_case_once(clinic: Clinic, client: TestClient) -> None:
     seen, cursor = [], ""
 
     while cursor is not None:
-        page = client.get(
-            "/api/v1/cases", params={"limit": 3, **({"cursor": cursor} if cursor else {})}
-        ).json()
+        page = client.get("/api/v1/cases", params={"limit": 3, **({"cursor": cursor} if cursor else {})}).json()
         seen += [case["id"] for case in page["cases"]]
         cursor = page["next"]
 
@@ -135,9 +133,7 @@ def test_wrong_parameter_is_named(client: TestClient, query: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("hostile", ["' OR 1=1 --", "%", "_", "\\", "\x00", "(" * 200, "a&b|c,$d"])
-def test_hostile_filters_find_nothing_and_break_nothing(
-    clinic: Clinic, client: TestClient, hostile: str
-) -> None:
+def test_hostile_filters_find_nothing_and_break_nothing(clinic: Clinic, client: TestClient, hostile: str) -> None:
     clinic.referral()
 
     for name in ("q", "owner", "lane", "patient", "connection"):
@@ -155,9 +151,7 @@ def test_overdue_begins_when_the_due_time_has_passed(clinic: Clinic, client: Tes
     assert client.get(f"/api/v1/cases/{case.id}").json()["overdue"] is True
 
 
-def test_data_is_as_of_the_oldest_stream_and_unknown_until_all_were_read(
-    clinic: Clinic, client: TestClient
-) -> None:
+def test_data_is_as_of_the_oldest_stream_and_unknown_until_all_were_read(clinic: Clinic, client: TestClient) -> None:
     case = clinic.referral()
     assert client.get(f"/api/v1/cases/{case.id}").json()["data_as_of"] is None
 
@@ -204,9 +198,7 @@ def test_timeline_holds_changes_outreach_and_writes_in_order(clinic: Clinic, cli
     assert (opened["what"], opened["cause"]["what"]) == ("case-opened", "ServiceRequest/1/_history/1")
     called = next(entry for entry in entries if entry["entry"] == "outreach")
     assert called["fact"]["attempt"]["outcome"] == "reached"
-    writes = [
-        (entry["write"]["kind"], entry["write"]["state"]) for entry in entries if entry["entry"] == "write"
-    ]
+    writes = [(entry["write"]["kind"], entry["write"]["state"]) for entry in entries if entry["entry"] == "write"]
     assert (IntentKind.COORDINATION_TASK, "confirmed") in writes
 
 
@@ -243,9 +235,7 @@ def test_command_without_version_is_refused(clinic: Clinic, client: TestClient) 
     assert "If-Match" in answer.json()["detail"]
 
 
-def test_command_on_a_stale_version_does_nothing_and_names_the_version(
-    clinic: Clinic, client: TestClient
-) -> None:
+def test_command_on_a_stale_version_does_nothing_and_names_the_version(clinic: Clinic, client: TestClient) -> None:
     case = clinic.referral()
     now_at = clinic.do(case, do.Assign(owner="maria")).version
 
@@ -330,9 +320,9 @@ def test_cases_of_two_ehrs_with_equal_ids_stay_apart(clinic: Clinic) -> None:
     clinic.lines["other"] = a_line("other")
     patient = Party(type="Patient", ref="Patient/p1")
     here = clinic.arrive(a_snapshot("ServiceRequest/1", patient=patient))[0]
-    there = clinic.arrive(
-        a_snapshot("ServiceRequest/1", patient=patient, priority=Priority.STAT), connection="other"
-    )[0]
+    there = clinic.arrive(a_snapshot("ServiceRequest/1", patient=patient, priority=Priority.STAT), connection="other")[
+        0
+    ]
 
     listed = clinic.client().get("/api/v1/cases", params={"connection": "other"}).json()
 
@@ -349,6 +339,4 @@ def test_answer_decodes_as_the_struct_it_was_made_of(clinic: Clinic, client: Tes
 
 
 def _command(client: TestClient, case_id: str, command: object, *, version: int):  # type: ignore[no-untyped-def]
-    return client.post(
-        f"/api/v1/cases/{case_id}/commands", json=command, headers={"If-Match": f'"{version}"'}
-    )
+    return client.post(f"/api/v1/cases/{case_id}/commands", json=command, headers={"If-Match": f'"{version}"'})

@@ -51,9 +51,7 @@ def test_evidence_is_a_list_however_it_is_separated() -> None:
 
 
 def test_checkbox_is_true() -> None:
-    assert command_of("acknowledge-escalation", {"resolved": "true"}, ZONE) == do.AcknowledgeEscalation(
-        resolved=True
-    )
+    assert command_of("acknowledge-escalation", {"resolved": "true"}, ZONE) == do.AcknowledgeEscalation(resolved=True)
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,7 @@ def test_other_names_are_not_answered(client: TestClient, host: str) -> None:
     assert client.get("/api/v1/cases", headers={"Host": host}).status_code == 400
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "bridge.example"]
-)
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "bridge.example"])
 def test_our_names_are_answered(host: str) -> None:
     clinic = Clinic(allowed_hosts=frozenset({"bridge.example"}))
 
@@ -102,9 +100,7 @@ def test_form_from_elsewhere_does_nothing(clinic: Clinic, headers: dict[str, str
     assert clinic.case(case) == case
 
 
-@pytest.mark.parametrize(
-    "headers", [OURS, {"Origin": "http://testserver"}, {"Sec-Fetch-Site": "none"}], ids=str
-)
+@pytest.mark.parametrize("headers", [OURS, {"Origin": "http://testserver"}, {"Sec-Fetch-Site": "none"}], ids=str)
 def test_form_of_our_own_is_taken(clinic: Clinic, headers: dict[str, str]) -> None:
     case = clinic.referral()
 

@@ -39,9 +39,7 @@ def test_every_route_says_what_it_answers(description: dict[str, Any]) -> None:
             assert operation["description"]
 
 
-def test_answers_are_what_the_description_says(
-    clinic: Clinic, client: TestClient, description: dict[str, Any]
-) -> None:
+def test_answers_are_what_the_description_says(clinic: Clinic, client: TestClient, description: dict[str, Any]) -> None:
     """Every GET's bytes decode, strictly, as the struct whose schema the description names."""
     case = clinic.referral()
     clinic.deliver(case, IntentState.CONFIRMED)
@@ -51,9 +49,7 @@ def test_answers_are_what_the_description_says(
     for path, methods in description["paths"].items():
         if "get" not in methods or not path.startswith("/api/v1"):
             continue
-        name = methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rsplit(
-            "/", 1
-        )[1]
+        name = methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
         answer = client.get(path.format(case_id=case.id, row_id=1))
         decoded = msgspec.json.decode(answer.content, type=SHOWN[name])
         assert msgspec.json.encode(decoded) == answer.content, path

@@ -17,10 +17,7 @@ from bridge.store.memory import MemoryStore
 from bridge.store.port import CaseFilter, Counts, Tx
 from tests.unit.web.builders import MAIN, NOW, Clinic
 
-TASK = (
-    b'{"resourceType":"Task","id":"bad1","status":"doing",'
-    b'"for":{"reference":"Patient/1","display":"Ada"},"n":7}'
-)
+TASK = b'{"resourceType":"Task","id":"bad1","status":"doing","for":{"reference":"Patient/1","display":"Ada"},"n":7}'
 
 
 def test_connection_says_in_a_word_whether_its_data_is_current(clinic: Clinic, client: TestClient) -> None:
@@ -55,9 +52,7 @@ def test_a_thousand_like_errors_are_one_group(clinic: Clinic, client: TestClient
 
     groups = client.get("/api/v1/connections").json()["connections"][0]["parked"]
 
-    assert groups == [
-        {"type": "Task", "code": "unknown-status", "count": 30, "example": "Task.status is not known"}
-    ]
+    assert groups == [{"type": "Task", "code": "unknown-status", "count": 30, "example": "Task.status is not known"}]
 
 
 def test_outbox_stand_counts_every_state(clinic: Clinic, client: TestClient) -> None:
@@ -130,9 +125,7 @@ def test_replay_takes_only_what_is_parked(clinic: Clinic, client: TestClient) ->
     assert client.get("/api/v1/outbox", params={"state": "queued"}).json()["rows"][0]["case"] == parked.id
 
 
-@pytest.mark.parametrize(
-    "body", [{"state": "confirmed"}, {"who": "me"}, {"ids": ["1"]}, {"kind": "x"}], ids=str
-)
+@pytest.mark.parametrize("body", [{"state": "confirmed"}, {"who": "me"}, {"ids": ["1"]}, {"kind": "x"}], ids=str)
 def test_replay_of_something_else_is_refused(client: TestClient, body: object) -> None:
     assert client.post("/api/v1/outbox/replay", json=body).status_code == 422
 
@@ -198,9 +191,7 @@ def test_series_do_not_grow_with_cases(clinic: Clinic, client: TestClient) -> No
     assert client.get("/metrics").text.count("\n") == before
 
 
-def test_lane_that_is_not_configured_any_longer_is_counted_as_other(
-    clinic: Clinic, client: TestClient
-) -> None:
+def test_lane_that_is_not_configured_any_longer_is_counted_as_other(clinic: Clinic, client: TestClient) -> None:
     clinic.rename(clinic.referral(), lane="retired-lane")
 
     text = client.get("/metrics").text

@@ -120,9 +120,7 @@ def test_page_stays_alone_while_nothing_has_changed(clinic: Clinic, client: Test
     assert client.get("/", headers={"HX-Request": "true", "X-Seen": digest}).status_code == 200
 
 
-def test_case_page_names_the_patient_by_two_identifiers_and_language(
-    clinic: Clinic, client: TestClient
-) -> None:
+def test_case_page_names_the_patient_by_two_identifiers_and_language(clinic: Clinic, client: TestClient) -> None:
     text = _text(client.get(f"/cases/{clinic.referral().id}").text)
 
     for words in ("Ada Synthetic", "Born 1971-03-02", "Identifier MRN-0001", "Language Spanish (es-US)"):
@@ -158,9 +156,7 @@ def test_each_form_does_its_command_and_comes_back(
 def test_refused_form_keeps_what_was_typed(clinic: Clinic, client: TestClient) -> None:
     case = clinic.referral()
 
-    answer = _send(
-        client, case.id, "close", {"reason": "other", "evidence": "Task/77", "version": str(case.version)}
-    )
+    answer = _send(client, case.id, "close", {"reason": "other", "evidence": "Task/77", "version": str(case.version)})
 
     assert answer.status_code == 409
     assert "Other needs an outcome in words." in answer.text
@@ -262,9 +258,7 @@ def test_hostile_text_stays_text_everywhere(clinic: Clinic, client: TestClient, 
     def pages(word: str) -> list[list[tuple[str, tuple[str, ...]]]]:
         clinic = Clinic()
         case = clinic.referral(1, word, title=word)
-        clinic.do(
-            case, do.LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.REACHED, understood=word)
-        )
+        clinic.do(case, do.LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.REACHED, understood=word))
         clinic.do(case, do.RaiseBlocker(category=BlockerCategory.TRANSPORT, text=word))
         clinic.do(case, do.Note(text=word))
         clinic.do(case, do.Escalate(why=word))

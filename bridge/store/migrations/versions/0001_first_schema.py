@@ -92,18 +92,14 @@ def _cases() -> None:
         ),
         sa.CheckConstraint("merged_into <> id", name=op.f("ck_care_case_not_merged_into_itself")),
         sa.CheckConstraint("version >= 1", name=op.f("ck_care_case_version_from_one")),
-        sa.ForeignKeyConstraint(
-            ["connection_id"], ["connection.id"], name=op.f("fk_care_case_connection_id")
-        ),
+        sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_care_case_connection_id")),
         sa.ForeignKeyConstraint(["merged_into"], ["care_case.id"], name=op.f("fk_care_case_merged_into")),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_care_case")),
         sa.UniqueConstraint("id", name=op.f("uq_care_case_id")),
         sa.UniqueConstraint("root", "connection_id", name=op.f("uq_care_case_root")),
     )
     _partial("ix_care_case_due", "care_case", ["due_order", "opened_at", "pk"], "merged_into IS NULL")
-    _partial(
-        "ix_care_case_owner", "care_case", ["owner_ref"], "merged_into IS NULL AND owner_ref IS NOT NULL"
-    )
+    _partial("ix_care_case_owner", "care_case", ["owner_ref"], "merged_into IS NULL AND owner_ref IS NOT NULL")
     _partial("ix_care_case_patient", "care_case", ["patient"], "merged_into IS NULL")
     op.create_table(
         "case_state",
@@ -140,12 +136,8 @@ def _inbox() -> None:
         sa.CheckConstraint(
             "state = 'applied' OR code IS NOT NULL", name=op.f("ck_source_version_not_applied_says_why")
         ),
-        sa.CheckConstraint(
-            "state IN ('applied', 'ignored', 'parked')", name=op.f("ck_source_version_state_known")
-        ),
-        sa.ForeignKeyConstraint(
-            ["connection_id"], ["connection.id"], name=op.f("fk_source_version_connection_id")
-        ),
+        sa.CheckConstraint("state IN ('applied', 'ignored', 'parked')", name=op.f("ck_source_version_state_known")),
+        sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_source_version_connection_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_source_version")),
         sa.UniqueConstraint("ref", "version", "connection_id", name=op.f("uq_source_version_ref")),
     )
@@ -154,9 +146,7 @@ def _inbox() -> None:
         "raw_version",
         sa.Column("version_id", KEY, autoincrement=False, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["version_id"], ["source_version.id"], name=op.f("fk_raw_version_version_id")
-        ),
+        sa.ForeignKeyConstraint(["version_id"], ["source_version.id"], name=op.f("fk_raw_version_version_id")),
         sa.PrimaryKeyConstraint("version_id", name=op.f("pk_raw_version")),
     )
     op.create_table(
@@ -168,12 +158,8 @@ def _inbox() -> None:
         sa.Column("duplicate", sa.BigInteger(), nullable=False),
         sa.Column("ignored", sa.BigInteger(), nullable=False),
         sa.Column("parked", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint(
-            "received = applied + duplicate + ignored + parked", name=op.f("ck_stream_total_adds_up")
-        ),
-        sa.ForeignKeyConstraint(
-            ["connection_id"], ["connection.id"], name=op.f("fk_stream_total_connection_id")
-        ),
+        sa.CheckConstraint("received = applied + duplicate + ignored + parked", name=op.f("ck_stream_total_adds_up")),
+        sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_stream_total_connection_id")),
         sa.PrimaryKeyConstraint("connection_id", "stream", name=op.f("pk_stream_total")),
     )
     op.create_table(
@@ -218,9 +204,7 @@ def _sources_and_people() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("read_at", sa.BigInteger(), nullable=True),
         sa.Column("wanted_at", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint(
-            "body IS NOT NULL OR wanted_at IS NOT NULL", name=op.f("ck_person_known_or_wanted")
-        ),
+        sa.CheckConstraint("body IS NOT NULL OR wanted_at IS NOT NULL", name=op.f("ck_person_known_or_wanted")),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_person_connection_id")),
         sa.PrimaryKeyConstraint("ref", "connection_id", name=op.f("pk_person")),
     )
