@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -36,6 +37,7 @@ from bridge.fhir.vendors import profile
 Resource = Literal["Task", "ServiceRequest", "Appointment", "MedicationRequest"]
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SECRETS = frozenset({"token", "password"})
+_PASSWORD_IN_URL = re.compile(r"^[^/]*//[^/@]*:[^/@]*@|[?&]password=")
 
 
 def _base_url(value: object) -> str:
@@ -69,9 +71,14 @@ class _Section(BaseModel):
 
 
 class Database(_Section):
-    """Where everything is kept: an SQLite file (relative to the configuration file) or PostgreSQL."""
+    """
+    Where everything is kept: an SQLite file (relative to the configuration file) or PostgreSQL.
+
+    The password is in ``password_file``, or in the URL where that comes from the environment.
+    """
 
     url: SecretStr = SecretStr("sqlite:///bridge.sqlite3")
+    password_file: Path | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Database:
@@ -169,14 +176,7 @@ class ConnectionSection(_Section):
         given: SecretStr | None = getattr(self, name)
         if given is not None:
             return given.get_secret_value()
-        file: Path | None = getattr(self, f"{name}_file")
-        try:
-            found = file.read_text().strip() if file is not None else ""
-        except OSError as error:
-            raise ConfigError(f"{name}_file: {file} cannot be read ({error.strerror})") from None
-        if not found:
-            raise ConfigError(f"{name}_file: {file} is empty")
-        return found
+        return read_secret(f"{name}_file", getattr(self, f"{name}_file"))
 
     @property
     def overlap(self) -> timedelta:
@@ -231,6 +231,22 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
+def read_secret(setting: str, file: Path | None) -> str:
+    """
+    Return what a secret's *file* holds, white space around it apart.
+
+    Raises:
+        ConfigError: It cannot be read or is empty; *setting* is named.
+    """
+    try:
+        found = file.read_text().strip() if file is not None else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{setting}: {file} cannot be read ({error})") from None
+    if not found:
+        raise ConfigError(f"{setting}: {file} is empty")
+    return found
+
+
 def find_file(given: Path | None, env: Mapping[str, str] = os.environ) -> Path | None:
     """
     Return the configuration file: the one given, ``BRIDGE_CONFIG``, or ``bridge.toml`` here if there is one.
@@ -278,10 +294,17 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _plain_secrets(document: Mapping[str, Any], where: str) -> list[str]:
+    found = []
+    database = document.get("database")
+    if isinstance(database, dict) and _PASSWORD_IN_URL.search(str(database.get("url", ""))):
+        found.append(
+            f"{where}: database.url: a password does not belong in this file; "
+            "use database.password_file or BRIDGE_DATABASE__URL"
+        )
     connections = document.get("connections")
     if not isinstance(connections, dict):
-        return []
-    return [
+        return found
+    return found + [
         f"{where}: connections.{name}.{secret}: a secret does not belong in this file; "
         f"use {secret}_file or BRIDGE_CONNECTIONS__{name.upper()}__{secret.upper()}"
         for name, section in connections.items()
@@ -359,10 +382,29 @@ DEFAULT_ROLES = {
 def _with_paths(settings: Settings, folder: Path) -> Settings:
     """Read relative file names from where the configuration file is."""
     url = settings.database.url.get_secret_value()
+    if settings.database.password_file is not None:
+        file = folder / settings.database.password_file
+        complete = _with_password(url, read_secret("database.password_file", file))
+        database = settings.database.model_copy(update={"url": SecretStr(complete)})
+        settings = settings.model_copy(update={"database": database})
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
         place = (folder / url.removeprefix("sqlite:///")).resolve()
         database = settings.database.model_copy(update={"url": SecretStr(f"sqlite:///{place}")})
         settings = settings.model_copy(update={"database": database})
     if settings.lanes is not None and not settings.lanes.is_absolute():
         settings = settings.model_copy(update={"lanes": folder / settings.lanes})
-    return settings
+    connections = {name: _secrets_from(section, folder) for name, section in settings.connections.items()}
+    return settings.model_copy(update={"connections": connections})
+
+
+def _secrets_from(section: ConnectionSection, folder: Path) -> ConnectionSection:
+    files = {name: getattr(section, name) for name in ("password_file", "token_file")}
+    return section.model_copy(update={name: folder / file for name, file in files.items() if file is not None})
+
+
+def _with_password(url: str, password: str) -> str:
+    scheme, _, rest = url.partition("://")
+    user, at, place = rest.partition("@")
+    if not at or scheme == "sqlite":
+        raise ConfigError("database.password_file: database.url names no user, as in postgresql://bridge@host/bridge")
+    return f"{scheme}://{user.partition(':')[0]}:{quote(password, safe='')}@{place}"
