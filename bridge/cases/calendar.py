@@ -1,9 +1,9 @@
 """
 Working time: business days and hours in the site's own time zone.
 
-Daylight saving (rule ours): all arithmetic is done on civil time and turned into an instant at the end. A
-civil time that does not exist (spring) moves to the first instant after the gap, one that exists twice
-(autumn) means the first of the two.
+Daylight saving: days and business time are counted on civil time and turned into an instant at the end. A
+civil time that does not exist (spring) is read with the offset from before the gap, so 02:30 is 03:30; one that
+exists twice (autumn) means the first of the two (RFC 5545, section 3.3.5).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from bridge.cases.snapshot import When
 
 _SEARCH_LIMIT_DAYS = 3660
+_YEARS = range(1900, 9000)
 
 
 class Unit(StrEnum):
@@ -103,30 +104,37 @@ class Calendar:
                 return self._after_hours(start, timedelta(hours=span.amount))
 
     def before(self, end: datetime, span: Span) -> datetime:
-        """Return the latest instant from which *span* still fits before *end*; business days end at closing."""
-        if span.unit is Unit.BUSINESS_DAYS:
-            return _before_days(self, end.astimezone(self.zone).date(), span.amount)
-        if span.unit is Unit.BUSINESS_HOURS:
-            raise ValueError("'business hours before' is not supported; use hours or business days")
-        return (
-            end
-            - {
-                Unit.MINUTES: timedelta(minutes=span.amount),
-                Unit.HOURS: timedelta(hours=span.amount),
-                Unit.DAYS: timedelta(days=span.amount),
-                Unit.WEEKS: timedelta(weeks=span.amount),
-            }[span.unit]
-        )
-
-    def end_of(self, when: When) -> datetime:
         """
-        Return the last instant that *when* covers, as a due time (aware UTC).
+        Return the latest instant from which *span* still fits before *end*; business days end at closing.
+
+        Raises:
+            ValueError: *span* is in business hours; a lanes file that asks for it is refused.
+        """
+        match span.unit:
+            case Unit.MINUTES:
+                return end - timedelta(minutes=span.amount)
+            case Unit.HOURS:
+                return end - timedelta(hours=span.amount)
+            case Unit.DAYS | Unit.WEEKS:
+                days = span.amount * (7 if span.unit is Unit.WEEKS else 1)
+                local = end.astimezone(self.zone).replace(tzinfo=None) - timedelta(days=days)
+                return self._instant(local)
+            case Unit.BUSINESS_DAYS:
+                return _before_days(self, end.astimezone(self.zone).date(), span.amount)
+            case Unit.BUSINESS_HOURS:
+                raise ValueError("'business hours before' is not supported; use hours or business days")
+
+    def end_of(self, when: When) -> datetime | None:
+        """
+        Return the last instant that *when* covers, as a due time (aware UTC); ``None`` where it stands for none.
 
         A day ends at closing time, or at midnight where the site is closed; a month or year with its last
         day. A partial date is civil time at the site, it is never shifted by a zone.
         """
         if when.at is not None:
-            return when.at
+            return plausible(when.at)
+        if int(when.text[:4]) not in _YEARS:
+            return None
         day = last_day(when.text)
         if self.is_open_on(day):
             return self._instant(datetime.combine(day, self.hours[day.weekday()][1]))
@@ -179,6 +187,16 @@ def _before_days(calendar: Calendar, day: date, days: int) -> datetime:
     for _ in range(days):
         day = calendar._next_open(day, step=-1)
     return calendar._closing(day) if calendar.is_open_on(day) else calendar._closing(calendar._next_open(day, -1))
+
+
+def plausible(at: datetime | None) -> datetime | None:
+    """
+    Return *at*, or ``None`` where it lies before 1900 or from 9000 on.
+
+    Systems write 0001-01-01 and 9999-12-31 for "not set" and "no end": taken at their word they would be due for
+    ever or never, and no zone could be applied to them (rule ours).
+    """
+    return at if at is not None and at.year in _YEARS else None
 
 
 def last_day(text: str) -> date:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bridge.cases.blockers import LABELS, UNBLOCKS, WAITS, category_of_pause
+from bridge.cases.calendar import plausible
 from bridge.cases.lanes import Due, Lane
 from bridge.cases.model import (
     ACTION_TEXT,
@@ -156,7 +157,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime) -> Vie
         due_at=due if is_open else None,
         blocker=blocker if is_open else None,
         closure=closure,
-        visit_at=facts.visit.start_at if facts.visit is not None else None,
+        visit_at=_visit_at(facts),
         opened_at=opened_at,
         local=local,
     )
@@ -196,6 +197,10 @@ def visit_that_counts(live: Sequence[Snapshot]) -> Snapshot | None:
 def _when(snapshot: Snapshot) -> tuple[float, str]:
     at = snapshot.start_at or snapshot.updated_at
     return (at.timestamp() if at is not None else float("-inf"), snapshot.ref)
+
+
+def _visit_at(facts: Facts) -> datetime | None:
+    return plausible(facts.visit.start_at) if facts.visit is not None else None
 
 
 # How it ended ---------------------------------------------------------------------------------------------
@@ -275,8 +280,7 @@ def _ended_by(snapshot: Snapshot, reason: ClosureReason, words: str) -> Closure:
 
 def stated_at(snapshot: Snapshot) -> datetime:
     """Return when the source says that it came to be as it is."""
-    at = snapshot.updated_at or snapshot.modified_at or snapshot.authored_at
-    return at if at is not None else _EPOCH
+    return plausible(snapshot.updated_at or snapshot.modified_at or snapshot.authored_at) or _EPOCH
 
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -458,10 +462,10 @@ def _due(
 ) -> Answer[datetime] | None:
     if status is Status.CLOSED:
         return None
-    stated = [
+    ends = [
         rules.calendar.end_of(task.due) for task in facts.tasks if task.due is not None and task.effect in _LIVE_TASK
     ]
-    if stated:
+    if stated := [end for end in ends if end is not None]:
         return Answer(min(stated), "task-restriction-period")
     due = facts.lane.next[status].due
     at = _anchor(facts, due, rules, opened_at)
@@ -473,7 +477,7 @@ def _due(
 
 def _anchor(facts: Facts, due: Due, rules: Rules, opened_at: datetime) -> datetime | None:
     if due.anchor == "visit":
-        return facts.visit.start_at if facts.visit is not None else None
+        return _visit_at(facts)
     if due.anchor == "run-out":
         return rules.calendar.end_of(facts.lead.run_out) if facts.lead.run_out is not None else None
     return opened_at

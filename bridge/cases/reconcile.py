@@ -21,6 +21,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from bridge.cases import changes as facts_of
+from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, Change, Fact, fold
 from bridge.cases.derive import Answer, Facts, View, derive, gather
 from bridge.cases.grouping import CROSSES_PATIENTS, crosses_patients, root_of
@@ -202,8 +203,8 @@ def _merge(before: SourceRow | None, snapshot: Snapshot, rules: Rules, now: date
 
 def _began(snapshot: Snapshot, now: datetime) -> datetime:
     """Return when the work was asked for, as this version tells it; never in the future."""
-    stated = [at for at in (snapshot.authored_at, snapshot.updated_at) if at is not None]
-    return min((*stated, now))
+    stated = (plausible(snapshot.authored_at), plausible(snapshot.updated_at))
+    return min((*filter(None, stated), now))
 
 
 def _with_crossings(
@@ -428,7 +429,7 @@ def _opened(view: View, root: str, patient: CasePatient | None, book: Book) -> C
 def _visit_events(before: Sequence[SourceLine], facts: Facts, cause: Cause) -> list[tuple[Cause, Fact]]:
     known = {line.ref: line.effect for line in before}
     return [
-        (cause, facts_of.VisitHappened(VISIT_EVENTS[snapshot.effect], snapshot.ref, snapshot.start_at))
+        (cause, facts_of.VisitHappened(VISIT_EVENTS[snapshot.effect], snapshot.ref, plausible(snapshot.start_at)))
         for snapshot in facts.live
         if snapshot.effect in VISIT_EVENTS and known.get(snapshot.ref) is not snapshot.effect
     ]

@@ -61,23 +61,25 @@ def opening(snapshot: Snapshot, rules: Rules, now: datetime) -> Opening:
                 return Opening(True)
             watch = runs_out_at(snapshot, rule, rules.calendar)
             if watch is not None and watch <= now:
-                return Opening(_supply_end(snapshot, rules.calendar) > now - STALE_SUPPLY)
+                ended = _supply_end(snapshot, rules.calendar)
+                return Opening(ended is not None and ended > now - STALE_SUPPLY)
     return Opening(False, watch)
 
 
 def runs_out_at(snapshot: Snapshot, rule: Opens, calendar: Calendar) -> datetime | None:
     """Return when the supply of *snapshot* is about to run out by *rule*, where both can be told."""
-    if snapshot.run_out is None or rule.runs_out_within is None:
+    end = _supply_end(snapshot, calendar)
+    if end is None or rule.runs_out_within is None:
         return None
-    return calendar.before(_supply_end(snapshot, calendar), rule.runs_out_within)
+    return calendar.before(end, rule.runs_out_within)
 
 
 def running_out(snapshot: Snapshot, lane: Lane, calendar: Calendar, now: datetime) -> bool:
     """Whether the supply is about to run out, or ran out lately."""
     for rule in lane.opens:
         if rule.runs_out_within is not None and rule.fits(snapshot):
-            at = runs_out_at(snapshot, rule, calendar)
-            if at is not None and at <= now and _supply_end(snapshot, calendar) > now - STALE_SUPPLY:
+            at, end = runs_out_at(snapshot, rule, calendar), _supply_end(snapshot, calendar)
+            if at is not None and at <= now and end is not None and end > now - STALE_SUPPLY:
                 return True
     return False
 
@@ -91,6 +93,5 @@ def case_id(connection: str, root: str) -> str:
     return "c" + hashlib.sha256(f"{connection}\n{root}".encode()).hexdigest()[:31]
 
 
-def _supply_end(snapshot: Snapshot, calendar: Calendar) -> datetime:
-    assert snapshot.run_out is not None
-    return calendar.end_of(snapshot.run_out)
+def _supply_end(snapshot: Snapshot, calendar: Calendar) -> datetime | None:
+    return calendar.end_of(snapshot.run_out) if snapshot.run_out is not None else None
