@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bridge.cases.calendar import Span, Unit, parse_span
 from bridge.cases.model import ACTION_TEXT, Action, BlockerCategory, ClosureReason, Status
@@ -88,6 +88,13 @@ class Opens(_Section):
     runs_out_within: Annotated[Span, BeforeValidator(_span)] | None = None
     blocker: BlockerCategory | None = None
 
+    @field_validator("runs_out_within")
+    @classmethod
+    def _can_be_counted_back(cls, span: Span | None) -> Span | None:
+        if span is not None and span.unit is Unit.BUSINESS_HOURS:
+            raise ValueError(f"'{span}': count back in hours or business days, not in business hours")
+        return span
+
     @model_validator(mode="after")
     def _known_statuses(self) -> Opens:
         unknown = sorted({*self.statuses, *self.belongs_while} - set(EFFECTS[self.resource]))
@@ -129,7 +136,7 @@ class Lane(_Section):
     order: int
     owner: str
     backup: str
-    escalates_to: tuple[str, ...]
+    escalates_to: tuple[str, ...] = Field(min_length=1)
     window: Mapping[Priority, Annotated[Span, BeforeValidator(_span)]]
     opens: tuple[Opens, ...] = Field(min_length=1)
     next: Mapping[Status, Step]
@@ -201,20 +208,27 @@ def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
     lanes, problems = [], []
     for name, section in sections.items():
         try:
-            lanes.append(Lane.model_validate({"name": name, **section}))
-        except (ValidationError, TypeError) as error:
-            problems += _problems(file, name, error)
+            lanes.append(_lane(name, section))
+        except ValidationError as error:
+            problems += _problems(f"{file}: lanes.{name}", error)
+        except ValueError as error:
+            problems.append(f"{file}: lanes.{name}{error}")
     if problems:
         raise ConfigError("\n".join(problems))
     return Lanes(lane for lane in lanes if lane.enabled)
 
 
-def _problems(file: str, name: str, error: ValidationError | TypeError) -> list[str]:
-    if isinstance(error, TypeError):
-        return [f"{file}: lanes.{name}: expected a section, not a single value"]
+def _lane(name: str, section: object) -> Lane:
+    if not isinstance(section, dict):
+        raise ValueError(": expected a section, not a single value")
+    if "name" in section:
+        raise ValueError(f".name: a lane's name stands in its heading, [lanes.{name}]")
+    return Lane.model_validate({"name": name, **section})
+
+
+def _problems(where: str, error: ValidationError) -> list[str]:
     return [
-        f"{file}: {'.'.join(['lanes', name, *(str(part) for part in problem['loc'])])}: "
-        f"{problem['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join([where, *(str(part) for part in problem['loc'])])}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors()
     ]
 
