@@ -14,6 +14,7 @@ from bridge.cases.act import act
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Cause, CauseKind, Change, fold
 from bridge.cases.commands import AnyCommand
+from bridge.cases.derive import View, derive, gather
 from bridge.cases.lanes import parse_lanes
 from bridge.cases.model import Case, OwnerKind
 from bridge.cases.owners import OwnerBook, OwnerEntry
@@ -135,6 +136,13 @@ class Desk:
     def case(self, root: str = ORDER) -> Case:
         """Return the case of a root, merged or not."""
         return self.cases[root]
+
+    def view(self, root: str = ORDER) -> View:
+        """Return what follows from the sources of *root* now, with the rules that drew the conclusions."""
+        case = self.cases[root]
+        found = gather(root, [row for row in self.sources.values() if row.root == root], self.rules, case.lane)
+        assert found is not None
+        return derive(found, self.rules, case, self.now)
 
     def facts(self, root: str = ORDER) -> list[str]:
         """Return the names of the facts of a case's history, in order."""
