@@ -7,7 +7,11 @@ asked for as a new search from the last timestamp seen (``ge``, never ``gt``: eq
 server's own next link: servers that page by offset skip a row whenever an earlier one moves to the end
 (seen with offset-paging servers), and a link expires while a process is down. The repeats fall out in the
 inbox. Only where a whole page carries one timestamp, or the server does not sort, the next links are
-followed; such a crawl is repeated until a pass brings nothing new.
+followed, in passes that are repeated until one brings nothing that an earlier one should have brought.
+
+Whether a server sorts is not believed but tried, once per crawl: a page may look sorted by accident (one that
+ignores ``_sort`` often answers in the order of creation), and going on from its last timestamp would skip what
+stands behind it. Asked for the newest first, a server that sorts cannot answer with something older.
 
 When a crawl is complete, the watermark moves to what the server's clock said when the crawl began, minus a
 lag; everything before is stored. The overlap catches what becomes visible late, the sweep what is later still
@@ -16,6 +20,7 @@ lag; everything before is stored. The overlap catches what becomes visible late,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,15 +28,26 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
-from bridge.errors import CursorExpired, UnsafeAnswer
+from bridge.errors import CursorExpired, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, SearchPage
+from bridge.fhir.source import SourceVersion
 from bridge.fhir.times import format_instant
 from bridge.store.port import Counts, Cursor, Store
 from bridge.sync.ingest import IngestReport, Intake, ingest
 from bridge.sync.line import Line
 
-MOST_PASSES = 5
+log = logging.getLogger(__name__)
+
+MOST_PASSES = 8
 """How often an unsorted crawl is repeated before it is called incomplete (rule ours)."""
+
+LARGEST_PAGE = 1000
+"""The largest page that is asked for when the server's links expire before their end (rule ours)."""
+
+MOST_WARNINGS = 20
+"""How many different warnings of a server one report carries (rule ours)."""
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 MOST_PAGES = 100_000
 """A crawl longer than this is a server that pages in a circle (rule ours)."""
@@ -55,6 +71,8 @@ class PollReport:
     opened: int
     intents: int
     pages: int
+    warnings: tuple[str, ...] = ()
+    """What the server warned of within its answers, as codes."""
 
 
 def add(one: Counts, other: Counts) -> Counts:
@@ -112,20 +130,24 @@ class _Crawl:
         with store.reading() as tx:
             stored = tx.cursor(line.name, stream)
         self._cursor = stored or Cursor(connection=line.name, stream=stream, watermark=since)
+        self._page_size = line.page_size
+        self._sorts: bool | None = None
+        """Whether the server sorts by ``_lastUpdated``; ``None`` until a page could tell."""
         self._counts, self._opened, self._intents, self._pages = Counts(), 0, 0, 0
+        self._warnings: dict[str, None] = {}
 
     def run(self) -> None:
         """Read page after page until nothing is left."""
         position = self._cursor.position
         while True:
             page = self._search(position)
-            reached = _reached(page)
             if page.next_url is None:
-                self._take(page, reached, last=True)
+                self._take(page, _reached(page), last=True)
                 return
-            if reached is not None and (position is None or reached > position):
-                self._take(page, reached)
-                position = reached
+            moved_to = self._moved(page, page, position)
+            if moved_to is not None:
+                self._take(page, moved_to)
+                position = moved_to
                 continue
             position = self._follow_links(page, position)
             if position is None:
@@ -134,22 +156,52 @@ class _Crawl:
 
     def report(self) -> PollReport:
         """Return what was read."""
-        return PollReport(self._stream, self._counts, self._opened, self._intents, self._pages)
+        warnings = tuple(self._warnings)
+        return PollReport(self._stream, self._counts, self._opened, self._intents, self._pages, warnings)
+
+    # Asking -----------------------------------------------------------------------------------------------
 
     def _search(self, position: datetime | None) -> SearchPage:
-        since = position or self._from()
-        params = [("_sort", "_lastUpdated"), ("_count", str(self._line.page_size))]
-        if since is not None:
-            params.insert(0, ("_lastUpdated", f"ge{format_instant(since)}"))
-        page = self._client.search(self._stream, params, critical=("_lastUpdated",) if since else ())
+        page = self._ask(position, "_lastUpdated", self._page_size)
         if self._cursor.started_at is None:
             self._cursor = replace(self._cursor, started_at=page.server_at or page.updated_at)
         return page
+
+    def _ask(self, position: datetime | None, order: str, count: int) -> SearchPage:
+        since = position or self._from()
+        params = [("_sort", order), ("_count", str(count))]
+        if since is not None:
+            params.insert(0, ("_lastUpdated", f"ge{format_instant(since)}"))
+        return self._client.search(self._stream, params, critical=("_lastUpdated",) if since else ())
 
     def _from(self) -> datetime | None:
         if self._cursor.watermark is None:
             return None
         return self._cursor.watermark - self._line.overlap
+
+    def _moved(self, first: SearchPage, page: SearchPage, position: datetime | None) -> datetime | None:
+        """
+        Return the timestamp from which a new search can go on, or ``None`` while next links have to do.
+
+        Args:
+            first: The first page of the search, *page* the one that was read last.
+        """
+        reached, began_with = _reached(page), _first_stamp(first)
+        if reached is None or began_with is None or reached <= max(position or began_with, began_with):
+            return None
+        if self._sorts is None:
+            self._sorts = self._newest_first(position) >= reached
+        return reached if self._sorts else None
+
+    def _newest_first(self, position: datetime | None) -> datetime:
+        """Return the timestamp of what the server gives first when asked for the newest first."""
+        try:
+            page = self._ask(position, "-_lastUpdated", 1)
+        except Refused:
+            return _NEVER
+        return _first_stamp(page) or _NEVER
+
+    # Following next links ---------------------------------------------------------------------------------
 
     def _follow_links(self, first: SearchPage, position: datetime | None) -> datetime | None:
         """
@@ -158,38 +210,68 @@ class _Crawl:
         Returns the timestamp from which keyset paging can go on, or ``None`` when the end was reached.
         """
         for _ in range(MOST_PASSES):
-            moved_to, fresh = self._one_pass(first, position)
-            if moved_to is not None:
+            moved_to, quiet = self._one_pass(first, position)
+            if quiet:
+                self._page_size = self._line.page_size
                 return moved_to
-            if not fresh:
-                return None
             first = self._search(position)
         raise UnsafeAnswer(
             f"{self._stream}: {MOST_PASSES} passes over the same search each brought something new; "
             "the server neither sorts by _lastUpdated nor pages stably"
         )
 
-    def _one_pass(self, page: SearchPage, position: datetime | None) -> tuple[datetime | None, bool]:
-        fresh, seen = False, set[str]()
-        for _ in range(MOST_PAGES):
-            fresh |= self._take(page, position).fresh
-            if page.next_url is None:
-                return None, fresh
+    def _one_pass(self, first: SearchPage, position: datetime | None) -> tuple[datetime | None, bool]:
+        """Return where the timestamps moved, if they did, and whether this pass found all that it should."""
+        page, quiet, seen = first, True, set[str]()
+        settled = self._settled(first, position)
+        while True:
+            quiet &= not self._has_unknown(page, settled)
+            self._take(page, position)
+            moved_to = self._moved(first, page, position)
+            if moved_to is not None or page.next_url is None:
+                return moved_to, quiet
             if page.next_url in seen:
                 raise UnsafeAnswer(f"{self._stream}: the server's next links go round in a circle")
             seen.add(page.next_url)
             try:
                 page = self._client.next_page(page.next_url)
             except CursorExpired:
-                return None, True
-            reached = _reached(page)
-            if reached is not None and position is not None and reached > position:
-                self._take(page, reached)
-                return reached, fresh
-        raise UnsafeAnswer(f"{self._stream}: more than {MOST_PAGES} pages in one crawl")
+                # Fewer links are needed where a page holds more.
+                self._page_size = max(self._page_size, min(4 * self._page_size, LARGEST_PAGE))
+                return None, False
 
-    def _take(self, page: SearchPage, reached: datetime | None, *, last: bool = False) -> IngestReport:
+    def _settled(self, first: SearchPage, position: datetime | None) -> datetime | None:
+        """
+        Return up to which timestamp a pass has to find everything; what is newer, the next search finds.
+
+        Of a server that sorts, only what shares the first timestamp is read by links; of another, everything
+        up to the beginning of the crawl. ``None`` means all.
+        """
+        if self._sorts:
+            return max((at for at in (position, _first_stamp(first)) if at is not None), default=None)
+        began = self._cursor.started_at
+        return began - self._line.lag if began is not None else None
+
+    def _has_unknown(self, page: SearchPage, until: datetime | None) -> bool:
+        """Whether *page* holds a version up to *until* that was never received."""
+        keys = {
+            (version.ref, version.version)
+            for version in self._ours(page)
+            if until is None or version.updated_at is None or version.updated_at <= until
+        }
+        with self._store.reading() as tx:
+            return bool(keys - tx.known_versions(self._line.name, keys))
+
+    # Storing ----------------------------------------------------------------------------------------------
+
+    def _ours(self, page: SearchPage) -> list[SourceVersion]:
+        """Return what the page says about this stream; what has not even a readable type is kept as well."""
+        return [version for version in page.entries if version.type in (self._stream, "")]
+
+    def _take(self, page: SearchPage, reached: datetime | None, *, last: bool = False) -> None:
         """Store a page and the cursor in one transaction."""
+        if self._pages >= MOST_PAGES:
+            raise UnsafeAnswer(f"{self._stream}: more than {MOST_PAGES} pages in one crawl")
         cursor = replace(
             self._cursor,
             position=reached or self._cursor.position,
@@ -197,14 +279,19 @@ class _Crawl:
         )
         if last:
             cursor = self._at_rest(cursor)
-        versions = [version for version in page.entries if version.type in (self._stream, "")]
-        report = ingest(Intake(self._stream, versions, "poll", cursor), self._store, self._line, self._clock())
+        report = ingest(Intake(self._stream, self._ours(page), "poll", cursor), self._store, self._line, self._clock())
         self._cursor = cursor
         self._counts = add(self._counts, report.counts)
         self._opened, self._intents = self._opened + report.opened, self._intents + report.intents
         self._pages += 1
+        self._note_warnings(page)
         self._watch(Progress(self._stream, cursor.read, report))
-        return report
+
+    def _note_warnings(self, page: SearchPage) -> None:
+        for words in (words for outcome in page.outcomes for words in outcome.summary()):
+            if words not in self._warnings and len(self._warnings) < MOST_WARNINGS:
+                self._warnings[words] = None
+                log.warning("the server warns", extra={"connection": self._line.name, "stream": self._stream})
 
     def _finish(self) -> None:
         cursor = self._at_rest(self._cursor)
@@ -213,9 +300,7 @@ class _Crawl:
 
     def _at_rest(self, cursor: Cursor) -> Cursor:
         """Return the cursor after a complete crawl: never past the server's clock at its start minus the lag."""
-        began = cursor.started_at
-        safe = began - self._line.lag if began is not None else cursor.position
-        known = [at for at in (cursor.watermark, safe) if at is not None]
+        known = [at for at in (cursor.watermark, self._safe(cursor)) if at is not None]
         return replace(
             cursor,
             watermark=max(known, default=None),
@@ -227,15 +312,25 @@ class _Crawl:
             problem=None,
         )
 
+    def _safe(self, cursor: Cursor) -> datetime | None:
+        """Return up to when everything is stored, for certain; a server that tells no time is judged by ours."""
+        if cursor.started_at is not None:
+            return cursor.started_at - self._line.lag
+        if cursor.position is not None:
+            return min(cursor.position, self._clock()) - self._line.lag
+        return None
+
 
 def _reached(page: SearchPage) -> datetime | None:
     """Return the last timestamp of a page that is sorted by ``_lastUpdated``; ``None`` when it is not."""
-    stamps = [entry.updated_at for entry in page.entries]
-    if not stamps or any(stamp is None for stamp in stamps):
+    stamps = [entry.updated_at for entry in page.entries if entry.updated_at is not None]
+    if not stamps or any(one > other for one, other in pairwise(stamps)):
         return None
-    known = [stamp for stamp in stamps if stamp is not None]
-    in_order = all(one <= other for one, other in pairwise(known))
-    return known[-1] if in_order else None
+    return stamps[-1]
+
+
+def _first_stamp(page: SearchPage) -> datetime | None:
+    return next((entry.updated_at for entry in page.entries if entry.updated_at is not None), None)
 
 
 def note_problem(store: Store, line: Line, stream: str, words: str) -> None:
