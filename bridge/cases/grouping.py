@@ -4,47 +4,91 @@ Which resources make one case.
 The root is the request being coordinated: from a resource one follows its parent (a Task's ``focus``, else
 ``basedOn``, else ``partOf``; an Appointment's ``basedOn``) until there is none, or it is not known yet. What
 groups form depends only on the newest known version of each resource, never on the order they came in.
+
+A group never holds two patients. A resource stands aside from its parent, and is a root, where the nearest
+resource above it that names a patient names another one; and where nothing above it does (the parent is not
+known yet, or has no patient) but the smallest reference of the group is of another patient.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from typing import NamedTuple
 
 from bridge.cases.snapshot import Snapshot
 
 CROSSES_PATIENTS = "names a resource of another patient; not joined"
 
 
-def root_of(ref: str, known: Mapping[str, Snapshot]) -> str:
+class Grouping(NamedTuple):
+    """Each resource's root, and which resources do not join the parent they name."""
+
+    roots: Mapping[str, str]
+    aside: Set[str]
+
+
+def group(known: Mapping[str, Snapshot]) -> Grouping:
+    """Return the groups that *known* resources form; whatever they name should be known too, if it is at all."""
+    aside = {ref for ref, snapshot in known.items() if snapshot.parent is not None and _crosses(ref, known)}
+    roots = {ref: _root_of(ref, known, aside) for ref in known}
+    torn = _torn(roots, known, aside)
+    if torn:
+        aside |= torn
+        roots = {ref: _root_of(ref, known, aside) for ref in known}
+    return Grouping(roots, aside)
+
+
+def _root_of(ref: str, known: Mapping[str, Snapshot], aside: Set[str]) -> str:
     """
     Return the root of the group that *ref* belongs to.
 
-    An unknown parent is the root for the time being: its children wait for it under its name. A parent of
-    another patient is not followed (never the wrong patient). Of resources that name each other in a circle
-    the smallest reference is the root.
+    An unknown parent is the root for the time being: its children wait for it under its name. Of resources
+    that name each other in a circle the smallest reference is the root.
     """
     path = [ref]
     while True:
-        parent = parent_of(path[-1], known)
-        if parent is None:
+        snapshot = known.get(path[-1])
+        if snapshot is None or snapshot.parent is None or path[-1] in aside:
             return path[-1]
-        if parent in path:
-            return min(path[path.index(parent) :])
-        path.append(parent)
+        if snapshot.parent in path:
+            return min(path[path.index(snapshot.parent) :])
+        path.append(snapshot.parent)
 
 
-def parent_of(ref: str, known: Mapping[str, Snapshot]) -> str | None:
-    """Return the parent that counts: named by the newest version, and not of another patient."""
-    snapshot = known.get(ref)
-    if snapshot is None or snapshot.parent is None:
-        return None
-    return None if crosses_patients(snapshot, known) else snapshot.parent
+def _crosses(ref: str, known: Mapping[str, Snapshot]) -> bool:
+    ours = _patient_of(known[ref])
+    above = _patient_above(ref, known) if ours is not None else None
+    return above is not None and above != ours
 
 
-def crosses_patients(snapshot: Snapshot, known: Mapping[str, Snapshot]) -> bool:
-    """Whether *snapshot* names a parent whose patient is another one."""
-    parent = known.get(snapshot.parent or "")
-    if parent is None or parent.patient is None or snapshot.patient is None:
-        return False
-    ours, theirs = snapshot.patient.ref, parent.patient.ref
-    return ours is not None and theirs is not None and ours != theirs
+def _patient_above(ref: str, known: Mapping[str, Snapshot]) -> str | None:
+    """Return the patient of the nearest resource above *ref* that names one."""
+    seen = {ref}
+    parent = known[ref].parent
+    while parent is not None and parent not in seen and parent in known:
+        patient = _patient_of(known[parent])
+        if patient is not None:
+            return patient
+        seen.add(parent)
+        parent = known[parent].parent
+    return None
+
+
+def _torn(roots: Mapping[str, str], known: Mapping[str, Snapshot], aside: Set[str]) -> set[str]:
+    """Return the resources whose group has another patient than theirs, although nothing above them has one."""
+    named: dict[str, dict[str, str]] = {}
+    for ref, root in roots.items():
+        patient = _patient_of(known[ref])
+        if patient is not None:
+            named.setdefault(root, {})[ref] = patient
+    chosen = {root: patients[min(patients)] for root, patients in named.items() if len(set(patients.values())) > 1}
+    return {
+        ref
+        for root, patient in chosen.items()
+        for ref, own in named[root].items()
+        if own != patient and ref != root and ref not in aside and _patient_above(ref, known) is None
+    }
+
+
+def _patient_of(snapshot: Snapshot) -> str | None:
+    return snapshot.patient.ref if snapshot.patient is not None else None

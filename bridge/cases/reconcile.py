@@ -24,7 +24,7 @@ from bridge.cases import changes as facts_of
 from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, Change, Fact, fold
 from bridge.cases.derive import Answer, Facts, View, derive, gather
-from bridge.cases.grouping import CROSSES_PATIENTS, crosses_patients, root_of
+from bridge.cases.grouping import CROSSES_PATIENTS, group
 from bridge.cases.model import Case, CasePatient, Closure, ClosureReason, OwnerKind, SourceLine, Status
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules, case_id, opening
@@ -211,20 +211,18 @@ def _with_crossings(
     rows: Mapping[str, SourceRow], known: Known, notes: Mapping[str, list[tuple[Cause, str]]]
 ) -> dict[str, list[tuple[Cause, str]]]:
     """Add a note for every link that turned out to lead to another patient, once."""
-    now = {ref: row.snapshot for ref, row in rows.items()}
-    before = {ref: row.snapshot for ref, row in known.sources.items()}
     found = {ref: list(texts) for ref, texts in notes.items()}
-    for ref, snapshot in now.items():
-        if crosses_patients(snapshot, now) and not (ref in before and crosses_patients(before[ref], before)):
-            found.setdefault(ref, []).append((_cause(snapshot), CROSSES_PATIENTS))
+    for ref, row in rows.items():
+        before = known.sources.get(ref)
+        if row.aside is not None and (before is None or before.aside is None):
+            found.setdefault(ref, []).append((_cause(row.snapshot), CROSSES_PATIENTS))
     return found
 
 
 def _regroup(rows: dict[str, SourceRow]) -> None:
-    snapshots = {ref: row.snapshot for ref, row in rows.items()}
+    formed = group({ref: row.snapshot for ref, row in rows.items()})
     for ref, row in rows.items():
-        root = root_of(ref, snapshots)
-        aside = row.snapshot.parent if crosses_patients(row.snapshot, snapshots) else None
+        root, aside = formed.roots[ref], row.snapshot.parent if ref in formed.aside else None
         if (root, aside) != (row.root, row.aside):
             rows[ref] = replace(row, root=root, aside=aside)
 
@@ -497,6 +495,8 @@ def _merge_away(
     _hand_over(case, heir, book, replace(cause, rule="merged"))
     closure = Closure(reason=ClosureReason.DUPLICATE, outcome="Belongs to another case", by=cause.what, at=book.now)
     ending: list[Fact] = [facts_of.SourcesChanged(())]
+    if case.blocker is not None:
+        ending.append(facts_of.BlockerCleared(case.blocker))
     if case.status is not Status.CLOSED:
         ending.append(facts_of.StatusChanged(Status.CLOSED, case.status))
     ending += [

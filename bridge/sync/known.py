@@ -46,7 +46,8 @@ def _groups(
     Return every source of the wanted groups, and which groups those are.
 
     A source that stands aside from a resource of another patient ties two groups together: either may change
-    where it belongs, so both are loaded. There are hardly ever any; then this is two queries.
+    where it belongs, so both are loaded, also where that resource is not known yet. There are hardly ever any;
+    then this is two queries.
     """
     asked: set[str] = set()
     while new := wanted - asked:
@@ -54,10 +55,10 @@ def _groups(
         found.update((row.ref, row) for row in tx.sources_of_roots(connection, new))
         aside = tx.sources_aside(connection, new | set(found))
         found.update((row.ref, row) for row in aside)
-        named = {row.aside for row in found.values() if row.aside is not None} - set(found)
-        if named:
-            found.update(tx.sources(connection, named))
-        wanted = wanted | {row.root for row in found.values()}
+        named = {row.aside for row in found.values() if row.aside is not None}
+        if unread := named - set(found):
+            found.update(tx.sources(connection, unread))
+        wanted = wanted | named | {row.root for row in found.values()}
     return found, asked
 
 
