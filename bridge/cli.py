@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bridge.config import Settings
     from bridge.sync.connector import SyncReport
 
-DONE, NEEDS_A_PERSON, WRONG_SETUP, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, NEEDS_A_PERSON, WRONG_SETUP, UNREACHABLE = 0, 1, 2, 3
 
 app = typer.Typer(
     name="bridge",
@@ -41,38 +41,29 @@ OneConnection = Annotated[str | None, typer.Option("--connection", help="Only th
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; wrong usage and Ctrl-C are Typer's to answer, with 2 and 130."""
+    from bridge.errors import BridgeError
+
     try:
-        app(standalone_mode=False)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
-    except Exception as error:  # noqa: BLE001 - the top: what it does not know it raises again
-        sys.exit(_explain_failure(error))
-
-
-def _explain_failure(error: Exception) -> int:
-    """Print what went wrong in words and return the exit code; a fault of ours keeps its traceback."""
-    import click
-
-    from bridge.errors import BridgeError, ConfigError, RemoteError
-
-    if isinstance(error, click.ClickException):
-        error.show()
-        return WRONG_SETUP
-    if isinstance(error, click.exceptions.Abort):
-        return INTERRUPTED
-    if isinstance(error, ConfigError):
+        app()
+    except BridgeError as error:
         print(error, file=sys.stderr)
-        return WRONG_SETUP
-    if isinstance(error, RemoteError):
-        print(error, file=sys.stderr)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: Exception) -> int:
+    """Return who has to act: 3 when an EHR or the database was not there, 2 for the set-up, else 1."""
+    from bridge.errors import ConfigError, RemoteError
+
+    if isinstance(error, RemoteError) or _of_database(error.__cause__):
         return UNREACHABLE
-    if isinstance(error, BridgeError):
-        print(error, file=sys.stderr)
-        return NEEDS_A_PERSON
-    raise error
+    return WRONG_SETUP if isinstance(error, ConfigError) else NEEDS_A_PERSON
+
+
+def _of_database(error: BaseException | None) -> bool:
+    from sqlalchemy.exc import DBAPIError
+
+    return isinstance(error, DBAPIError)
 
 
 # Working with an EHR --------------------------------------------------------------------------------------
