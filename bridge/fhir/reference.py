@@ -17,8 +17,12 @@ import msgspec
 Kind = Literal["relative", "absolute", "contained", "urn", "invalid"]
 
 _RELATIVE = re.compile(
-    r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-._~]{1,128})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII
+    r"([A-Z][A-Za-z]{1,63})/(?!\.{1,2}(?:/|\Z))([A-Za-z0-9\-._~]{1,128})(?:/_history/([A-Za-z0-9\-.]{1,64}))?",
+    re.ASCII,
 )
+LONGEST = 2048
+"""A longer reference or URL is none (rule ours): no server has such, and every character costs."""
+
 _HOST = re.compile(r"[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
@@ -46,6 +50,8 @@ class ParsedReference(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=16384)
 def parse_reference(text: str, *, base_url: str | None = None) -> ParsedReference:
     """Take a reference apart; an absolute URL under *base_url* counts as relative."""
+    if len(text) > LONGEST:
+        return ParsedReference("invalid", text)
     if text.startswith("#"):
         return ParsedReference("contained", text, id=text[1:])
     if text.startswith("urn:"):
@@ -60,34 +66,40 @@ def parse_reference(text: str, *, base_url: str | None = None) -> ParsedReferenc
 
 def inside_base(url: str, base_url: str) -> bool:
     """Whether *url* has the origin of *base_url* and lies under its path."""
+    return _below(url, base_url) is not None
+
+
+def _below(url: str, base_url: str) -> str | None:
+    """Return the path of *url* below *base_url*, or ``None`` when it is not there."""
     ours, theirs = _parsed(base_url), _parsed(url)
-    if ours is None or theirs is None or _origin(ours) != _origin(theirs):
-        return False
+    if ours is None or theirs is None or _origin(ours) != _origin(theirs) or _climbs(theirs.path):
+        return None
     path, prefix = theirs.path, ours.path.rstrip("/")
-    if ".." in unquote(unquote(path)).split("/"):
-        return False
-    return path == prefix or path.startswith(prefix + "/")
-
-
-def same_origin(url: str, other: str) -> bool:
-    """Whether two URLs have the same scheme, host and port."""
-    one, two = _parsed(url), _parsed(other)
-    return one is not None and two is not None and _origin(one) == _origin(two)
+    return path[len(prefix) + 1 :] if path == prefix or path.startswith(prefix + "/") else None
 
 
 def _absolute(text: str, base_url: str | None) -> ParsedReference:
-    tail = re.search(_RELATIVE.pattern + "$", text, re.ASCII)
-    if tail is None:
-        return ParsedReference("absolute", text)
-    under_base = base_url is not None and inside_base(text, base_url)
-    whole = base_url is not None and text[: tail.start()].rstrip("/").endswith(urlsplit(base_url).path.rstrip("/"))
-    kind: Kind = "relative" if under_base and whole else "absolute"
-    return ParsedReference(kind, text, tail[1], tail[2], tail[3])
+    below = _below(text, base_url) if base_url is not None and "?" not in text and "#" not in text else None
+    match = _RELATIVE.fullmatch(below) if below is not None else None
+    if match is not None:
+        return ParsedReference("relative", text, match[1], match[2], match[3])
+    segments = text.split("://", 1)[1].split("/")[1:]
+    for count in (4, 2):
+        match = _RELATIVE.fullmatch("/".join(segments[-count:]))
+        if match is not None:
+            return ParsedReference("absolute", text, match[1], match[2], match[3])
+    return ParsedReference("absolute", text)
+
+
+def _climbs(path: str) -> bool:
+    """Whether a server might read *path* as leading upwards, also when it decodes it twice."""
+    plain = unquote(unquote(path))
+    return "\\" in plain or any(segment.partition(";")[0] == ".." for segment in plain.split("/"))
 
 
 def _parsed(url: str) -> SplitResult | None:
     """Return the URL taken apart; ``None`` for one that parsers do not agree about."""
-    if any(character in url for character in "\\\t\r\n ") or not url.isascii():
+    if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
         return None
     try:
         parts = urlsplit(url)
@@ -101,4 +113,5 @@ def _parsed(url: str) -> SplitResult | None:
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int]:
-    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _DEFAULT_PORT[parts.scheme]
+    port = parts.port if parts.port is not None else _DEFAULT_PORT[parts.scheme]
+    return parts.scheme, (parts.hostname or "").removesuffix("."), port

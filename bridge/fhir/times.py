@@ -18,7 +18,7 @@ Precision = Literal["year", "month", "day", "second"]
 
 _PATTERN = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
-    r"(?:T(?P<clock>\d\d:\d\d)(?::(?P<second>\d\d)(?P<fraction>\.\d+)?)?(?P<zone>[Zz]|[+-]\d\d:\d\d)?)?)?)?",
+    r"(?:T(?P<clock>\d\d:\d\d)(?::(?P<second>\d\d)(?P<fraction>\.\d{1,20})?)?(?P<zone>[Zz]|[+-]\d\d:\d\d)?)?)?)?",
     re.ASCII,
 )
 
@@ -39,9 +39,9 @@ class Moment(msgspec.Struct, frozen=True):
         if self.at is not None:
             return self.at, self.at
         first, last = _days(self.text, self.precision)
-        begin = datetime.combine(first, time.min, zone).astimezone(UTC)
-        end = datetime.combine(last, time(23, 59, 59, 999_999), zone).astimezone(UTC)
-        return begin, end
+        begin = datetime.combine(first, time.min)
+        end = datetime.combine(last, time(23, 59, 59, 999_999))
+        return _civil(begin, zone), _civil(end, zone)
 
 
 @lru_cache(maxsize=8192)
@@ -61,7 +61,7 @@ def parse_moment(text: str) -> Moment:
     if match["day"] is None:
         date(int(match["year"]), int(match["month"]), 1)
         return Moment(text, "month")
-    day = date.fromisoformat(text[:10])
+    day = date(int(match["year"]), int(match["month"]), int(match["day"]))
     if match["clock"] is None:
         return Moment(text, "day")
     clock = _clock(match["clock"], match["second"], match["fraction"])
@@ -73,7 +73,7 @@ def parse_moment(text: str) -> Moment:
 
 def parse_instant(text: str) -> datetime:
     """
-    Read a FHIR instant (or a dateTime with time and offset) as aware UTC.
+    Read a FHIR instant (or a dateTime with time and offset) as aware UTC; other ISO 8601 forms are let pass.
 
     Raises:
         ValueError: *text* is none.
@@ -81,10 +81,10 @@ def parse_instant(text: str) -> datetime:
     if len(text) <= 32 and "T" in text:
         try:
             at = datetime.fromisoformat(text)
-        except ValueError:
+            if at.tzinfo is not None and "24:" not in text:
+                return at.astimezone(UTC)
+        except (ValueError, OverflowError):
             return _exact(text)
-        if at.tzinfo is not None and "24:" not in text:
-            return at.astimezone(UTC)
     return _exact(text)
 
 
@@ -118,7 +118,18 @@ def _to_utc(local: datetime, zone: str) -> datetime:
     if hours > 14 or minutes > 59:
         raise ValueError("not a FHIR time offset")
     offset = timedelta(hours=hours, minutes=minutes)
-    return (local - offset if zone[0] == "+" else local + offset).replace(tzinfo=UTC)
+    try:
+        return (local - offset if zone[0] == "+" else local + offset).replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("not a time between the years 1 and 9999") from None
+
+
+def _civil(local: datetime, zone: tzinfo) -> datetime:
+    """Return *local* in *zone* as UTC; at the ends of the calendar, where there is no such time, as it stands."""
+    try:
+        return local.replace(tzinfo=zone).astimezone(UTC)
+    except OverflowError:
+        return local.replace(tzinfo=UTC)
 
 
 def _days(text: str, precision: Precision) -> tuple[date, date]:
