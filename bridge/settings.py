@@ -1,0 +1,325 @@
+"""
+What can be set: one class for each section of ``bridge.toml``, with its defaults and its limits.
+
+Nothing is read here; ``bridge.config`` does that and puts what is wrong into words.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, time, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bridge.cases.model import OwnerKind
+from bridge.errors import ConfigError
+from bridge.fhir.vendors import PROFILES, profile
+
+SECRETS = frozenset({"token", "password"})
+"""Settings that never stand in the configuration file."""
+
+DEFAULT_ROLES = {
+    "referral-coordinator": "Referral coordinators",
+    "scheduler": "Schedulers",
+    "refill-nurse": "Refill nurses",
+    "authorization-specialist": "Authorization specialists",
+    "supervisor": "Supervisor",
+    "clinician": "Clinician on duty",
+}
+"""Role queues that the shipped lanes name; they exist without being configured."""
+
+Resource = Literal["Task", "ServiceRequest", "Appointment", "MedicationRequest"]
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_CONNECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}|[^|]*\|[^|]+")
+
+
+def _listed(value: object) -> object:
+    """A list may be written as one text with commas, as in an environment variable."""
+    if not isinstance(value, str):
+        return value
+    bare = value.strip().removeprefix("[").removesuffix("]")
+    return [part.strip().strip("\"'") for part in bare.split(",") if part.strip()]
+
+
+def _base_url(value: object) -> str:
+    url = str(value).strip()
+    try:
+        parts = urlsplit(url)
+        fit = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fit = False
+    if not fit or re.search(r"[\s\x00-\x1f]", url):
+        raise ValueError("expected an http or https URL such as http://127.0.0.1:8080/fhir")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("expected a URL without user name and password; use auth, username and password_file")
+    if "?" in url or "#" in url:
+        raise ValueError("expected a URL without ? or #, such as http://127.0.0.1:8080/fhir")
+    return url.rstrip("/")
+
+
+def _zone(value: object) -> str:
+    try:
+        ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected an IANA time zone such as America/New_York") from None
+    return str(value)
+
+
+def _vendor(value: object) -> str:
+    try:
+        return profile(str(value)).name
+    except ConfigError:
+        close = get_close_matches(str(value).lower(), PROFILES, n=1)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"expected one of {', '.join(map(repr, PROFILES))}{meant}") from None
+
+
+def _connection_name(value: str) -> str:
+    if not _CONNECTION_NAME.fullmatch(value):
+        raise ValueError("expected a connection name of letters, digits, - _ and .")
+    return value
+
+
+def _reference(value: object) -> str:
+    if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+        raise ValueError('expected a reference such as "Practitioner/12", or an identifier as "system|value"')
+    return value
+
+
+Reference = Annotated[str, BeforeValidator(_reference)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(_Section):
+    """
+    Where everything is kept: an SQLite file (relative to the configuration file) or PostgreSQL.
+
+    The password is in ``password_file``, or in the URL where that comes from the environment.
+    """
+
+    url: SecretStr = SecretStr("sqlite:///bridge.sqlite3")
+    password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Database:
+        scheme, _, place = self.url.get_secret_value().partition("://")
+        if scheme == "sqlite":
+            fit = place.startswith("/") and place.strip("/") not in ("", ":memory:")
+        else:
+            fit = scheme in ("postgresql", "postgresql+psycopg") and bool(place)
+        if not fit:
+            raise ValueError("url: expected sqlite:///FILE or postgresql://USER@HOST/NAME")
+        if scheme == "sqlite" and self.password_file is not None:
+            raise ValueError("password_file: an SQLite file has no password; leave it out")
+        if self.password_file is not None and "@" not in place:
+            raise ValueError("url: expected a user before the host, as in postgresql://bridge@localhost/bridge")
+        return self
+
+
+class Hours(_Section):
+    """Opening and closing time of a day."""
+
+    opens: time
+    closes: time
+
+    @model_validator(mode="after")
+    def _forward(self) -> Hours:
+        if self.opens.tzinfo is not None or self.closes.tzinfo is not None:
+            raise ValueError("expected times of the site's own zone, such as 08:30")
+        if self.opens >= self.closes:
+            raise ValueError(f"expected opens before closes, found {self.opens:%H:%M} and {self.closes:%H:%M}")
+        return self
+
+
+class Site(_Section):
+    """Where the work is done, for due dates: time zone, opening hours, holidays."""
+
+    time_zone: Annotated[str, BeforeValidator(_zone)] = "UTC"
+    business_hours: dict[Literal[_DAYS], Hours] = Field(  # type: ignore[valid-type]
+        default_factory=lambda: {day: Hours(opens=time(8), closes=time(17)) for day in _DAYS[:5]}
+    )
+    holidays: Annotated[tuple[date, ...], BeforeValidator(_listed)] = ()
+
+    @model_validator(mode="after")
+    def _open_sometime(self) -> Site:
+        if not self.business_hours:
+            raise ValueError("business_hours: expected at least one day, such as monday")
+        return self
+
+
+class OwnerSection(_Section):
+    """A person or role queue that owns cases; ``references`` are the ways the EHR names them."""
+
+    kind: Literal["person", "role"]
+    display: str = Field(min_length=1)
+    references: Annotated[tuple[Reference, ...], BeforeValidator(_listed)] = ()
+    backup: str | None = None
+
+    @property
+    def owner_kind(self) -> OwnerKind:
+        """The kind, as the core knows it."""
+        return OwnerKind(self.kind)
+
+
+class ConnectionSection(_Section):
+    """One EHR endpoint. Only ``base_url`` is needed for an open server."""
+
+    base_url: Annotated[str, BeforeValidator(_base_url)]
+    vendor: Annotated[str, BeforeValidator(_vendor)] = "generic"
+    fhir_version: Literal["R4", "R4B", "R5"] = "R4"
+    auth: Literal["none", "basic", "bearer"] = "none"
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    token: SecretStr | None = None
+    token_file: Path | None = None
+    start_date: date | None = None
+    read: Annotated[tuple[Resource, ...], BeforeValidator(_listed), Field(min_length=1)] = (
+        "ServiceRequest",
+        "MedicationRequest",
+        "Appointment",
+        "Task",
+    )
+    write: bool = True
+    page_size: int = Field(200, ge=1, le=1000)
+    poll_seconds: int = Field(30, ge=1, le=86_400)
+    sweep_minutes: int = Field(30, ge=1, le=10_080)
+    overlap_seconds: int = Field(300, ge=0, le=604_800)
+    lag_seconds: int = Field(5, ge=0, le=86_400)
+    concurrency: int = Field(4, ge=1, le=32)
+    timeout_seconds: float = Field(30, gt=0, le=600)
+    open_proposals: bool = False
+    direct_cancel: bool = False
+    acknowledge_with: Literal["received", "accepted"] = "received"
+    we_are: Annotated[tuple[Reference, ...], BeforeValidator(_listed)] = ()
+
+    @model_validator(mode="after")
+    def _credentials(self) -> ConnectionSection:
+        problems = list(self._credential_problems())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _credential_problems(self) -> list[str]:
+        """``BRIDGE_..._`` stands for the variables of this connection, whose name is not known here."""
+        problems = []
+        for secret, auth in (("password", "basic"), ("token", "bearer")):
+            value, file = getattr(self, secret), getattr(self, f"{secret}_file")
+            given = [f"{secret}_file"] * (file is not None) + [f"BRIDGE_..._{secret.upper()}"] * bool(value)
+            if self.auth == auth and not given:
+                problems.append(f"auth = {auth!r} needs {secret}_file or BRIDGE_..._{secret.upper()}")
+            elif self.auth != auth and given:
+                problems.append(f"{given[0]} is of no use with auth = {self.auth!r}; expected auth = {auth!r}")
+            elif len(given) == 2:
+                problems.append(f"expected either {given[0]} or {given[1]}, found both")
+        if self.auth == "basic" and not self.username:
+            problems.append("auth = 'basic' needs username")
+        if self.username and self.auth != "basic":
+            problems.append(f"username is of no use with auth = {self.auth!r}; expected auth = 'basic'")
+        return problems
+
+    def secret(self, name: Literal["token", "password"]) -> str:
+        """
+        Return a secret, from the environment or from the file that is named.
+
+        Raises:
+            ConfigError: The file cannot be read or is empty.
+        """
+        given: SecretStr | None = getattr(self, name)
+        if given is not None:
+            return given.get_secret_value()
+        return read_secret(f"{name}_file", getattr(self, f"{name}_file"))
+
+    @property
+    def overlap(self) -> timedelta:
+        """How far behind its watermark a poll begins."""
+        return timedelta(seconds=self.overlap_seconds)
+
+    @property
+    def lag(self) -> timedelta:
+        """How far a watermark stays behind the server's clock."""
+        return timedelta(seconds=self.lag_seconds)
+
+
+class Web(_Section):
+    """Where the web view listens. There is no login yet: keep it on loopback."""
+
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(8000, ge=0, le=65535)
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+
+
+class Log(_Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(BaseSettings):
+    """
+    Everything that can be set; ``[connections.NAME] base_url = "..."`` is enough to begin with.
+
+    Made from values alone: only ``bridge.config.load_settings`` looks at the environment, so that the demo and
+    the tests are not changed by it.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRIDGE_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        enable_decoding=False,
+        extra="forbid",
+        frozen=True,
+    )
+
+    tenant: str = Field("default", min_length=1)
+    database: Database = Database()
+    site: Site = Site()
+    owners: dict[str, OwnerSection] = {}
+    lanes: Path | None = None
+    connections: dict[Annotated[str, BeforeValidator(_connection_name)], ConnectionSection] = {}
+    web: Web = Web(host="127.0.0.1", port=8000)
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The values given are the only source."""
+        return (init_settings,)
+
+
+def read_secret(setting: str, file: Path | None) -> str:
+    """
+    Return what a secret's *file* holds, white space around it apart.
+
+    Raises:
+        ConfigError: It cannot be read or is empty; *setting* is named.
+    """
+    try:
+        found = file.read_text(encoding="utf-8").strip() if file is not None else ""
+    except UnicodeDecodeError:
+        raise ConfigError(f"{setting}: {file} is not text") from None
+    except OSError as error:
+        raise ConfigError(f"{setting}: {file} cannot be read: {error.strerror}") from None
+    if not found:
+        raise ConfigError(f"{setting}: {file} is empty")
+    if not found.isprintable():
+        raise ConfigError(f"{setting}: {file} holds more than one line, or control characters")
+    return found
