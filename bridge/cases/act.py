@@ -125,13 +125,14 @@ def _clear_blocker(on: _Decision, command: do.ClearBlocker) -> list[Fact]:
 def _set_next_action(on: _Decision, command: do.SetNextAction) -> list[Fact]:
     action = NextAction(command.code, command.text or ACTION_TEXT[command.code])
     decided = NextActionOverride(over=on.said.work, by=on.by, at=on.now, next_action=action, due_at=command.due_at)
-    return [on.local(next_action=decided, snoozed_until=None, snooze_reason=None)]
+    return [on.local(next_action=decided, snoozed_until=None, snooze_reason=None, snoozed_over=None)]
 
 
 def _snooze(on: _Decision, command: do.Snooze) -> list[Fact]:
     if command.until <= on.now:
         raise CommandRefused("A case can only be put off to a time that is still to come.")
-    return [on.local(snoozed_until=command.until, snooze_reason=_needed(command.reason, "reason"))]
+    reason = _needed(command.reason, "reason")
+    return [on.local(snoozed_until=command.until, snooze_reason=reason, snoozed_over=on.said.work)]
 
 
 def _escalate(on: _Decision, command: do.Escalate) -> list[Fact]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bridge.cases.model import Action, BlockerCategory, Status
 from bridge.cases.snapshot import Concept, Snapshot
 
@@ -47,9 +49,10 @@ LABELS = {
 }
 """What people read."""
 
+_AUTHORIZATION_WORDS = ("authorization", "authorisation", "prior auth", "preauth", "payer")
 _WORDS: tuple[tuple[tuple[str, ...], BlockerCategory], ...] = (
-    (("authorization", "authorisation", "prior auth", "payer"), BlockerCategory.AUTHORIZATION),
-    (("eligib", "coverage", "insurance"), BlockerCategory.ELIGIBILITY),
+    (_AUTHORIZATION_WORDS, BlockerCategory.AUTHORIZATION),
+    (("eligib", "ineligib", "coverage", "insurance"), BlockerCategory.ELIGIBILITY),
     (("document", "record", "form", "information", "attachment"), BlockerCategory.MISSING_DOCUMENTATION),
     (("transport", "ride"), BlockerCategory.TRANSPORT),
     (("interpreter", "language"), BlockerCategory.LANGUAGE),
@@ -57,7 +60,7 @@ _WORDS: tuple[tuple[tuple[str, ...], BlockerCategory], ...] = (
     (("capacity", "no slot", "waitlist", "wait list", "no availability"), BlockerCategory.SCHEDULING_CAPACITY),
     (("review", "clarif", "prescriber", "physician", "clinician"), BlockerCategory.CLINICAL_REVIEW),
 )
-"""Words in a pause's reason and what they mean; the first hit counts (rule ours)."""
+"""How words in a pause's reason begin and what they mean; the first hit counts (rule ours)."""
 
 _PAUSED_WITHOUT_REASON = {
     "Task": BlockerCategory.EXTERNAL_PROVIDER,
@@ -67,15 +70,35 @@ _PAUSED_WITHOUT_REASON = {
 
 
 def category_of_pause(snapshot: Snapshot) -> BlockerCategory:
-    """Return what holds a paused resource up, by the words of its reasons, else by its type."""
-    concepts = (snapshot.status_reason, snapshot.business_status, *snapshot.reasons)
-    spoken = " ".join(_words(concept) for concept in concepts if concept is not None)
+    """
+    Return what holds a paused resource up, by the words of its status reason, else by its type.
+
+    Why the work was asked for says nothing about why it waits ("speech and language delay" needs no
+    interpreter), except where it names the payer: an R4 ServiceRequest has no status reason.
+    """
+    spoken = _words(snapshot.status_reason, snapshot.business_status)
     for words, category in _WORDS:
-        if any(word in spoken for word in words):
+        if _begins(spoken, words):
             return category
+    if _begins(_words(*snapshot.reasons), _AUTHORIZATION_WORDS):
+        return BlockerCategory.AUTHORIZATION
     return _PAUSED_WITHOUT_REASON.get(snapshot.type, BlockerCategory.INTERNAL_QUEUE)
 
 
-def _words(concept: Concept) -> str:
-    parts = [concept.text or "", *(f"{coding.display or ''} {coding.code}" for coding in concept.codes)]
-    return " ".join(parts).casefold().replace("-", " ")
+def _begins(spoken: str, words: tuple[str, ...]) -> bool:
+    """Whether any of *words* stands at the beginning of a word: "form" is in "forms", but not in "performer"."""
+    return any(f" {word}" in spoken for word in words)
+
+
+def _words(*concepts: Concept | None) -> str:
+    parts = [
+        part
+        for concept in concepts
+        if concept is not None
+        for part in (concept.text, *(f"{coding.display or ''} {coding.code}" for coding in concept.codes))
+    ]
+    return " " + _BETWEEN_WORDS.sub(" ", " ".join(filter(None, parts))).casefold()
+
+
+_BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
+"""What parts words, also in codes such as ``missing-documentation`` and ``priorAuthorization``."""

@@ -236,18 +236,14 @@ def fold(case: Case | None, change: Change) -> Case:
     if isinstance(fact, CaseOpened):
         raise ValueError(f"{change.case_id} is opened twice")
     changed = _EFFECTS[type(fact)](case, fact, change)
-    return msgspec.structs.replace(changed, version=change.version, updated_at=change.at)
+    first = changed.first_response_at
+    if first is None and change.cause.kind is CauseKind.PERSON:
+        first = change.at
+    return msgspec.structs.replace(changed, version=change.version, updated_at=change.at, first_response_at=first)
 
 
 def _sources(case: Case, fact: SourcesChanged, change: Change) -> Case:
     return msgspec.structs.replace(case, sources=fact.sources, oddities=fact.oddities)
-
-
-def _status(case: Case, fact: StatusChanged, change: Change) -> Case:
-    first = case.first_response_at
-    if first is None and fact.was is Status.NEW and change.cause.kind is CauseKind.PERSON:
-        first = change.at
-    return msgspec.structs.replace(case, status=fact.status, first_response_at=first)
 
 
 def _facts(case: Case, fact: FactsChanged, change: Change) -> Case:
@@ -262,7 +258,7 @@ def _facts(case: Case, fact: FactsChanged, change: Change) -> Case:
 
 
 def _outreach(case: Case, fact: OutreachLogged, change: Change) -> Case:
-    first = case.first_response_at or fact.attempt.at
+    first = min(case.first_response_at or fact.attempt.at, fact.attempt.at)
     return msgspec.structs.replace(case, outreach=(*case.outreach, fact.attempt), first_response_at=first)
 
 
@@ -272,7 +268,7 @@ def _closed(case: Case, fact: CaseClosed, change: Change) -> Case:
 
 _EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
     SourcesChanged: _sources,
-    StatusChanged: _status,
+    StatusChanged: lambda case, fact, _: msgspec.structs.replace(case, status=fact.status),
     LaneChanged: lambda case, fact, _: msgspec.structs.replace(case, lane=fact.lane),
     VisitHappened: lambda case, fact, _: case,
     FactsChanged: _facts,

@@ -23,7 +23,7 @@ from bridge.cases.calendar import plausible
 from bridge.cases.lanes import Due, Lane
 from bridge.cases.model import (
     ACTION_TEXT,
-    Action,
+    Attempt,
     AttemptOutcome,
     Blocker,
     BlockerCategory,
@@ -37,7 +37,7 @@ from bridge.cases.model import (
     Status,
 )
 from bridge.cases.owners import owner_in_ehr
-from bridge.cases.rules import Rules, running_out
+from bridge.cases.rules import Rules, running_out_since
 from bridge.cases.snapshot import Effect, Party, Priority, Snapshot
 from bridge.cases.sources import SourceRow
 
@@ -101,7 +101,7 @@ def gather(root: str, rows: Sequence[SourceRow], rules: Rules, fallback: str | N
     """
     ordered = tuple(sorted(rows, key=lambda row: (row.ref != root, row.ref)))
     live = tuple(row.snapshot for row in ordered if row.gone_at is None and row.snapshot.effect is not Effect.VOID)
-    lead = ordered[0].snapshot
+    lead = ordered[0].snapshot if ordered[0].ref == root or not live else live[0]
     lane = rules.lanes.of(lead)
     if lane is None:
         lane = next((found for found in map(rules.lanes.of, live) if found is not None), None)
@@ -137,11 +137,11 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime) -> Vie
         owner = Answer(local.owner.owner, "assigned-by-person")
     opened_at = min(row.began_at for row in facts.rows)
     priority = _priority(facts)
-    due = _due(facts, rules, status.value, priority, opened_at)
-    action = _next_action(facts.lane, status.value, blocker)
-    local = _lapse_next_action(local, said)
-    action, due = _decided_next(local, action, due)
+    due = _promised(_due(facts, rules, status.value, priority, opened_at), status, facts, prior)
+    local = _lapse_snooze(_lapse_next_action(local, said), said)
     is_open = status.value is not Status.CLOSED
+    action = _next_action(facts.lane, status.value, blocker) if is_open else None
+    action, due = _decided_next(local, action, due)
     return View(
         lane=facts.lane,
         status=status,
@@ -230,11 +230,19 @@ def _root_ended(facts: Facts, root: SourceRow, rules: Rules, now: datetime) -> A
         return Answer(_ended_by(snapshot, *_ENDS[snapshot.effect]), f"root-{snapshot.effect.value}")
     if snapshot.type == "Appointment" and snapshot.effect is Effect.ATTENDED:
         return Answer(_ended_by(snapshot, ClosureReason.COMPLETED, "The visit took place"), "visit-attended")
-    if snapshot.effect is Effect.PRESCRIBED and not facts.tasks:
-        if not running_out(snapshot, facts.lane, rules.calendar, now):
-            return Answer(_ended_by(snapshot, ClosureReason.COMPLETED, "Prescribed"), "prescription-active")
-        return None
+    if snapshot.effect is Effect.PRESCRIBED:
+        return _prescription_ended(facts, snapshot, rules, now)
     return _work_ended(facts)
+
+
+def _prescription_ended(facts: Facts, snapshot: Snapshot, rules: Rules, now: datetime) -> Answer[Closure] | None:
+    """A prescription in force is work only for a Task about it, or while its supply runs out unanswered."""
+    ended, since = _work_ended(facts), running_out_since(snapshot, facts.lane, rules.calendar, now)
+    if since is not None:
+        return ended if ended is not None and ended.value.at >= since else None
+    if ended is None and all(task.effect is Effect.CANCELLED for task in facts.tasks):
+        return Answer(_ended_by(snapshot, ClosureReason.COMPLETED, "Prescribed"), "prescription-active")
+    return ended
 
 
 def _work_ended(facts: Facts) -> Answer[Closure] | None:
@@ -386,7 +394,7 @@ def _status_of_work(facts: Facts, rules: Rules, now: datetime) -> Answer[Status]
     if facts.lead.type == "MedicationRequest":
         if facts.lead.effect is Effect.DRAFTED:
             return Answer(Status.WAITING_ON_PROVIDER, "prescription-unsigned")
-        if facts.lead.effect is Effect.PRESCRIBED and running_out(facts.lead, facts.lane, rules.calendar, now):
+        if facts.lead.effect is Effect.PRESCRIBED and running_out_since(facts.lead, facts.lane, rules.calendar, now):
             return Answer(Status.NEEDS_OUTREACH, "supply-runs-out")
     return Answer(Status.NEW, "nobody-acted-yet")
 
@@ -403,19 +411,32 @@ _AFTER_ATTEMPT = {
 
 
 def _status_of_outreach(prior: Case | None, facts: Facts) -> Answer[Status] | None:
-    """What people did counts from the visit on, where there was one."""
+    """What people did counts from when the visit was missed or called off, where it was."""
     if prior is None:
         return None
-    since = facts.visit.start_at if facts.visit is not None else None
-    attempts = [attempt for attempt in prior.outreach if since is None or attempt.at >= since]
-    if attempts:
-        last = max(attempts, key=lambda attempt: (attempt.at, attempt.id))
+    last = _last_attempt(prior, facts)
+    if last is not None:
         if last.outcome is AttemptOutcome.REACHED and last.promised_by == "patient":
-            return Answer(Status.WAITING_ON_PATIENT, "patient-promised")
+            return Answer(Status.WAITING_ON_PATIENT, "outreach-promised-by-patient")
         return Answer(_AFTER_ATTEMPT[last.outcome], f"outreach-{last.outcome.value}")
     if prior.local.owner is not None or prior.local.next_action is not None:
         return Answer(Status.NEEDS_OUTREACH, "taken-up-by-person")
     return None
+
+
+def _last_attempt(prior: Case, facts: Facts) -> Attempt | None:
+    since = _visit_failed_at(facts.visit)
+    attempts = [attempt for attempt in prior.outreach if since is None or attempt.at >= since]
+    return max(attempts, key=lambda attempt: (attempt.at, attempt.id), default=None)
+
+
+def _visit_failed_at(visit: Snapshot | None) -> datetime | None:
+    if visit is None or visit.effect not in (Effect.MISSED, Effect.VISIT_CANCELLED):
+        return None
+    start, told = plausible(visit.start_at), stated_at(visit)
+    if visit.effect is Effect.VISIT_CANCELLED:
+        return min(start, told) if start is not None else told
+    return start
 
 
 # Who, what next, by when ----------------------------------------------------------------------------------
@@ -448,8 +469,6 @@ def _backup(owner: Owner, lane: Lane, rules: Rules) -> Owner | None:
 
 
 def _next_action(lane: Lane, status: Status, blocker: Answer[Blocker] | None) -> Answer[NextAction]:
-    if status is Status.CLOSED:
-        return Answer(NextAction(Action.CLOSE_WITH_REASON, ""), "closed")
     if blocker is not None and status is not Status.ESCALATED:
         action = UNBLOCKS[blocker.value.category]
         return Answer(NextAction(action, ACTION_TEXT[action]), f"unblock:{blocker.value.category.value}")
@@ -468,11 +487,27 @@ def _due(
     if stated := [end for end in ends if end is not None]:
         return Answer(min(stated), "task-restriction-period")
     due = facts.lane.next[status].due
-    at = _anchor(facts, due, rules, opened_at)
-    if due.span is None or at is None:
-        return Answer(rules.calendar.after(opened_at, facts.lane.window[priority]), "lane-window")
+    anchor = _anchor(facts, due, rules, opened_at)
+    window = rules.calendar.after(opened_at, facts.lane.window[priority])
+    if due.span is None or anchor is None:
+        return Answer(window, "lane-window")
     move = rules.calendar.before if due.before else rules.calendar.after
-    return Answer(move(at, due.span), f"lane-step:{status.value}")
+    at = move(anchor, due.span)
+    if due.before and at < opened_at:
+        return Answer(min(window, anchor), "asked-at-short-notice")
+    return Answer(at, f"lane-step:{status.value}")
+
+
+def _promised(
+    due: Answer[datetime] | None, status: Answer[Status], facts: Facts, prior: Case | None
+) -> Answer[datetime] | None:
+    """A promise made in the attempt that decides the status is when to look again; a limit from the EHR stands."""
+    last = _last_attempt(prior, facts) if prior is not None and status.rule.startswith("outreach-") else None
+    if last is None or last.promised_for is None:
+        return due
+    if due is not None and due.rule == "task-restriction-period" and due.value < last.promised_for:
+        return due
+    return Answer(last.promised_for, "promised-in-outreach")
 
 
 def _anchor(facts: Facts, due: Due, rules: Rules, opened_at: datetime) -> datetime | None:
@@ -484,8 +519,8 @@ def _anchor(facts: Facts, due: Due, rules: Rules, opened_at: datetime) -> dateti
 
 
 def _decided_next(
-    local: Local, action: Answer[NextAction], due: Answer[datetime] | None
-) -> tuple[Answer[NextAction], Answer[datetime] | None]:
+    local: Local, action: Answer[NextAction] | None, due: Answer[datetime] | None
+) -> tuple[Answer[NextAction] | None, Answer[datetime] | None]:
     decided = local.next_action
     if decided is not None and decided.next_action is not None:
         action = Answer(decided.next_action, "set-by-person")
@@ -550,6 +585,12 @@ def _lapse_next_action(local: Local, said: str) -> Local:
     if local.next_action is None or local.next_action.over == said:
         return local
     return replace(local, next_action=None)
+
+
+def _lapse_snooze(local: Local, said: str) -> Local:
+    if local.snoozed_until is None or local.snoozed_over in (None, said):
+        return local
+    return replace(local, snoozed_until=None, snooze_reason=None, snoozed_over=None)
 
 
 def _blocker_in_force(local: Local, stated: Answer[Blocker] | None) -> Answer[Blocker] | None:

@@ -268,7 +268,13 @@ class ClosureOverride(Override, frozen=True):
 
 
 class Local(msgspec.Struct, frozen=True, kw_only=True):
-    """What people decided here; never overwritten or deleted by what the EHR says."""
+    """
+    What people decided here; no decision is overwritten by a sync.
+
+    It lapses when the EHR says something new about what was decided over; the history keeps it. A snooze lapses
+    like a next action does (``snoozed_over`` is what the EHR said then): a case that was put off comes back when
+    the patient misses the visit.
+    """
 
     owner: OwnerOverride | None = None
     blocker: BlockerOverride | None = None
@@ -276,6 +282,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     closure: ClosureOverride | None = None
     snoozed_until: datetime | None = None
     snooze_reason: str | None = None
+    snoozed_over: str | None = None
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -312,6 +319,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """When the next or last visit is, from the Appointment that the case is about."""
     opened_at: datetime
     first_response_at: datetime | None = None
+    """When a person first acted on the case: the earliest attempt to reach the patient, or the first command."""
     updated_at: datetime
     closed_at: datetime | None = None
     merged_into: str | None = None

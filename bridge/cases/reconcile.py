@@ -82,6 +82,10 @@ class Outcome:
     groups: Mapping[str, Sequence[SourceRow]] = field(default_factory=dict)
 
 
+_ID_LENGTH = 64
+"""The longest id that FHIR allows (R4 datatypes.html#id); a longer number is text, Python would not read it."""
+
+
 def is_newer(snapshot: Snapshot, than: Snapshot) -> bool:
     """
     Whether *snapshot* is a newer version of the resource that *than* is a version of.
@@ -95,8 +99,12 @@ def is_newer(snapshot: Snapshot, than: Snapshot) -> bool:
 
 def _age(snapshot: Snapshot) -> tuple[float, int, str]:
     at = snapshot.updated_at.timestamp() if snapshot.updated_at is not None else float("-inf")
-    number = int(snapshot.version) if snapshot.version.isascii() and snapshot.version.isdigit() else -1
+    number = int(snapshot.version) if len(snapshot.version) <= _ID_LENGTH and _is_number(snapshot.version) else -1
     return at, number, snapshot.version
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def reconcile(arrivals: Sequence[Arrival], known: Known, rules: Rules, now: datetime) -> Outcome:
@@ -384,6 +392,7 @@ def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:
         lambda: facts_of.NextActionSet(action, due),
         _rule(view.next_action),
     )
+    note(closure is not None and prior.escalation is not None, lambda: facts_of.Escalated(None))
     if closure is not None and prior.closure != closure:
         note(True, lambda: facts_of.CaseClosed(closure), _rule(view.closure))
 
@@ -530,6 +539,7 @@ def _hand_over(case: Case, heir: str, book: Book, cause: Cause) -> None:
         next_action=ours.next_action or theirs.next_action,
         snoozed_until=ours.snoozed_until or theirs.snoozed_until,
         snooze_reason=ours.snooze_reason or theirs.snooze_reason,
+        snoozed_over=ours.snoozed_over or theirs.snoozed_over,
     )
     if combined != ours:
         book.write(heir, cause, facts_of.LocalDecided(combined))

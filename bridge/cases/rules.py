@@ -74,14 +74,19 @@ def runs_out_at(snapshot: Snapshot, rule: Opens, calendar: Calendar) -> datetime
     return calendar.before(end, rule.runs_out_within)
 
 
-def running_out(snapshot: Snapshot, lane: Lane, calendar: Calendar, now: datetime) -> bool:
-    """Whether the supply is about to run out, or ran out lately."""
+def running_out_since(snapshot: Snapshot, lane: Lane, calendar: Calendar, now: datetime) -> datetime | None:
+    """
+    Return since when the supply is about to run out, or ran out; ``None`` while it lasts.
+
+    However long ago that was: ``STALE_SUPPLY`` keeps old prescriptions from becoming work, but does not end work
+    that nobody did.
+    """
     for rule in lane.opens:
         if rule.runs_out_within is not None and rule.fits(snapshot):
-            at, end = runs_out_at(snapshot, rule, calendar), _supply_end(snapshot, calendar)
-            if at is not None and at <= now and end is not None and end > now - STALE_SUPPLY:
-                return True
-    return False
+            at = runs_out_at(snapshot, rule, calendar)
+            if at is not None and at <= now:
+                return at
+    return None
 
 
 def case_id(connection: str, root: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bridge.cases.reconcile import Arrival, Outcome, reconcile
+from bridge.cases.reconcile import Arrival, Outcome, is_newer, reconcile
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.errors import IllegalTransition
@@ -99,9 +99,15 @@ def read_version(version: SourceVersion, line: Line) -> Verdict:
 
 
 def _odd_move(snapshot: Snapshot, known: Mapping[str, SourceRow]) -> str | None:
-    """Return words for a Task move that FHIR does not draw; it is accepted all the same (Postel)."""
+    """
+    Return words for a Task move that FHIR does not draw; it is accepted all the same (Postel).
+
+    An older version that comes late is no move: nothing changes by it.
+    """
     before = known.get(snapshot.ref)
     if before is None or snapshot.type != "Task" or before.snapshot.status == snapshot.status:
+        return None
+    if not is_newer(snapshot, before.snapshot):
         return None
     try:
         path(before.snapshot.status, snapshot.status)

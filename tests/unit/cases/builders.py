@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from bridge.cases.act import act
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Cause, CauseKind, Change, fold
-from bridge.cases.commands import AnyCommand
+from bridge.cases.commands import AnyCommand, LogOutreach
 from bridge.cases.derive import View, derive, gather
 from bridge.cases.lanes import parse_lanes
-from bridge.cases.model import Case, OwnerKind
+from bridge.cases.model import AttemptOutcome, Case, Channel, OwnerKind
 from bridge.cases.owners import OwnerBook, OwnerEntry
 from bridge.cases.people import Person
 from bridge.cases.reconcile import Arrival, Known, Outcome, reconcile, revisit
@@ -30,6 +30,8 @@ NOW = datetime(2026, 6, 1, 14, tzinfo=UTC)
 ASKED = datetime(2026, 5, 29, 13, tzinfo=UTC)
 ORDER = "ServiceRequest/1"
 FULFIL = Code("fulfill", "http://hl7.org/fhir/CodeSystem/task-code")
+ABORT = Code("abort", "http://hl7.org/fhir/CodeSystem/task-code")
+CARDIOLOGY = Party("Organization", "Organization/cardiology")
 PATIENT = Party("Patient", "Patient/p1", None, "Pat Example")
 
 SHIPPED_TEXT = (resources.files("bridge.cases") / "lanes.toml").read_text("utf-8")
@@ -88,6 +90,16 @@ def a_prescription(status: str = "active", version: int = 1, **changes: Any) -> 
 def said(text: str) -> Concept:
     """Return a reason in words."""
     return Concept(text=text)
+
+
+def utc(day: int, hour: int = 21, month: int = 6) -> datetime:
+    """Return a time in June 2026; 21 UTC is closing time in New York."""
+    return datetime(2026, month, day, hour, tzinfo=UTC)
+
+
+def call(outcome: AttemptOutcome = AttemptOutcome.LEFT_MESSAGE, **changes: Any) -> LogOutreach:
+    """Return an attempt by phone."""
+    return LogOutreach(channel=Channel.PHONE, outcome=outcome, **changes)
 
 
 def patient(own_id: str) -> Party:
@@ -162,6 +174,13 @@ class Desk:
         for change in outcome.changes:
             self.history.setdefault(change.case_id, []).append(change)
         return outcome
+
+
+def taken(*snapshots: Snapshot) -> Desk:
+    """Return a desk that has taken in these."""
+    desk = Desk()
+    desk.take(*snapshots)
+    return desk
 
 
 def refolded(changes: Iterable[Change]) -> Case | None:

@@ -1,0 +1,178 @@
+"""Who owns a case, what happens next and by when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bridge.cases import commands as do
+from bridge.cases.blockers import UNBLOCKS, WAITS
+from bridge.cases.lanes import Lane
+from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Status
+from bridge.cases.snapshot import BusinessIdentifier, Party, Priority, Snapshot, When
+from tests.unit.cases.builders import (
+    ABORT,
+    CARDIOLOGY,
+    NOW,
+    SHIPPED,
+    a_snapshot,
+    a_task,
+    a_visit,
+    by,
+    call,
+    taken,
+    utc,
+)
+
+# Owners ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "owner", "rule"),
+    [
+        ([a_snapshot()], "referral-coordinator", "lane-role"),
+        ([a_snapshot(owner=by("Practitioner/ann"))], "ann", "performer-is-ours"),
+        ([a_snapshot(owner=CARDIOLOGY)], "referral-coordinator", "lane-role"),
+        ([a_snapshot(), a_task(owner=by("Practitioner/ann"))], "ann", "task-owner-is-ours"),
+        ([a_snapshot(), a_task(owner=CARDIOLOGY)], "Organization/cardiology", "task-owner-in-ehr"),
+        ([a_snapshot(), a_task(owner=by("Organization/us"))], "referral-coordinator", "lane-role"),
+        ([a_snapshot(), a_task(owner=by("Patient/p1"))], "referral-coordinator", "lane-role"),
+        (
+            [a_snapshot(), a_task("completed", ref="Task/2", codes=(ABORT,), owner=CARDIOLOGY)],
+            "referral-coordinator",
+            "lane-role",
+        ),
+        (
+            [a_snapshot(), a_task(owner=CARDIOLOGY), a_task("in-progress", ref="Task/2", owner=by("Practitioner/ann"))],
+            "ann",
+            "task-owner-is-ours",
+        ),
+        (
+            [a_snapshot(), a_task(owner=Party(None, None, BusinessIdentifier("ann", "http://id.example")))],
+            "ann",
+            "task-owner-is-ours",
+        ),
+    ],
+)
+def test_who_owns_the_case(snapshots: list[Snapshot], owner: str, rule: str) -> None:
+    desk = taken(*snapshots)
+
+    assert desk.case().owner.id == owner
+    assert desk.view().owner.rule == rule
+
+
+@pytest.mark.parametrize(
+    ("owner", "backup"),
+    [("Practitioner/ann", "bob"), ("Practitioner/bob", "supervisor"), ("Organization/cardiology", "supervisor")],
+)
+def test_the_backup_is_the_owners_own_else_the_lanes(owner: str, backup: str) -> None:
+    case = taken(a_snapshot(), a_task(owner=by(owner))).case()
+
+    assert case.backup is not None
+    assert case.backup.id == backup
+
+
+def test_a_backup_does_not_back_up_itself() -> None:
+    desk = taken(a_snapshot())
+
+    case = desk.do(do.Assign(owner="supervisor"))
+
+    assert case.backup is not None
+    assert case.backup.id == "referral-coordinator"
+
+
+# Next action and due time ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lane", SHIPPED.all, ids=lambda lane: lane.name)
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.CLOSED])
+def test_every_status_of_every_lane_names_an_action_in_words(lane: Lane, status: Status) -> None:
+    step = lane.next[status]
+
+    assert step.action in Action
+    assert step.words()
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "due", "rule"),
+    [
+        ([a_snapshot()], utc(2), "lane-window"),
+        ([a_snapshot(priority=Priority.URGENT)], utc(1), "lane-window"),
+        ([a_snapshot(priority=Priority.STAT)], datetime(2026, 5, 29, 15, tzinfo=UTC), "lane-window"),
+        ([a_snapshot(priority=Priority.ROUTINE), a_task(priority=Priority.URGENT)], utc(1), "lane-window"),
+        ([a_snapshot(), a_task(due=When("2026-06-04"))], utc(4), "task-restriction-period"),
+        ([a_snapshot(), a_task("completed", due=When("2026-06-04"), codes=(ABORT,))], utc(2), "lane-window"),
+        ([a_snapshot(), a_task("cancelled", due=When("2026-06-04"))], utc(2), "lane-window"),
+        (
+            [a_snapshot(), a_task(due=When("2026-06-04")), a_task(ref="Task/2", due=When("2026-06-03"))],
+            utc(3),
+            "task-restriction-period",
+        ),
+        ([a_snapshot(), a_task(due=When("9999-12-31"))], utc(2), "lane-window"),
+        ([a_snapshot(), a_visit("booked")], utc(22), "lane-step:scheduled"),
+        ([a_snapshot(), a_visit("proposed")], utc(3), "lane-step:needs-outreach"),
+        ([a_snapshot(), a_visit("fulfilled", start_at=None)], utc(2), "lane-window"),
+    ],
+)
+def test_when_the_next_action_is_due(snapshots: list[Snapshot], due: datetime, rule: str) -> None:
+    desk = taken(*snapshots)
+
+    assert desk.case().due_at == due
+    found = desk.view().due_at
+    assert found is not None
+    assert found.rule == rule
+
+
+@pytest.mark.parametrize(
+    ("start", "due"),
+    [(utc(19, 14), utc(17)), (utc(1, 20), utc(1, 20)), (utc(2, 14), utc(2, 14))],
+    ids=["in good time", "today", "tomorrow"],
+)
+def test_a_visit_at_short_notice_is_due_before_it_begins_not_before_it_was_asked_for(
+    start: datetime, due: datetime
+) -> None:
+    desk = taken(a_visit("booked", parent=None, start_at=start, authored_at=NOW, updated_at=NOW))
+
+    assert desk.case("Appointment/1").due_at == due
+
+
+def test_a_closed_case_has_nothing_to_do_and_nothing_due() -> None:
+    case = taken(a_snapshot(), a_task("completed")).case()
+
+    assert (case.next_action, case.due_at, case.blocker) == (None, None, None)
+
+
+@pytest.mark.parametrize("category", BlockerCategory)
+def test_a_blocked_case_first_undoes_what_blocks_it(category: BlockerCategory) -> None:
+    case = taken(a_snapshot()).do(do.RaiseBlocker(category=category, text="so it is"))
+
+    assert case.status is WAITS[category]
+    assert case.next_action is not None
+    assert case.next_action.code is UNBLOCKS[category]
+
+
+def test_a_promise_says_when_to_look_again() -> None:
+    promised = utc(12, 15)
+
+    case = taken(a_snapshot()).do(call(AttemptOutcome.REACHED, promised_by="patient", promised_for=promised))
+
+    assert case.due_at == promised
+
+
+def test_a_promise_does_not_put_off_what_the_ehr_says_is_due() -> None:
+    desk = taken(a_snapshot(), a_task(due=When("2026-06-04")))
+
+    case = desk.do(call(AttemptOutcome.REACHED, promised_by="patient", promised_for=utc(12)))
+
+    assert case.due_at == utc(4)
+
+
+def test_a_promise_of_an_earlier_attempt_is_over() -> None:
+    desk = taken(a_snapshot())
+    desk.do(call(AttemptOutcome.REACHED, promised_for=utc(12)))
+    desk.pass_time(hours=1)
+
+    case = desk.do(call(AttemptOutcome.NO_ANSWER))
+
+    assert case.due_at == utc(3)
