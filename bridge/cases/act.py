@@ -14,11 +14,13 @@ from msgspec.structs import replace
 
 from bridge.cases import changes as facts_of
 from bridge.cases import commands as do
+from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, Fact
 from bridge.cases.derive import Facts, Standing, gather, standing
 from bridge.cases.model import (
     ACTION_TEXT,
     Attempt,
+    AttemptOutcome,
     Blocker,
     BlockerOverride,
     Case,
@@ -38,6 +40,8 @@ from bridge.errors import CommandRefused
 ENOUGH_ATTEMPTS = 2
 """How many attempts "unable to reach" needs: one voicemail never closes a case (rule ours)."""
 
+_ANSWERED = (AttemptOutcome.REACHED, AttemptOutcome.DECLINED)
+
 _ALSO_WHEN_CLOSED = (do.Reopen, do.Note, do.LogOutreach)
 
 
@@ -56,6 +60,7 @@ def act(case: Case, command: do.AnyCommand, by: str, known: Known, rules: Rules,
         raise CommandRefused(f"This case was merged into {case.merged_into}; act on that one.")
     if not case.is_open and not isinstance(command, _ALSO_WHEN_CLOSED):
         raise CommandRefused("This case is closed; reopen it first.")
+    _check_times(command)
     rows = [row for row in known.sources.values() if row.root == case.root]
     facts = gather(case.root, rows, rules, case.lane)
     if facts is None:
@@ -66,6 +71,13 @@ def act(case: Case, command: do.AnyCommand, by: str, known: Known, rules: Rules,
     for fact in _DO[type(command)](decision, command):
         book.write(case.root, cause, fact)
     return rederive(case.root, rows, cause, book)
+
+
+def _check_times(command: do.AnyCommand) -> None:
+    for name in command.__struct_fields__:
+        at = getattr(command, name)
+        if isinstance(at, datetime) and plausible(at) is None:
+            raise CommandRefused(f"{name} must lie between the years 1900 and 9000.")
 
 
 class _Decision:
@@ -162,18 +174,18 @@ def _note(on: _Decision, command: do.Note) -> list[Fact]:
 
 def _close(on: _Decision, command: do.Close) -> list[Fact]:
     lane, reason, outcome = on.facts.lane, command.reason, command.outcome.strip()
+    evidence = tuple(filter(None, map(str.strip, command.evidence)))
     if reason not in lane.closes_with:
         allowed = ", ".join(lane.closes_with)
         raise CommandRefused(f"A case of lane {lane.name} is not closed as {reason}; it may be {allowed}.")
-    if reason is ClosureReason.COMPLETED and not (outcome or command.evidence):
+    if reason is ClosureReason.COMPLETED and not (outcome or evidence):
         raise CommandRefused("Completed needs an outcome in words, or evidence such as Appointment/12.")
     if reason is ClosureReason.OTHER and not outcome:
         raise CommandRefused("Other needs an outcome in words.")
-    if reason is ClosureReason.UNABLE_TO_REACH and len(on.case.outreach) < ENOUGH_ATTEMPTS:
-        raise CommandRefused(
-            f"Unable to reach needs {ENOUGH_ATTEMPTS} logged attempts; there are {len(on.case.outreach)}."
-        )
-    closure = Closure(reason=reason, outcome=outcome or reason.value, evidence=command.evidence, by=on.by, at=on.now)
+    in_vain = sum(attempt.outcome not in _ANSWERED for attempt in on.case.outreach)
+    if reason is ClosureReason.UNABLE_TO_REACH and in_vain < ENOUGH_ATTEMPTS:
+        raise CommandRefused(f"Unable to reach needs {ENOUGH_ATTEMPTS} logged attempts in vain; there are {in_vain}.")
+    closure = Closure(reason=reason, outcome=outcome or reason.value, evidence=evidence, by=on.by, at=on.now)
     decided = ClosureOverride(over=on.said.work, by=on.by, at=on.now, closure=closure)
     ended: list[Fact] = [facts_of.Escalated(None)] if on.case.escalation is not None else []
     return [*ended, on.local(closure=decided)]

@@ -1,0 +1,452 @@
+"""What people can do to a case, what they are refused, and how long their decisions hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+import pytest
+
+from bridge.cases import commands as do
+from bridge.cases.changes import CauseKind
+from bridge.cases.commands import AnyCommand
+from bridge.cases.lanes import parse_lanes
+from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, ClosureReason, OwnerKind, Status
+from bridge.cases.snapshot import Snapshot, When
+from bridge.errors import CommandRefused
+from tests.unit.cases.builders import (
+    NOW,
+    ORDER,
+    SHIPPED_TEXT,
+    Desk,
+    a_snapshot,
+    a_task,
+    a_visit,
+    by,
+    call,
+    refolded,
+    said,
+    some_rules,
+    taken,
+    utc,
+)
+
+LATER = NOW + timedelta(days=10)
+COMMANDS: list[AnyCommand] = [
+    do.Assign(owner="ann"),
+    call(),
+    do.RaiseBlocker(category=BlockerCategory.TRANSPORT, text="no car"),
+    do.ClearBlocker(),
+    do.SetNextAction(code=Action.CALL_PATIENT),
+    do.Snooze(until=LATER, reason="on holiday"),
+    do.Escalate(why="stuck"),
+    do.AcknowledgeEscalation(),
+    do.Note(text="prefers mornings"),
+    do.Close(reason=ClosureReason.COMPLETED, outcome="seen"),
+    do.Reopen(why="not over"),
+]
+
+
+def refused(desk: Desk, command: AnyCommand, message: str) -> None:
+    """Check that a command is refused with a message and changes nothing."""
+    before = dict(desk.cases)
+    with pytest.raises(CommandRefused, match=message):
+        desk.do(command)
+    assert desk.cases == before
+
+
+def closed() -> Desk:
+    """Return a desk with a case that a person closed."""
+    desk = taken(a_snapshot())
+    desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen by Dr House"))
+    return desk
+
+
+def test_every_command_is_tried_here() -> None:
+    assert {type(command) for command in COMMANDS} == set(get_args(AnyCommand))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)
+def test_what_a_person_does_is_in_the_history_under_their_name_and_a_first_response(command: AnyCommand) -> None:
+    desk = taken(a_snapshot())
+    match command:
+        case do.ClearBlocker():
+            desk = taken(a_snapshot(status="on-hold"))
+        case do.AcknowledgeEscalation():
+            desk.do(do.Escalate(why="stuck"), by="bob")
+        case do.Reopen():
+            desk.take(a_snapshot(status="completed", version=2))
+    before = desk.case()
+    desk.pass_time(minutes=5)
+
+    after = desk.do(command)
+
+    mine = [change for change in desk.history[after.id] if change.version == after.version]
+    assert mine
+    assert {(change.cause.kind, change.cause.what, change.at) for change in mine} == {
+        (CauseKind.PERSON, "ann", desk.now)
+    }
+    assert after.version == before.version + 1
+    assert after.first_response_at == (before.first_response_at or desk.now)
+    assert refolded(desk.history[after.id]) == after
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)
+def test_a_closed_case_only_takes_notes_attempts_and_reopening(command: AnyCommand) -> None:
+    desk = closed()
+
+    if isinstance(command, do.Reopen | do.Note | do.LogOutreach):
+        assert desk.do(command).is_open is isinstance(command, do.Reopen)
+    else:
+        refused(desk, command, "closed; reopen it first")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (do.Assign(owner="nobody"), "no owner called 'nobody'.*ann, bob"),
+        (call(at=NOW + timedelta(minutes=1)), "cannot lie in the future"),
+        (call(at=datetime(1, 1, 1, tzinfo=UTC)), "at must lie between"),
+        (call(promised_for=datetime(9999, 12, 31, tzinfo=UTC)), "promised_for must lie between"),
+        (do.RaiseBlocker(category=BlockerCategory.TRANSPORT, text="  "), "text must not be empty"),
+        (do.ClearBlocker(), "Nothing holds this case up"),
+        (do.SetNextAction(code=Action.SCHEDULE, due_at=datetime(9999, 12, 31, tzinfo=UTC)), "due_at must lie between"),
+        (do.Snooze(until=NOW, reason="later"), "still to come"),
+        (do.Snooze(until=LATER, reason=" "), "reason must not be empty"),
+        (do.Snooze(until=datetime(9999, 12, 31, tzinfo=UTC), reason="never"), "until must lie between"),
+        (do.Escalate(why=""), "why must not be empty"),
+        (do.Escalate(why="stuck", to="nobody"), "no owner called 'nobody'"),
+        (do.AcknowledgeEscalation(), "not escalated"),
+        (do.Note(text=" \n"), "text must not be empty"),
+        (do.Close(reason=ClosureReason.COMPLETED), "needs an outcome in words, or evidence"),
+        (do.Close(reason=ClosureReason.COMPLETED, outcome=" ", evidence=("", " ")), "needs an outcome in words"),
+        (do.Close(reason=ClosureReason.OTHER), "Other needs an outcome"),
+        (do.Close(reason=ClosureReason.OTHER, evidence=("Task/1",)), "Other needs an outcome"),
+        (do.Close(reason=ClosureReason.UNABLE_TO_REACH), "needs 2 logged attempts in vain; there are 0"),
+        (do.Reopen(why="why not"), "is open"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_changes_nothing(command: AnyCommand, message: str) -> None:
+    refused(taken(a_snapshot()), command, message)
+
+
+def test_a_case_of_a_lane_that_is_switched_off_says_so() -> None:
+    desk = taken(a_snapshot())
+    off = SHIPPED_TEXT.replace('title = "Referral"', 'title = "Referral"\nenabled = false')
+    desk.rules = some_rules(lanes=parse_lanes(off))
+
+    refused(desk, do.Note(text="hello"), "lane referral is switched off")
+
+
+# Closing and reopening ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", AttemptOutcome)
+def test_one_attempt_never_closes_a_case_nor_does_a_case_close_by_it(outcome: AttemptOutcome) -> None:
+    desk = taken(a_snapshot())
+
+    assert desk.do(call(outcome)).is_open
+    refused(desk, do.Close(reason=ClosureReason.UNABLE_TO_REACH), "needs 2 logged attempts in vain")
+
+
+def test_a_hundred_voicemails_leave_a_case_open() -> None:
+    desk = taken(a_snapshot())
+
+    for _ in range(100):
+        desk.do(call())
+
+    assert desk.case().status is Status.WAITING_ON_PATIENT
+
+
+def test_two_attempts_in_vain_are_enough_to_give_up() -> None:
+    desk = taken(a_snapshot())
+    desk.do(call())
+    desk.do(call(AttemptOutcome.NO_ANSWER))
+
+    case = desk.do(do.Close(reason=ClosureReason.UNABLE_TO_REACH))
+
+    assert (case.status, case.closed_at) == (Status.CLOSED, NOW)
+    assert case.closure is not None
+    assert case.closure.outcome == "unable-to-reach"
+
+
+def test_a_patient_who_answered_was_reached() -> None:
+    desk = taken(a_snapshot())
+    desk.do(call(AttemptOutcome.REACHED))
+    desk.do(call(AttemptOutcome.LEFT_MESSAGE))
+
+    refused(desk, do.Close(reason=ClosureReason.UNABLE_TO_REACH), "there are 1")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        do.Close(reason=ClosureReason.COMPLETED, outcome="seen"),
+        do.Close(reason=ClosureReason.COMPLETED, evidence=("Appointment/12",)),
+        do.Close(reason=ClosureReason.DECLINED),
+        do.Close(reason=ClosureReason.REDIRECTED),
+        do.Close(reason=ClosureReason.CANCELLED_BY_REQUESTER),
+        do.Close(reason=ClosureReason.ENTERED_IN_ERROR),
+        do.Close(reason=ClosureReason.DUPLICATE),
+        do.Close(reason=ClosureReason.OTHER, outcome="patient moved"),
+    ],
+    ids=lambda command: command.reason.value,
+)
+def test_a_person_closes_a_case_with_a_reason(command: do.Close) -> None:
+    case = taken(a_snapshot()).do(command)
+
+    assert case.closure is not None
+    assert (case.status, case.closure.reason, case.closure.by) == (Status.CLOSED, command.reason, "ann")
+    assert (case.next_action, case.due_at) == (None, None)
+
+
+def test_a_lane_may_allow_fewer_reasons() -> None:
+    few = SHIPPED_TEXT.replace('title = "Referral"', 'title = "Referral"\ncloses_with = ["completed"]')
+    desk = Desk(some_rules(lanes=parse_lanes(few)))
+    desk.take(a_snapshot())
+
+    refused(desk, do.Close(reason=ClosureReason.DECLINED), "not closed as declined; it may be completed")
+
+
+def test_closing_ends_the_escalation() -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.Escalate(why="stuck"))
+
+    case = desk.do(do.Close(reason=ClosureReason.DECLINED))
+
+    assert (case.status, case.escalation) == (Status.CLOSED, None)
+
+
+def test_a_reopened_case_begins_another_round_and_says_why() -> None:
+    case = closed().do(do.Reopen(why="patient called back"))
+
+    assert (case.status, case.closure, case.closed_at, case.round) == (Status.NEW, None, None, 2)
+    assert case.notes[-1].text == "Reopened: patient called back"
+
+
+def test_a_case_that_the_ehr_ended_can_be_reopened_until_the_ehr_ends_it_otherwise() -> None:
+    desk = taken(a_snapshot())
+    desk.take(a_snapshot(status="completed", version=2))
+
+    assert desk.do(do.Reopen(why="report is missing")).is_open
+
+    desk.take(a_snapshot(status="completed", version=3, title="A new title"))
+    assert desk.case().is_open
+
+    desk.take(a_snapshot(status="revoked", version=4))
+    assert desk.case().status is Status.CLOSED
+
+
+@pytest.mark.parametrize(
+    "news",
+    [a_snapshot(status="on-hold", version=3), a_visit("booked"), a_task()],
+    ids=["on hold", "a visit", "a task"],
+)
+def test_a_persons_closing_holds_until_the_ehr_shows_new_life(news: Snapshot) -> None:
+    desk = closed()
+    desk.take(a_snapshot(version=2, title="A new title"))
+    assert not desk.case().is_open
+
+    desk.take(news)
+
+    assert desk.case().is_open
+    assert "CaseReopened" in desk.facts()
+
+
+def test_a_persons_closing_stays_theirs_when_the_ehr_ends_the_work_too() -> None:
+    desk = closed()
+
+    desk.take(a_snapshot(status="completed", version=2))
+
+    closure = desk.case().closure
+    assert closure is not None
+    assert closure.by == "ann"
+
+
+def test_our_own_progress_on_a_task_that_asks_us_is_no_news() -> None:
+    desk = taken(a_snapshot(), a_task(owner=by("Organization/us")))
+    desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen"))
+
+    desk.take(a_task("completed", version=2, owner=by("Organization/us")))
+
+    assert not desk.case().is_open
+
+
+# Decisions and how long they hold -------------------------------------------------------------------------
+
+
+def test_a_person_takes_a_case_and_keeps_it_until_the_ehr_names_another_owner() -> None:
+    desk = taken(a_snapshot())
+
+    case = desk.do(do.Assign(owner="bob"))
+    assert (case.owner.id, case.owner.kind, case.status) == ("bob", OwnerKind.PERSON, Status.NEEDS_OUTREACH)
+
+    desk.take(a_snapshot(version=2, title="A new title"))
+    assert desk.case().owner.id == "bob"
+
+    desk.take(a_task(owner=by("Practitioner/ann")))
+    assert desk.case().owner.id == "ann"
+    assert desk.case().local.owner is None
+
+
+def test_a_persons_blocker_holds_until_the_ehr_says_something_else_about_blockers() -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.RaiseBlocker(category=BlockerCategory.TRANSPORT, text="no car"))
+
+    desk.take(a_visit("booked"))
+    assert desk.case().blocker is not None
+    assert desk.case().status is Status.WAITING_ON_PATIENT
+
+    desk.take(a_snapshot(status="on-hold", version=2))
+    blocker = desk.case().blocker
+    assert blocker is not None
+    assert blocker.category is BlockerCategory.CLINICAL_REVIEW
+
+
+def test_a_blocker_that_a_person_cleared_stays_cleared_until_the_ehr_gives_another_reason() -> None:
+    desk = taken(a_snapshot(status="on-hold", status_reason=said("Forms missing")))
+
+    assert desk.do(do.ClearBlocker()).blocker is None
+
+    desk.take(a_snapshot(status="on-hold", version=2, status_reason=said("Forms missing")))
+    assert desk.case().blocker is None
+
+    desk.take(a_snapshot(status="on-hold", version=3, status_reason=said("Coverage ended")))
+    assert desk.case().blocker is not None
+
+
+def test_a_persons_own_blocker_is_cleared_without_a_trace_of_a_decision() -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.RaiseBlocker(category=BlockerCategory.LANGUAGE, text="speaks Portuguese"))
+
+    case = desk.do(do.ClearBlocker())
+
+    assert (case.blocker, case.local.blocker) == (None, None)
+
+
+def test_a_next_action_of_a_person_holds_until_the_work_moves() -> None:
+    desk = taken(a_snapshot())
+
+    case = desk.do(do.SetNextAction(code=Action.SEND_INSTRUCTION, text="Send the leaflet", due_at=LATER))
+    assert case.next_action is not None
+    assert (case.next_action.code, case.next_action.text, case.due_at) == (
+        Action.SEND_INSTRUCTION,
+        "Send the leaflet",
+        LATER,
+    )
+
+    desk.take(a_snapshot(version=2, title="A new title"))
+    assert desk.case().next_action == case.next_action
+
+    desk.take(a_visit("booked"))
+    action = desk.case().next_action
+    assert action is not None
+    assert action.code is Action.CONFIRM_APPOINTMENT
+
+
+def test_a_next_action_without_words_or_time_takes_the_usual_ones() -> None:
+    desk = taken(a_snapshot())
+    before = desk.case()
+
+    case = desk.do(do.SetNextAction(code=Action.REQUEST_DOCUMENT))
+
+    assert case.next_action is not None
+    assert case.next_action.text == "Request the missing document"
+    assert case.due_at is not None
+    assert before.due_at is not None
+    assert case.due_at >= before.due_at
+
+
+def test_a_snooze_puts_off_what_is_due_but_never_brings_it_forward() -> None:
+    desk = taken(a_snapshot())
+    due = desk.case().due_at
+
+    assert desk.do(do.Snooze(until=NOW + timedelta(hours=1), reason="lunch")).due_at == due
+    assert desk.do(do.Snooze(until=LATER, reason="on holiday")).due_at == LATER
+
+
+def test_a_snoozed_case_comes_back_when_the_patient_misses_the_visit() -> None:
+    desk = taken(a_snapshot(), a_visit("booked"))
+    desk.do(do.Snooze(until=LATER + timedelta(days=60), reason="nothing to do until then"))
+
+    desk.take(a_visit("noshow", version=2))
+
+    assert desk.case().due_at == utc(3)
+    assert desk.case().local.snoozed_until is None
+
+
+def test_a_decided_next_action_ends_a_snooze() -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.Snooze(until=LATER, reason="on holiday"))
+
+    case = desk.do(do.SetNextAction(code=Action.CALL_PATIENT, due_at=utc(4)))
+
+    assert case.due_at == utc(4)
+
+
+def test_an_escalation_climbs_the_lanes_ladder_and_stops_at_its_top() -> None:
+    desk = taken(a_snapshot())
+
+    found = [desk.do(do.Escalate(why="stuck")).escalation for _ in range(3)]
+
+    assert [(one.level, one.to.id) for one in found if one is not None] == [
+        (1, "supervisor"),
+        (2, "clinician"),
+        (3, "clinician"),
+    ]
+
+
+def test_an_escalation_is_acknowledged_and_then_resolved() -> None:
+    desk = taken(a_snapshot(), a_task(due=When("2026-06-04")))
+    desk.do(do.Escalate(why="stuck", to="bob"))
+    desk.pass_time(hours=1)
+
+    case = desk.do(do.AcknowledgeEscalation(), by="bob")
+    assert case.status is Status.ESCALATED
+    assert case.escalation is not None
+    assert (case.escalation.acknowledged_by, case.escalation.acknowledged_at) == ("bob", desk.now)
+
+    case = desk.do(do.AcknowledgeEscalation(resolved=True), by="bob")
+    assert (case.status, case.escalation) == (Status.NEW, None)
+
+
+def test_an_attempt_is_kept_whole() -> None:
+    desk = taken(a_snapshot())
+
+    attempt = desk.do(
+        call(
+            AttemptOutcome.REACHED,
+            at=NOW - timedelta(hours=2),
+            understood="fasting before the visit",
+            next_action="call again",
+            promised_by="desk",
+            promised_for=LATER,
+        )
+    ).outreach[0]
+
+    assert (attempt.by, attempt.understood, attempt.promised_for) == ("ann", "fasting before the visit", LATER)
+    assert desk.case().first_response_at == NOW - timedelta(hours=2)
+
+
+def _with_attempt_logged_late(desk: Desk) -> Case:
+    desk.do(do.Note(text="seen"))
+    return desk.do(call(at=NOW - timedelta(days=1)))
+
+
+def _with_a_note(desk: Desk) -> Case:
+    return desk.do(do.Note(text="seen"))
+
+
+@pytest.mark.parametrize(("act", "first"), [(_with_a_note, NOW), (_with_attempt_logged_late, NOW - timedelta(days=1))])
+def test_the_first_response_is_the_earliest_act_of_a_person(act: Callable[[Desk], Case], first: datetime) -> None:
+    assert act(taken(a_snapshot())).first_response_at == first
+
+
+def test_what_the_ehr_does_is_no_response() -> None:
+    desk = taken(a_snapshot())
+
+    desk.take(a_visit("booked"))
+
+    assert desk.case().first_response_at is None
+    assert desk.case(ORDER).status is Status.SCHEDULED
