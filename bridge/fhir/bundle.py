@@ -14,11 +14,15 @@ from datetime import datetime
 import msgspec
 
 from bridge.errors import SourceError
-from bridge.fhir.outcome import Outcome, parse_outcome
+from bridge.fhir.outcome import UNREADABLE, Outcome, parse_outcome
+from bridge.fhir.salvage import cut
 from bridge.fhir.source import SourceVersion, content_version
 from bridge.fhir.times import parse_instant
 
-_ID = re.compile(r"[A-Za-z0-9\-._~]{1,128}", re.ASCII)
+_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9\-._~]{1,128}", re.ASCII)
+_VERSION = re.compile(r"[!#-~]{1,256}", re.ASCII)
+"""What an ETag can hold (RFC 9110 8.8.3); any other versionId could not be named in ``If-Match``."""
+
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
 
 
@@ -70,6 +74,11 @@ class _Bundle(msgspec.Struct):
     entry: list[msgspec.Raw] | None = None
 
 
+class _Name(msgspec.Struct):
+    resourceType: object = None
+    id: object = None
+
+
 class _Header(msgspec.Struct):
     resourceType: object = None
     id: object = None
@@ -79,6 +88,7 @@ class _Header(msgspec.Struct):
 _bundle = msgspec.json.Decoder(_Bundle)
 _entry = msgspec.json.Decoder(_Entry)
 _header = msgspec.json.Decoder(_Header)
+_name = msgspec.json.Decoder(_Name)
 _BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 
 
@@ -89,10 +99,7 @@ def split(body: bytes) -> BundlePage:
     Raises:
         SourceError: The body is not a Bundle (``unreadable-bundle``).
     """
-    try:
-        bundle = _bundle.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    except _BAD_JSON as error:
-        raise SourceError("unreadable-bundle", f"the answer is not a Bundle ({type(error).__name__})") from None
+    bundle = _envelope(body.removeprefix(b"\xef\xbb\xbf"))
     if bundle.resourceType != "Bundle":
         raise SourceError("unreadable-bundle", "the answer is not a Bundle")
     matches: list[SourceVersion] = []
@@ -100,7 +107,9 @@ def split(body: bytes) -> BundlePage:
     outcomes: list[Outcome] = []
     for raw in bundle.entry or ():
         _sort_in(bytes(raw), matches, included, outcomes)
-    links = {link.relation: link.url for link in bundle.link or () if link is not None}
+    links = {
+        link.relation: link.url for link in bundle.link or () if link is not None and isinstance(link.relation, str)
+    }
     return BundlePage(
         entries=tuple(matches),
         included=tuple(included),
@@ -113,6 +122,19 @@ def split(body: bytes) -> BundlePage:
     )
 
 
+def _envelope(body: bytes) -> _Bundle:
+    try:
+        return _bundle.decode(body)
+    except _BAD_JSON as error:
+        try:
+            rest, entries = cut(body)
+            bundle = _bundle.decode(rest)
+        except _BAD_JSON:
+            raise SourceError("unreadable-bundle", f"the answer is not a Bundle ({type(error).__name__})") from None
+        bundle.entry = [msgspec.Raw(entry) for entry in entries]
+        return bundle
+
+
 def _sort_in(raw: bytes, matches: list[SourceVersion], included: list[SourceVersion], outcomes: list[Outcome]) -> None:
     try:
         entry = _entry.decode(raw)
@@ -120,12 +142,13 @@ def _sort_in(raw: bytes, matches: list[SourceVersion], included: list[SourceVers
         matches.append(unreadable(raw, f"the Bundle entry cannot be read ({type(error).__name__})"))
         return
     resource = bytes(entry.resource)
+    mode = entry.search.mode if entry.search is not None else None
     if resource in (b"", b"null"):
+        matches.append(unreadable(raw, "the Bundle entry carries no resource"))
         return
     version = received(resource)
-    mode = entry.search.mode if entry.search is not None else None
     if mode == "outcome" or version.type == "OperationOutcome":
-        outcomes.append(parse_outcome(version.raw) or Outcome())
+        outcomes.append(parse_outcome(version.raw) or Outcome((UNREADABLE,)))
     elif mode == "include":
         included.append(version)
     else:
@@ -135,7 +158,7 @@ def _sort_in(raw: bytes, matches: list[SourceVersion], included: list[SourceVers
 def received(raw: bytes) -> SourceVersion:
     """Return the version whose exact bytes are *raw*; what cannot be read of its header is said in ``issue``."""
     try:
-        header = _header.decode(raw)
+        header = _read_header(raw)
     except _BAD_JSON as error:
         return unreadable(raw, f"the resource cannot be read ({type(error).__name__})")
     kind, own_id = header.resourceType, header.id
@@ -147,10 +170,19 @@ def received(raw: bytes) -> SourceVersion:
     return SourceVersion(
         type=kind,
         id=own_id,
-        version=stated if isinstance(stated, str) and 0 < len(stated) <= 256 else content_version(raw),
+        version=stated if isinstance(stated, str) and _VERSION.fullmatch(stated) else content_version(raw),
         updated_at=_instant(header.meta.lastUpdated) if header.meta is not None else None,
         raw=raw,
     )
+
+
+def _read_header(raw: bytes) -> _Header:
+    """Return type, id and meta; a ``meta`` of another shape counts as none."""
+    try:
+        return _header.decode(raw)
+    except msgspec.ValidationError:
+        name = _name.decode(raw)
+        return _Header(name.resourceType, name.id)
 
 
 def unreadable(raw: bytes, issue: str, kind: str = "") -> SourceVersion:

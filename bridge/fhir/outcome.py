@@ -16,13 +16,12 @@ _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
 
 class Issue(msgspec.Struct, frozen=True):
-    """One issue: severity, issue-type code, coded details, a message id, and the names it is about."""
+    """One issue: severity, issue-type code, coded details and a message id."""
 
     severity: str = ""
     code: str = ""
     details: tuple[str, ...] = ()
     message_id: str | None = None
-    expression: tuple[str, ...] = ()
     mentions: str = ""
     """The free text, for matching parameter names only; never put into a message."""
 
@@ -32,6 +31,10 @@ class Issue(msgspec.Struct, frozen=True):
         if self.message_id is not None:
             parts.append(self.message_id)
         return " ".join(part for part in parts if part)
+
+
+UNREADABLE = Issue(severity="error", code="unreadable")
+"""An issue that cannot be read counts as an error: nobody knows what it says."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -54,7 +57,7 @@ class _Coding(msgspec.Struct):
 
 
 class _Details(msgspec.Struct):
-    coding: list[_Coding] | None = None
+    coding: list[_Coding | None] | None = None
     text: object = None
 
 
@@ -63,26 +66,34 @@ class _Issue(msgspec.Struct):
     code: object = None
     details: _Details | None = None
     diagnostics: object = None
-    expression: list[object] | None = None
 
 
 class _Outcome(msgspec.Struct):
     resourceType: str
-    issue: list[_Issue] | None = None
+    issue: list[msgspec.Raw] | None = None
 
 
-_decoder = msgspec.json.Decoder(_Outcome)
+_outcome = msgspec.json.Decoder(_Outcome)
+_one = msgspec.json.Decoder(_Issue)
+_BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def parse_outcome(raw: bytes) -> Outcome | None:
     """Return the OperationOutcome in *raw*, or ``None`` when it is not one that can be read."""
     try:
-        found = _decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        found = _outcome.decode(raw.removeprefix(b"\xef\xbb\xbf"))
+    except _BAD_JSON:
         return None
     if found.resourceType != "OperationOutcome":
         return None
-    return Outcome(tuple(_issue(issue) for issue in found.issue or ()))
+    return Outcome(tuple(_read(issue) for issue in found.issue or ()))
+
+
+def _read(raw: msgspec.Raw) -> Issue:
+    try:
+        return _issue(_one.decode(raw))
+    except _BAD_JSON:
+        return UNREADABLE
 
 
 def _issue(issue: _Issue) -> Issue:
@@ -93,9 +104,8 @@ def _issue(issue: _Issue) -> Issue:
     return Issue(
         severity=_safe(issue.severity),
         code=_safe(issue.code),
-        details=tuple(filter(None, (_safe(coding.code) for coding in codings))),
+        details=tuple(filter(None, (_safe(coding.code) for coding in codings if coding is not None))),
         message_id=message[1] if message is not None else None,
-        expression=tuple(_safe(path) for path in issue.expression or () if _safe(path)),
         mentions=spoken[:2000],
     )
 
