@@ -14,14 +14,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from types import TracebackType
-from urllib.parse import parse_qsl, quote, urlsplit
+from typing import TypeVar
+from urllib.parse import urljoin
 
 import httpx
 import msgspec
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
 
 from bridge.errors import (
     AuthExpired,
@@ -38,22 +38,25 @@ from bridge.errors import (
     UnsafeAnswer,
     VersionConflict,
 )
+from bridge.fhir.answers import Written, parse_http_date, read_retry_after, read_written
 from bridge.fhir.auth import Auth, NoAuth
 from bridge.fhir.bundle import BundlePage, received, split
 from bridge.fhir.capability import Capability, parse_capability
-from bridge.fhir.outcome import Issue, Outcome, parse_outcome
+from bridge.fhir.network import Transport, inflated, out_of_time, time_limit
+from bridge.fhir.outcome import Outcome, parse_outcome
+from bridge.fhir.query import encode, escape, refuse_ignored
 from bridge.fhir.reference import inside_base
 from bridge.fhir.source import SourceVersion
+
+__all__ = ["Endpoint", "FhirClient", "SearchPage", "Written", "escape"]
 
 SearchPage = BundlePage
 
 FHIR_JSON = "application/fhir+json"
-LONGEST_RETRY_AFTER = timedelta(hours=1)
-"""A server that asks for more is asked again after this (rule ours)."""
+MOST_ISSUES = 5
+"""How many issues of an OperationOutcome an error tells (rule ours)."""
 
-_LOCATION = re.compile(r"/([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?/?$")
-_IGNORED_PARAMETER = frozenset({"4122", "59100", "59109"})
-"""Epic's issue codes for a search parameter that was ignored (its error-code list, 2026-07)."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,9 @@ class Endpoint:
     """
     Where an EHR is and how patient we are with it.
 
-    ``timeout_seconds`` bounds each wait for the network, ``total_seconds`` a whole answer, ``max_body_bytes``
-    its size. ``attempts`` is how often one read is tried, ``patience_seconds`` how long it may wait in
-    between; a server that asks for more gets ``Throttled``.
+    ``timeout_seconds`` bounds each wait for the network, ``total_seconds`` a whole exchange, ``max_body_bytes``
+    its answer's size. ``attempts`` is how often one read is tried (never anew after ``total_seconds``),
+    ``patience_seconds`` how long it may wait in between; a server that asks for more gets ``Throttled``.
     """
 
     name: str
@@ -75,21 +78,6 @@ class Endpoint:
     attempts: int = 4
     patience_seconds: float = 20.0
     ids_per_search: int = 50
-
-
-@dataclass(frozen=True)
-class Written:
-    """
-    What a server answered to a write.
-
-    ``version`` is from the ETag, else from ``Location``, else from the body; ``None`` where it is in none.
-    """
-
-    status: int
-    ref: str
-    version: str | None
-    created: bool
-    body: bytes | None
 
 
 @dataclass(frozen=True)
@@ -122,10 +110,10 @@ class FhirClient:
         self._clock, self._sleep = clock, sleep
         self._http = httpx.Client(
             timeout=endpoint.timeout_seconds,
-            transport=transport,
+            transport=transport or Transport(),
             follow_redirects=False,
             trust_env=False,
-            headers={"Accept": FHIR_JSON, "User-Agent": "bridge"},
+            headers={"Accept": FHIR_JSON, "Accept-Encoding": "gzip", "User-Agent": "bridge"},
         )
 
     def __enter__(self) -> FhirClient:
@@ -144,11 +132,7 @@ class FhirClient:
 
     def capability(self) -> Capability:
         """Return the server's CapabilityStatement."""
-        answer = self._get(f"{self._base}/metadata", "metadata")
-        try:
-            return parse_capability(answer.body)
-        except SourceError as error:
-            raise ServerFault(f"{self.endpoint.name}: {error}", status=answer.status) from None
+        return self._get(f"{self._base}/metadata", "metadata", self._as_capability)
 
     def read(self, ref: str) -> SourceVersion:
         """
@@ -157,11 +141,14 @@ class FhirClient:
         Raises:
             NotFound, Gone: It is not there; ``Gone`` when the server knows that it was deleted.
         """
-        answer = self._get(f"{self._base}/{ref}", ref)
-        version = received(answer.body)
-        if version.issue is not None or version.ref != ref:
-            raise ServerFault(f"GET {ref} was answered with something else", status=answer.status)
-        return version
+
+        def check(answer: _Answer) -> SourceVersion:
+            version = received(answer.body)
+            if version.issue is not None or version.ref != ref:
+                raise ServerFault(f"GET {ref} was answered with something else", status=answer.status)
+            return version
+
+        return self._get(f"{self._base}/{ref}", ref, check)
 
     def search(self, kind: str, params: Sequence[tuple[str, str]], *, critical: Sequence[str] = ()) -> SearchPage:
         """
@@ -175,7 +162,7 @@ class FhirClient:
         """
         url = f"{self._base}/{kind}?{encode(params)}" if params else f"{self._base}/{kind}"
         page = self._page(url, f"search of {kind}")
-        _refuse_ignored(page, kind, params, critical)
+        refuse_ignored(page, f"search of {kind}", params, critical)
         return page
 
     def next_page(self, url: str) -> SearchPage:
@@ -186,8 +173,8 @@ class FhirClient:
             UnsafeAnswer: The link leads off the connection's base.
             CursorExpired: The server does not serve the link any longer.
         """
-        absolute = url if "://" in url else f"{self._base}/{url.lstrip('/')}"
-        if not inside_base(absolute, self._base):
+        absolute = self._joined(url)
+        if absolute is None or not inside_base(absolute, self._base):
             raise UnsafeAnswer(f"{self.endpoint.name}: a next link leads off the base URL; it was not followed")
         try:
             return self._page(absolute, "next page")
@@ -210,14 +197,13 @@ class FhirClient:
 
     def _by_ids(self, kind: str, ids: Sequence[str]) -> list[SourceVersion]:
         page = self.search(kind, [("_id", ",".join(ids)), ("_count", str(len(ids)))], critical=("_id",))
-        wanted = set(ids)
-        found = [entry for entry in page.entries if entry.type == kind and entry.id in wanted]
-        seen: set[str] = set()
-        while page.next_url is not None and page.next_url not in seen:
-            seen.add(page.next_url)
+        found = {entry.id: entry for entry in page.entries if entry.type == kind}
+        for _ in ids:
+            if page.next_url is None or found.keys() >= {*ids}:
+                break
             page = self.next_page(page.next_url)
-            found += [entry for entry in page.entries if entry.type == kind and entry.id in wanted]
-        return found
+            found.update({entry.id: entry for entry in page.entries if entry.type == kind})
+        return [found[own_id] for own_id in ids if own_id in found]
 
     def count(self, kind: str, params: Sequence[tuple[str, str]] = ()) -> int | None:
         """Return how many resources a search would find, where the server tells."""
@@ -225,30 +211,47 @@ class FhirClient:
         return page.total
 
     def _page(self, url: str, what: str) -> SearchPage:
-        answer = self._get(url, what)
+        return self._get(url, what, lambda answer: self._as_page(answer, what))
+
+    def _as_page(self, answer: _Answer, what: str) -> SearchPage:
         try:
             page = split(answer.body)
         except SourceError as error:
-            raise ServerFault(f"{what}: {error}", status=answer.status) from None
+            issues = (parse_outcome(answer.body) or Outcome()).summary()[:MOST_ISSUES]
+            raise ServerFault(f"{what}: {error}", status=answer.status, issues=issues) from None
         for outcome in page.outcomes:
             if outcome.is_error:
                 raise ServerFault(
                     f"{what}: the server reports an error inside its answer",
                     status=answer.status,
-                    issues=outcome.summary(),
+                    issues=outcome.summary()[:MOST_ISSUES],
                 )
-        return msgspec.structs.replace(page, server_at=_date(answer.headers.get("Date")))
+        return msgspec.structs.replace(page, server_at=parse_http_date(answer.headers.get("Date")))
 
-    def _get(self, url: str, what: str) -> _Answer:
+    def _as_capability(self, answer: _Answer) -> Capability:
+        try:
+            return parse_capability(answer.body)
+        except SourceError as error:
+            raise ServerFault(f"{self.endpoint.name}: {error}", status=answer.status) from None
+
+    def _joined(self, url: str) -> str | None:
+        """Return a link as an absolute URL (some servers give relative ones), ``None`` where it is none."""
+        try:
+            return urljoin(f"{self._base}/", url)
+        except ValueError:
+            return None
+
+    def _get(self, url: str, what: str, read: Callable[[_Answer], _T]) -> _T:
+        """Ask until there is an answer that *read* can use: what is cut short or no FHIR is asked for again."""
         headers = {"Cache-Control": "no-cache"}
         retrying = Retrying(
             retry=retry_if_exception_type((Unreachable, Throttled, ServerFault)),
-            stop=stop_after_attempt(self.endpoint.attempts),
+            stop=stop_after_attempt(self.endpoint.attempts) | stop_after_delay(self.endpoint.total_seconds),
             wait=self._wait,
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(lambda: self._send("GET", url, what, headers=headers))
+        return retrying(lambda: read(self._send("GET", url, what, headers=headers)))
 
     def _wait(self, state: RetryCallState) -> float:
         """Return how long to wait; gives up at once where the server asks for more than our patience."""
@@ -272,8 +275,7 @@ class FhirClient:
             OutcomeUnknown: No answer: it may have been created.
         """
         headers = {"If-None-Exist": if_none_exist} if if_none_exist is not None else {}
-        answer = self._write("POST", kind, body, headers, f"create of {kind}", create=True)
-        return _written(answer, kind, None)
+        return self._write("POST", kind, body, headers, f"create of {kind}")
 
     def update(self, ref: str, body: bytes, *, if_match: str | None = None, create_only: bool = False) -> Written:
         """
@@ -286,33 +288,26 @@ class FhirClient:
         headers = {"If-Match": f'W/"{if_match}"'} if if_match is not None else {}
         if create_only:
             headers["If-None-Match"] = "*"
-        answer = self._write("PUT", ref, body, headers, f"update of {ref}")
-        return _written(answer, ref.partition("/")[0], ref)
+        return self._write("PUT", ref, body, headers, f"update of {ref}")
 
-    def _write(
-        self, method: str, path: str, body: bytes, headers: dict[str, str], what: str, *, create: bool = False
-    ) -> _Answer:
+    def _write(self, method: str, path: str, body: bytes, headers: dict[str, str], what: str) -> Written:
         headers = {**headers, "Content-Type": FHIR_JSON, "Prefer": "return=representation"}
-        return self._send(method, f"{self._base}/{path}", what, headers=headers, body=body, create=create)
+        answer = self._send(method, f"{self._base}/{path}", what, headers=headers, body=body)
+        kind, _, own_id = path.partition("/")
+        written = read_written(answer.status, answer.headers, answer.body, kind, path if own_id else None)
+        if written is None:
+            raise OutcomeUnknown(f"{what}: answered {answer.status} without saying where", status=answer.status)
+        return written
 
     # One request ------------------------------------------------------------------------------------------
 
-    def _send(
-        self,
-        method: str,
-        url: str,
-        what: str,
-        *,
-        headers: dict[str, str],
-        body: bytes | None = None,
-        create: bool = False,
-    ) -> _Answer:
+    def _send(self, method: str, url: str, what: str, *, headers: dict[str, str], body: bytes | None = None) -> _Answer:
         answer = self._exchange(method, url, what, headers, body)
         if answer.status == 401 and self.endpoint.auth.refresh():
             answer = self._exchange(method, url, what, headers, body)
         if 200 <= answer.status < 300:
             return answer
-        raise self._error(answer, method, what, create=create)
+        raise self._error(answer, method, what)
 
     def _exchange(self, method: str, url: str, what: str, headers: dict[str, str], body: bytes | None) -> _Answer:
         writes = method != "GET"
@@ -321,129 +316,56 @@ class FhirClient:
         if authorization is not None:
             headers["Authorization"] = authorization
         try:
-            with self._http.stream(method, url, headers=headers, content=body) as response:
+            with (
+                time_limit(self.endpoint.total_seconds),
+                self._http.stream(method, url, headers=headers, content=body) as response,
+            ):
                 return _Answer(response.status_code, response.headers, self._body(response, what))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Unreachable(f"{what}: no connection to {self.endpoint.name} ({type(error).__name__})") from None
-        except (httpx.HTTPError, httpx.InvalidURL, ServerFault) as error:
+            raise Unreachable(f"{what}: no connection to {self._base} ({_in_words(error)})") from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError) as error:
+            raise Refused(f"{what}: this cannot be sent ({type(error).__name__})") from None
+        except (httpx.HTTPError, ServerFault, UnsafeAnswer) as error:
             if writes:
                 raise OutcomeUnknown(f"{what}: sent, but no whole answer came ({type(error).__name__})") from None
-            if isinstance(error, ServerFault):
+            if isinstance(error, RemoteError):
                 raise
             raise ServerFault(f"{what}: the answer broke off ({type(error).__name__})") from None
 
     def _body(self, response: httpx.Response, what: str) -> bytes:
         """Read an answer, bounded in size and time."""
-        deadline = time.monotonic() + self.endpoint.total_seconds
         chunks, size = [], 0
-        for chunk in response.iter_bytes():
+        for chunk in inflated(response):
             chunks.append(chunk)
             size += len(chunk)
             if size > self.endpoint.max_body_bytes:
-                raise ServerFault(f"{what}: the answer is larger than {self.endpoint.max_body_bytes} bytes")
-            if time.monotonic() > deadline:
+                raise UnsafeAnswer(f"{what}: the answer is larger than {self.endpoint.max_body_bytes} bytes")
+            if out_of_time():
                 raise ServerFault(f"{what}: the answer took longer than {self.endpoint.total_seconds:g} s")
         return b"".join(chunks)
 
-    def _error(self, answer: _Answer, method: str, what: str, *, create: bool) -> RemoteError:
+    def _error(self, answer: _Answer, method: str, what: str) -> RemoteError:
         """Return the error that an answer means: the one place where a status becomes an error."""
         outcome = parse_outcome(answer.body) or Outcome()
-        issues, status = outcome.summary(), answer.status
+        issues, status = outcome.summary()[:MOST_ISSUES], answer.status
         told = f"{what}: answered {status}" + (f" ({'; '.join(issues)})" if issues else "")
-        retry_at = _retry_at(answer.headers.get("Retry-After"), self._clock())
+        retry_at = read_retry_after(answer.headers, self._clock())
         if status == 429 or (status == 503 and retry_at is not None):
             return Throttled(told, retry_at=retry_at, status=status, issues=issues)
         if status == 401:
             return AuthExpired(told, status=status, issues=issues)
-        if status == 409 or (status == 412 and not create):
+        if status == 409 or (status == 412 and method == "PUT"):
             return VersionConflict(told, status=status, issues=issues)
-        if status >= 500:
-            unsure = method != "GET" and status in (500, 502, 504)
+        if status == 408 or (status >= 500 and status != 501):
+            # A proxy's 502 may hide a write that was done; 503 and 408 say that nothing was begun.
+            unsure = method != "GET" and status not in (408, 503)
             return (OutcomeUnknown if unsure else ServerFault)(told, status=status, issues=issues)
-        if 300 <= status < 400:
-            return Refused(f"{what}: a redirect was not followed", status=status, issues=issues)
-        kind = {404: NotFound, 410: Gone}.get(status, Refused)
-        return kind(told, status=status, issues=issues)
+        if status < 400:
+            return Refused(f"{what}: answered {status}; redirects are not followed", status=status, issues=issues)
+        return {404: NotFound, 410: Gone}.get(status, Refused)(told, status=status, issues=issues)
 
 
-def encode(params: Sequence[tuple[str, str]]) -> str:
-    """Return search parameters as a query, everything encoded that servers trip over (``|``, ``+``, ``:``)."""
-    return "&".join(f"{quote(name, safe='_-.:')}={quote(value, safe='')}" for name, value in params)
-
-
-def escape(value: str) -> str:
-    """Escape a value within a search parameter (FHIR R4 search.html#escaping)."""
-    return re.sub(r"([\\,$|])", r"\\\1", value)
-
-
-def _refuse_ignored(page: SearchPage, kind: str, params: Sequence[tuple[str, str]], critical: Sequence[str]) -> None:
-    """
-    Refuse an answer to a search whose filter the server says, or shows, that it ignored.
-
-    A filter that was ignored gives too much, or a scan that never ends; either way what is missing from it
-    means nothing (FHIR R4 search.html#errors: servers should process on and say so).
-    """
-    for outcome in page.outcomes:
-        for issue in outcome.issues:
-            if any(_is_about(issue, name) for name in critical):
-                raise UnsafeAnswer(f"search of {kind}: the server ignored a filter", issues=outcome.summary())
-    if not critical or page.self_url is None:
-        return
-    shown = {name for name, _ in parse_qsl(urlsplit(page.self_url).query, keep_blank_values=True)}
-    sent = {name for name, _ in params}
-    lost = [name for name in critical if name not in shown]
-    if shown & sent and lost:
-        raise UnsafeAnswer(f"search of {kind}: the self link lacks {', '.join(lost)}: the filter was ignored")
-
-
-def _is_about(issue: Issue, name: str) -> bool:
-    if _IGNORED_PARAMETER.intersection(issue.details) or issue.code == "not-supported":
-        return name in issue.mentions or not issue.mentions
-    return False
-
-
-def _written(answer: _Answer, kind: str, ref: str | None) -> Written:
-    """Read a write's answer: 201 with an empty body, and ``Location`` without ``_history``, are common."""
-    location = _LOCATION.search(urlsplit(answer.headers.get("Location", "")).path)
-    body = received(answer.body) if answer.body else None
-    usable = body is not None and body.issue is None and body.type == kind
-    if ref is None and location is not None:
-        ref = f"{location[1]}/{location[2]}"
-    if ref is None and usable and body is not None:
-        ref = body.ref
-    if ref is None:
-        raise OutcomeUnknown(f"create of {kind}: answered {answer.status} without saying where", status=answer.status)
-    version = parse_etag(answer.headers.get("ETag"))
-    if version is None and location is not None:
-        version = location[3]
-    if version is None and usable and body is not None and not body.version.startswith("sha256:"):
-        version = body.version
-    return Written(answer.status, ref, version, answer.status == 201, body.raw if usable and body else None)
-
-
-def parse_etag(text: str | None) -> str | None:
-    """Return the versionId in an ETag: weak, strong or bare (HAPI's batch answers), ``None`` without one."""
-    if not text:
-        return None
-    return text.strip().removeprefix("W/").strip('"') or None
-
-
-def _retry_at(text: str | None, now: datetime) -> datetime | None:
-    """Return when ``Retry-After`` (seconds or an HTTP date, RFC 9110 10.2.3) allows the next try."""
-    if text is None:
-        return None
-    if text.strip().isdigit():
-        wait = timedelta(seconds=min(int(text), int(LONGEST_RETRY_AFTER.total_seconds())))
-        return now + wait
-    at = _date(text)
-    return min(max(at, now), now + LONGEST_RETRY_AFTER) if at is not None else None
-
-
-def _date(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, IndexError, TypeError):
-        return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+def _in_words(error: httpx.TransportError) -> str:
+    """Return what the network said, without the numbers that only its programmers know."""
+    said = re.sub(r"^\[Errno -?\d+\] |\[SSL[^\]]*\] | \(_ssl\.c:\d+\)", "", str(error))
+    return said or ("no answer in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__)
