@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from bridge.cases.changes import fold
 from bridge.cases.status_table import EFFECTS
 from bridge.fhir.source import SourceVersion
-from bridge.store.memory import MemoryStore
-from bridge.store.port import CaseFilter
+from bridge.store.port import CaseFilter, Store
 from tests.stateful.world import a_line, cases_in, take_in, version_of
 
 LINE = a_line()
@@ -101,7 +100,7 @@ def test_taking_everything_in_again_changes_nothing(versions: list[SourceVersion
     assert (cases_in(store), _changes(store)) == (before, changes)
 
 
-def _changes(store: MemoryStore) -> int:
+def _changes(store: Store) -> int:
     with store.reading() as tx:
         cases = tx.list_cases(CaseFilter(merged=True), limit=1000).cases
         return sum(len(tx.history(case.id)) for case in cases)

@@ -1,0 +1,275 @@
+"""
+A clinic and its coordinators at work in any order, and what must hold after every step.
+
+Versions are written in the EHR and come to Bridge late, repeated and out of order; people act on cases in
+between; resources are deleted and the sweep finds out; time passes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bridge.bootstrap import make_line, read_lanes
+from bridge.cases import commands as do
+from bridge.cases.changes import fold
+from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, Status
+from bridge.cases.sources import SourceRow
+from bridge.cases.status_table import EFFECTS
+from bridge.config import Settings
+from bridge.errors import CommandRefused
+from bridge.fhir.source import SourceVersion
+from bridge.store.memory import MemoryStore
+from bridge.store.port import CaseFilter
+from bridge.sync.command import execute
+from bridge.sync.ingest import IngestReport, Intake, ingest
+from bridge.sync.sweep import sweep
+from bridge.sync.timers import tick
+from tests.stateful.small_ehr import SmallEhr
+from tests.stateful.world import BASE, NOW
+
+_SETTINGS = Settings.model_validate(
+    {
+        "site": {"time_zone": "America/New_York"},
+        "connections": {"main": {"base_url": BASE}},
+        "owners": {"ann": {"kind": "person", "display": "Ann", "references": ["Practitioner/ann"]}},
+    }
+)
+LINE = make_line("main", _SETTINGS.connections["main"], _SETTINGS, read_lanes(_SETTINGS))
+REFS = (
+    "ServiceRequest/1",
+    "ServiceRequest/2",
+    "MedicationRequest/1",
+    "Appointment/1",
+    "Appointment/2",
+    "Task/1",
+    "Task/2",
+    "Task/3",
+)
+PATIENTS = ("Patient/a", "Patient/a", "Patient/b", None)
+OWNERS = ("Practitioner/ann", "Organization/1", "Patient/a", None)
+LINKS = (None, *REFS)
+
+words = st.sampled_from(("why", "no car", "later"))
+commands = st.one_of(
+    st.builds(do.Assign, owner=st.sampled_from(("ann", "supervisor", "nobody"))),
+    st.builds(
+        do.LogOutreach,
+        channel=st.sampled_from(Channel),
+        outcome=st.sampled_from(AttemptOutcome),
+        promised_by=st.sampled_from((None, "patient")),
+        promised_for=st.sampled_from((None, NOW + timedelta(days=9))),
+    ),
+    st.builds(do.RaiseBlocker, category=st.sampled_from(BlockerCategory), text=words),
+    st.just(do.ClearBlocker()),
+    st.builds(do.SetNextAction, code=st.sampled_from(Action), due_at=st.sampled_from((None, NOW))),
+    st.builds(do.Snooze, until=st.just(NOW + timedelta(days=20)), reason=words),
+    st.builds(do.Escalate, why=words),
+    st.builds(do.AcknowledgeEscalation, resolved=st.booleans()),
+    st.builds(do.Note, text=words),
+    st.builds(do.Close, reason=st.sampled_from(ClosureReason), outcome=st.sampled_from(("", "seen"))),
+    st.builds(do.Reopen, why=words),
+)
+
+
+class Coordination(RuleBasedStateMachine):
+    """One EHR, one Bridge over a store in memory, and coordinators."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.now = NOW
+        self.ehr = SmallEhr()
+        self.store = MemoryStore()
+        self.acts = 0
+        self.attempts: dict[str, set[str]] = defaultdict(set)
+        self.notes: dict[str, set[str]] = defaultdict(set)
+
+    # The clinic -------------------------------------------------------------------------------------------
+
+    @rule(ref=st.sampled_from(REFS), data=st.data(), patient=st.sampled_from(PATIENTS))
+    def write(self, ref: str, data: st.DataObject, patient: str | None) -> None:
+        kind, _, own_id = ref.partition("/")
+        found: dict[str, Any] = {"resourceType": kind, "id": own_id}
+        found["status"] = data.draw(st.sampled_from(sorted(set(EFFECTS[kind]) - {"ended"})), "status")
+        reference = {"reference": patient}
+        match kind:
+            case "Appointment":
+                found["participant"] = [{"actor": reference, "status": "accepted"}] if patient else []
+                found["start"] = data.draw(st.sampled_from(("2026-05-20T10:00:00Z", "2026-06-10T10:00:00Z")), "start")
+                link = data.draw(st.sampled_from((None, "ServiceRequest/1", "ServiceRequest/2")), "basedOn")
+                found |= {"basedOn": [{"reference": link}]} if link else {}
+            case "Task":
+                found |= {"intent": "order"} | ({"for": reference} if patient else {})
+                link, owner = data.draw(st.sampled_from(LINKS), "focus"), data.draw(st.sampled_from(OWNERS), "owner")
+                found |= {"focus": {"reference": link}} if link else {}
+                found |= {"owner": {"reference": owner}} if owner else {}
+            case _:
+                found |= {"intent": "order"} | ({"subject": reference} if patient else {})
+        if kind == "MedicationRequest":
+            end = data.draw(st.sampled_from(("2026-05-30", "2026-06-20", "2026-12-31")), "supply")
+            found["dispenseRequest"] = {"validityPeriod": {"end": end}}
+        self.ehr.write(found)
+
+    @precondition(lambda self: self.ehr.current)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        self.ehr.delete(data.draw(st.sampled_from(sorted(self.ehr.current)), "ref"))
+
+    # The way in -------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.ehr.versions)
+    @rule(data=st.data())
+    def deliver(self, data: st.DataObject) -> None:
+        picked = data.draw(st.lists(st.integers(0, len(self.ehr.versions) - 1), min_size=1, max_size=5), "versions")
+        self._take([self.ehr.versions[number] for number in picked])
+
+    @precondition(lambda self: self.ehr.versions)
+    @rule()
+    def deliver_everything(self) -> None:
+        self._take(self.ehr.versions)
+
+    @rule()
+    def deliver_again(self) -> None:
+        again = self._delivered()
+        before = self._cases()
+
+        report = self._take(again)
+
+        assert report.counts.duplicate == report.counts.received
+        assert self._cases() == before
+
+    def _take(self, versions: Sequence[SourceVersion]) -> IngestReport:
+        report = ingest(Intake("Any", versions, "poll"), self.store, LINE, self.now)
+        counts = report.counts
+        assert counts.received == len(versions)
+        assert counts.received == counts.applied + counts.duplicate + counts.ignored + counts.parked
+        assert counts.parked == 0
+        return report
+
+    @rule()
+    def compare_with_the_ehr(self) -> None:
+        sweep(self.ehr.client(self.now), self.store, LINE, lambda: self.now)
+        rows = self._rows()
+        for case in self._open():
+            for line in case.sources:
+                newest = self.ehr.current.get(line.ref)
+                if rows[line.ref].gone_at is None:
+                    assert newest is not None
+                    assert line.version == newest.version
+
+    # People and time --------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self._cases())
+    @rule(data=st.data(), command=commands)
+    def act(self, data: st.DataObject, command: do.AnyCommand) -> None:
+        cases = self._cases()
+        case = cases[data.draw(st.sampled_from(sorted(cases)), "case")]
+        self.acts += 1
+        name = f"act-{self.acts}"
+        if isinstance(command, do.Note):
+            command = do.Note(text=name)
+        try:
+            after = execute(
+                self.store,
+                {"main": LINE},
+                case.id,
+                command,
+                by="ann",
+                expected_version=case.version,
+                now=self.now,
+                new_id=name,
+            )
+        except CommandRefused:
+            assert self._cases() == cases
+            return
+        assert after.version == case.version + 1
+        assert after.first_response_at is not None
+        if isinstance(command, do.LogOutreach):
+            self.attempts[case.id].add(name)
+        if isinstance(command, do.Note):
+            self.notes[case.id].add(name)
+
+    @rule(hours=st.sampled_from((1, 30, 24 * 14)))
+    def pass_time(self, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+        tick(self.store, LINE, self.now)
+        assert tick(self.store, LINE, self.now) == 0
+
+    # What must hold ---------------------------------------------------------------------------------------
+
+    def _cases(self) -> dict[str, Case]:
+        with self.store.reading() as tx:
+            return {case.id: case for case in tx.list_cases(CaseFilter(merged=True), limit=1000).cases}
+
+    def _delivered(self) -> list[SourceVersion]:
+        with self.store.reading() as tx:
+            known = tx.known_versions("main", {(one.ref, one.version) for one in self.ehr.versions})
+        return [one for one in self.ehr.versions if (one.ref, one.version) in known]
+
+    def _open(self) -> list[Case]:
+        return [case for case in self._cases().values() if case.is_open]
+
+    def _rows(self) -> dict[str, SourceRow]:
+        with self.store.reading() as tx:
+            return tx.sources("main", REFS)
+
+    @invariant()
+    def an_open_case_can_be_worked_and_a_closed_one_is_over(self) -> None:
+        for case in self._cases().values():
+            assert case.is_open == (case.closure is None) == (case.closed_at is None)
+            assert case.is_open == (case.next_action is not None) == (case.due_at is not None)
+            assert case.owner.id
+            assert case.is_open or case.blocker is None
+            assert (case.status is Status.ESCALATED) == (case.escalation is not None and case.is_open)
+
+    @invariant()
+    def a_case_is_the_fold_of_its_history(self) -> None:
+        for case in self._cases().values():
+            with self.store.reading() as tx:
+                history = tx.history(case.id)
+            folded = None
+            for change in history:
+                folded = fold(folded, change)
+            assert folded == case
+            assert [change.seq for change in history] == list(range(1, len(history) + 1))
+
+    @invariant()
+    def each_piece_of_work_has_one_case_of_one_patient(self) -> None:
+        groups: dict[str, list[SourceRow]] = defaultdict(list)
+        for row in self._rows().values():
+            groups[row.root].append(row)
+        alive = [case for case in self._cases().values() if case.merged_into is None]
+        by_root = {case.root: case for case in alive}
+        assert len(by_root) == len(alive)
+        assert set(by_root) == {root for root, rows in groups.items() if any(row.opened for row in rows)}
+        for root, rows in groups.items():
+            assert len({row.snapshot.patient.ref for row in rows if row.snapshot.patient is not None}) <= 1
+            if root in by_root:
+                assert {line.ref for line in by_root[root].sources} == {row.ref for row in rows}
+                told = {(line.ref, line.version, line.gone) for line in by_root[root].sources}
+                assert told == {(row.ref, row.snapshot.version, row.gone_at is not None) for row in rows}
+
+    @invariant()
+    def what_people_did_is_never_lost(self) -> None:
+        cases = self._cases()
+        for case_id, case in cases.items():
+            holders = [case, cases[case.merged_into]] if case.merged_into is not None else [case]
+            for holder in holders:
+                assert self.attempts[case_id] <= {attempt.id for attempt in holder.outreach}
+                assert self.notes[case_id] <= {note.text for note in holder.notes}
+                assert len({attempt.id for attempt in holder.outreach}) == len(holder.outreach)
+
+    @invariant()
+    def the_newest_version_delivered_is_the_one_shown(self) -> None:
+        newest = {one.ref: one.version for one in self._delivered()}
+        assert {ref: row.snapshot.version for ref, row in self._rows().items()} == newest
+
+
+Coordination.TestCase.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+TestCoordination = Coordination.TestCase
