@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -18,52 +18,81 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from bridge.bootstrap import Bridge
     from bridge.config import Settings
-    from bridge.sync.connector import SyncReport
 
 DONE, NEEDS_A_PERSON, WRONG_SETUP, UNREACHABLE = 0, 1, 2, 3
 
 app = typer.Typer(
     name="bridge",
     help="Keeps referrals, visits, refills and authorizations from getting lost, beside your EHR.",
+    epilog="Exit codes: 0 all done; 1 done, but something needs a person; 2 wrong usage or configuration; "
+    "3 an EHR or the database could not be reached; 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(help="Check the configuration.", no_args_is_help=True)
+config_app = typer.Typer(help="Check the configuration, or show it.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (default: ./bridge.toml).")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="Configuration file (default: BRIDGE_CONFIG, else ./bridge.toml)."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-OneConnection = Annotated[str | None, typer.Option("--connection", help="Only this connection.")]
+OneConnection = Annotated[str | None, typer.Option("--connection", metavar="NAME", help="Only this connection.")]
 
 
 def main() -> None:
     """Run the command line; wrong usage and Ctrl-C are Typer's to answer, with 2 and 130."""
-    from bridge.errors import BridgeError
-
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # A terminal may lack a letter of somebody's name.
     try:
         app()
-    except BridgeError as error:
-        print(error, file=sys.stderr)
-        sys.exit(_exit_code(error))
+    except Exception as error:  # noqa: BLE001 - the top: what it does not know it raises again
+        code, words = _in_words(error)
+        print(words, file=sys.stderr)
+        sys.exit(code)
 
 
-def _exit_code(error: Exception) -> int:
-    """Return who has to act: 3 when an EHR or the database was not there, 2 for the set-up, else 1."""
-    from bridge.errors import ConfigError, RemoteError
-
-    if isinstance(error, RemoteError) or _of_database(error.__cause__):
-        return UNREACHABLE
-    return WRONG_SETUP if isinstance(error, ConfigError) else NEEDS_A_PERSON
-
-
-def _of_database(error: BaseException | None) -> bool:
+def _in_words(error: Exception) -> tuple[int, str]:
+    """Return who has to act, as an exit code, and what went wrong; a fault of ours keeps its traceback."""
     from sqlalchemy.exc import DBAPIError
 
-    return isinstance(error, DBAPIError)
+    from bridge.errors import BridgeError, ConfigError, RemoteError
+
+    if isinstance(error, DBAPIError):
+        return UNREACHABLE, f"database: {str(error.orig).splitlines()[0] if str(error.orig) else 'no answer'}"
+    if isinstance(error, OSError) and error.filename:
+        return WRONG_SETUP, f"{error.filename}: {error.strerror}"
+    if not isinstance(error, BridgeError):
+        raise error
+    if isinstance(error, RemoteError) or isinstance(error.__cause__, DBAPIError):
+        return UNREACHABLE, str(error)
+    return WRONG_SETUP if isinstance(error, ConfigError) else NEEDS_A_PERSON, str(error)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from bridge import __version__
+
+        print(f"bridge {__version__}")
+        _leave(DONE)
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Keep referrals, visits, refills and authorizations from getting lost, beside your EHR."""
 
 
 # Working with an EHR --------------------------------------------------------------------------------------
@@ -71,11 +100,11 @@ def _of_database(error: BaseException | None) -> bool:
 
 @app.command()
 def demo(
-    port: Annotated[int, typer.Option(help="Port of the web view; another free one if it is taken.")] = 8000,
-    speed: Annotated[float, typer.Option(help="How many times faster than life the stories go.")] = 1440.0,
-    seed: Annotated[int, typer.Option(help="Which synthetic patients and stories.")] = 1,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Of the web view; a free one if it is taken.")] = 8000,
+    speed: Annotated[float, typer.Option(metavar="N", help="How many times faster than life stories go.")] = 1440.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Which synthetic patients and stories.")] = 1,
 ) -> None:
-    """Start a simulated EHR, Bridge and the web view with synthetic patients; nothing else is needed."""
+    """Show Bridge at work beside a simulated EHR. Nothing else is needed; all of its patients are synthetic."""
     from bridge.demo import run_demo
 
     run_demo(port=port, speed=speed, seed=seed)
@@ -83,10 +112,12 @@ def demo(
 
 @app.command()
 def serve(config: ConfigFile = None) -> None:
-    """Run Bridge: read, compare and deliver all the time, and serve the web view and the API."""
+    """Run Bridge and its web view. Reads, compares and delivers all the time, and serves the worklist and the API."""
     from bridge.serve import run_service
 
     settings = _settings(config)
+    if not settings.connections:
+        print(f"warning: {_NO_CONNECTION}", file=sys.stderr)
     with _bridge(settings) as bridge:
         run_service(bridge, host=settings.web.host, port=settings.web.port)
 
@@ -98,72 +129,63 @@ def sync(
     once: Annotated[bool, typer.Option("--once", help="One round, then end.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read everything due, compare, deliver everything due; without --once go on doing so."""
-    settings = _settings(config)
+    """Read, compare and deliver all that is due. Without --once it goes on doing so, without the web view."""
+    from bridge.progress import bars
+    from bridge.report import sync_as_dict, sync_as_text
+
+    settings = _with_connections(_settings(config))
     with _bridge(settings, only=connection) as bridge:
         if not once:
             from bridge.serve import run_worker
 
+            print("Working; Ctrl-C ends it. The log says what goes wrong.", file=sys.stderr)
             run_worker(bridge)
             return
-        with _progress() as watch:
+        with _resumable(), bars() as watch:
             reports = [connector.sync_once(watch) for connector in bridge.connectors.values()]
-        _print_sync(reports, as_json)
-    _leave(0 if all(report.complete for report in reports) else _why_incomplete(reports))
-
-
-def _why_incomplete(reports: list[SyncReport]) -> int:
-    return UNREACHABLE if any(report.problems for report in reports) else NEEDS_A_PERSON
+    if as_json:
+        _print_json([sync_as_dict(report) for report in reports])
+    else:
+        print("\n".join(sync_as_text(report) for report in reports))
+    if any(report.problems for report in reports):
+        _leave(UNREACHABLE)
+    _leave(DONE if all(report.complete for report in reports) else NEEDS_A_PERSON)
 
 
 @app.command()
 def backfill(
     config: ConfigFile = None,
     connection: OneConnection = None,
-    since: Annotated[str | None, typer.Option(help="Begin at this day (YYYY-MM-DD) instead.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DAY", help="Begin at this day (YYYY-MM-DD) instead.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Read everything since the start date, with progress; interrupted, it goes on where it stopped."""
+    """Read all since the start date, with progress. Interrupted, it goes on where it stopped; nothing is written."""
     import dataclasses
-    from datetime import UTC, datetime
+    from functools import partial
 
-    try:
-        start = datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None
-    except ValueError:
-        raise typer.BadParameter("expected a day such as 2026-03-01", param_hint="--since") from None
-    settings = _settings(config)
+    from bridge.errors import RemoteError
+    from bridge.progress import bars, totals
+    from bridge.report import problems_as_lines, streams_as_dict, streams_as_lines
+
+    start = _day(since)
+    settings = _with_connections(_settings(config))
     results: dict[str, Any] = {}
-    failed = False
-    with _bridge(settings, only=connection) as bridge:
+    with _bridge(settings, only=connection) as bridge, _resumable():
         for name, connector in bridge.connectors.items():
             chosen = dataclasses.replace(connector, since=start) if start is not None else connector
-            with _progress(_totals(chosen)) as watch:
+            with bars(partial(totals, chosen)) as watch:
                 polls, problems = chosen.read(watch)
-            chosen.name_people()
-            failed |= bool(problems)
-            results[name] = {"read": {poll.stream: poll.counts.received for poll in polls}, "problems": problems}
+            try:
+                chosen.name_people()
+            except RemoteError as error:
+                problems.append(str(error))
+            results[name] = {"complete": not problems, "streams": streams_as_dict(polls), "problems": problems}
+            if not as_json:
+                print(f"{name}: {'NOT complete' if problems else 'complete'}")
+                print("\n".join([*streams_as_lines(polls), *problems_as_lines(problems)]))
     if as_json:
-        print(json.dumps(results, indent=2))
-    else:
-        for name, result in results.items():
-            total = sum(result["read"].values())
-            print(f"{name}: {total} read" + "".join(f"\n  {problem}" for problem in result["problems"]))
-    _leave(UNREACHABLE if failed else DONE)
-
-
-def _totals(connector: Any) -> dict[str, int]:
-    """Ask the EHR how much there is, for the progress bar; it may not tell."""
-    from bridge.errors import RemoteError
-
-    found = {}
-    for stream in connector.line.types:
-        try:
-            total = connector.client.count(stream)
-        except RemoteError:
-            total = None
-        if total is not None:
-            found[stream] = total
-    return found
+        _print_json(results)
+    _leave(DONE if all(result["complete"] for result in results.values()) else UNREACHABLE)
 
 
 # Looking and mending --------------------------------------------------------------------------------------
@@ -171,128 +193,160 @@ def _totals(connector: Any) -> dict[str, int]:
 
 @app.command()
 def doctor(config: ConfigFile = None, connection: OneConnection = None, as_json: Json = False) -> None:
-    """Check configuration, database and every connection, and say what each EHR lets us write and how."""
+    """Check whether this set-up can work. Looks at the database and at what each EHR lets us read and write."""
     from bridge.doctor import examine, show
 
     findings = examine(_settings(config), only=connection)
-    print(json.dumps([finding.as_dict() for finding in findings], indent=2) if as_json else show(findings))
+    if as_json:
+        _print_json([finding.as_dict() for finding in findings])
+    else:
+        print(show(findings))
+    if not all(finding.reached for finding in findings):
+        _leave(UNREACHABLE)
     _leave(DONE if all(finding.ok for finding in findings) else NEEDS_A_PERSON)
 
 
 @app.command()
 def explain(
-    case: Annotated[str, typer.Argument(help="The case's id, or its root such as ServiceRequest/12.")],
+    case: Annotated[
+        str, typer.Argument(metavar="CASE", help="The case's id, or what it began with: ServiceRequest/12.")
+    ],
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Say why a case is as it is: each version, rule, decision, write and answer, in order."""
+    """Say why a case is as it is. Lists each version, rule, decision, write and answer, in order."""
+    from zoneinfo import ZoneInfo
+
     from bridge.explain import explain_case, find_case, show
 
-    with _bridge(_settings(config), owning=False) as bridge:
+    with _bridge(_settings(config), owning=False, existing=True) as bridge:
         found = find_case(bridge.store, bridge.lines, case)
         if found is None:
-            print(f"There is no case {case}.", file=sys.stderr)
+            print(
+                f"There is no case {case}. Give the id in the address of its page, or the type and id of a"
+                " resource it rests on, such as ServiceRequest/12.",
+                file=sys.stderr,
+            )
             _leave(NEEDS_A_PERSON)
         steps = explain_case(bridge.store, found)
-        zone = next(iter(bridge.lines.values())).rules.calendar.zone if bridge.lines else None
-        print(json.dumps([step.as_dict() for step in steps], indent=2) if as_json else show(found, steps, zone))
+        if as_json:
+            _print_json([step.as_dict() for step in steps])
+        else:
+            print(show(found, steps, ZoneInfo(bridge.settings.site.time_zone)))
 
 
 @app.command()
 def replay(
-    what: Annotated[str, typer.Argument(help="inbox or outbox.")],
-    ids: Annotated[list[int] | None, typer.Argument(help="Row ids; none with --all.")] = None,
+    what: Annotated[str, typer.Argument(metavar="inbox|outbox", help="What was received, or what is to be written.")],
+    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Rows to try again.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every parked row.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be tried.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be tried, and why it is parked.")
+    ] = False,
     config: ConfigFile = None,
+    as_json: Json = False,
 ) -> None:
-    """Try parked inbox or outbox rows again, once their cause is mended."""
-    from bridge.cases.intents import IntentState
-    from bridge.store.port import InboxState
-    from bridge.sync.replay import replay_inbox, replay_outbox
+    """Try parked rows again, once their cause is mended. With --all --dry-run it lists them."""
+    from bridge.replaying import chosen_rows, try_again
+    from bridge.report import row_as_line
 
     if what not in ("inbox", "outbox"):
-        raise typer.BadParameter("expected inbox or outbox", param_hint="WHAT")
-    if not ids and not every:
-        raise typer.BadParameter("give row ids, or --all", param_hint="IDS")
-    with _bridge(_settings(config), owning=not dry_run) as bridge:
-        chosen = list(ids or ())
-        if every:
-            with bridge.store.reading() as tx:
-                parked_in = tx.inbox(state=InboxState.PARKED, limit=100_000) if what == "inbox" else []
-                parked_out = tx.outbox(state=IntentState.PARKED, limit=100_000) if what == "outbox" else []
-            chosen = [row.id for row in parked_in if row.id is not None] + [row.id for row in parked_out]
-        if dry_run:
-            print(f"{len(chosen)} {what} rows would be tried again")
-            return
-        now = bridge.clock()
-        done = (
-            replay_inbox(bridge.store, bridge.lines, chosen, now)
-            if what == "inbox"
-            else replay_outbox(bridge.store, chosen, now)
-        )
-    print(f"{done} of {len(chosen)} {what} rows taken up again")
-    _leave(DONE if done == len(chosen) else NEEDS_A_PERSON)
+        raise typer.BadParameter(f"expected inbox or outbox, found {what!r}")
+    if bool(ids) == every:
+        raise typer.BadParameter("expected either row ids or --all; --all --dry-run lists what is parked")
+    with _bridge(_settings(config), owning=not dry_run, existing=True) as bridge:
+        rows = chosen_rows(bridge, what, ids)
+        missing = sorted(set(ids or ()) - {row["id"] for row in rows})
+        done = 0 if dry_run else try_again(bridge, what, [row["id"] for row in rows])
+    if as_json:
+        _print_json({"rows": rows, "not_parked": missing, "taken_up": done})
+    else:
+        print("\n".join(row_as_line(row) for row in rows) if dry_run and rows else f"{len(rows)} {what} rows parked")
+        for row_id in missing:
+            print(f"{row_id:>8}  is not parked in the {what}")
+        if not dry_run:
+            print(f"{done} of {len(rows)} taken up again")
+    _leave(NEEDS_A_PERSON if missing or (not dry_run and done < len(rows)) else DONE)
 
 
 @app.command()
 def migrate(
     config: ConfigFile = None,
-    check: Annotated[bool, typer.Option("--check", help="Only say what would be applied.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say what would be applied; 1 if anything.")] = False,
 ) -> None:
-    """Bring the database's schema up to date."""
-    from bridge.store.engine import sqlite_file
+    """Bring the database's schema up to date. Stop Bridge and back up first; it only goes forward."""
+    from bridge.store.engine import own, sqlite_file
     from bridge.store.migrations import migrate as apply
     from bridge.store.migrations import pending
 
-    url = _settings(config).database.url.get_secret_value()
+    settings = _settings(config)
+    url = settings.database.url.get_secret_value()
     file = sqlite_file(url)
     if check:
-        todo = pending(url) if file is None or file.exists() else ("everything: the database does not exist yet",)
+        new = file is not None and not file.exists()
+        todo = (f"everything: {file} does not exist yet",) if new else pending(url)
         print("\n".join(todo) or "up to date")
         _leave(NEEDS_A_PERSON if todo else DONE)
-    print("\n".join(f"applied {revision}" for revision in apply(url)) or "up to date")
+    _make_folder(settings)
+    with own(url):
+        print("\n".join(f"applied {revision}" for revision in apply(url)) or "up to date")
 
 
 @app.command(name="map")
 def map_files(
-    paths: Annotated[list[Path], typer.Argument(help="JSON files or folders of FHIR resources.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="JSON or NDJSON files, or folders of them.")],
     as_json: Json = False,
 ) -> None:
-    """Read FHIR files as an EHR would send them and say what Bridge makes of each; nothing is stored."""
+    """Say what Bridge makes of FHIR files. They are read as if an EHR had sent them; nothing is stored."""
     from bridge.mappers.survey import survey
 
-    files = [file for path in paths for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
-    missing = [str(file) for file in files if not file.is_file()]
+    missing = [str(path) for path in paths if not path.exists()]
     if missing:
-        raise typer.BadParameter(f"no such file: {', '.join(missing)}", param_hint="PATHS")
+        raise typer.BadParameter(f"no such file: {', '.join(missing)}", param_hint="FILE")
+    files = [file for path in paths for file in (_payloads(path) if path.is_dir() else [path])]
+    if not files:
+        raise typer.BadParameter("no .json or .ndjson file in it", param_hint="FILE")
     summary = survey((str(file), file.read_bytes()) for file in files)
     print(summary.json().decode() if as_json else summary.text())
 
 
+def _payloads(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix in (".json", ".ndjson") and file.is_file())
+
+
 @config_app.command("check")
 def config_check(config: ConfigFile = None) -> None:
-    """Check bridge.toml, BRIDGE_* and the lanes file, and say what they amount to."""
-    from bridge.bootstrap import make_line, read_lanes
+    """Check bridge.toml, BRIDGE_* and the lanes file. Asks no EHR; bridge doctor does."""
+    from bridge.bootstrap import make_auth, make_line, read_lanes
+    from bridge.config import find_file
 
     settings = _settings(config)
     lanes = read_lanes(settings)
     lines = {name: make_line(name, section, settings, lanes) for name, section in settings.connections.items()}
-    print("configuration: fine")
+    for name, section in settings.connections.items():
+        make_auth(name, section)
+    print(f"configuration: fine ({find_file(config) or 'no bridge.toml here: defaults and BRIDGE_* variables alone'})")
     print(f"  lanes: {', '.join(lane.name for lane in lanes.all)}")
     for name, line in lines.items():
         print(f"  connection {name}: {line.base_url} ({line.fhir_version}), reads {', '.join(line.types)}")
     if not lines:
-        print('  no connection yet: add [connections.NAME] with base_url = "..."')
+        print(f"  {_NO_CONNECTION}")
 
 
 @config_app.command("show")
 def config_show(config: ConfigFile = None) -> None:
-    """Print the configuration as it is in force, secrets hidden."""
-    print(_settings(config).model_dump_json(indent=2))
+    """Print the settings in force as JSON, secrets hidden."""
+    from bridge.config import shown
+
+    _print_json(shown(_settings(config)))
 
 
 # Shared ---------------------------------------------------------------------------------------------------
+
+_NO_CONNECTION = (
+    'no connection yet: add [connections.NAME] with base_url = "http://..." to bridge.toml,'
+    " or set BRIDGE_CONNECTIONS__NAME__BASE_URL"
+)
 
 
 def _settings(config: Path | None) -> Settings:
@@ -304,43 +358,58 @@ def _settings(config: Path | None) -> Settings:
     return settings
 
 
-@contextmanager
-def _bridge(settings: Settings, *, owning: bool = True, only: str | None = None) -> Iterator[Bridge]:
-    from bridge.bootstrap import open_bridge
+def _with_connections(settings: Settings) -> Settings:
+    from bridge.errors import ConfigError
 
+    if not settings.connections:
+        raise ConfigError(_NO_CONNECTION)
+    return settings
+
+
+@contextmanager
+def _bridge(
+    settings: Settings, *, owning: bool = True, existing: bool = False, only: str | None = None
+) -> Iterator[Bridge]:
+    """Wire everything up; *existing* refuses to make the database, for commands that only look into it."""
+    from bridge.bootstrap import open_bridge
+    from bridge.store.migrations import check
+
+    if existing:
+        check(settings.database.url.get_secret_value())
+    _make_folder(settings)
     with open_bridge(settings, owning=owning, only=only) as bridge:
         yield bridge
 
 
+def _make_folder(settings: Settings) -> None:
+    """Make the folder of the SQLite file: the lock is put there first."""
+    from bridge.store.engine import sqlite_file
+
+    file = sqlite_file(settings.database.url.get_secret_value())
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
-def _progress(totals: dict[str, int] | None = None) -> Iterator[Callable[[Any], None]]:
-    """Show a bar per stream on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def watch(progress: Any) -> None:
-            stream = progress.stream
-            if stream not in tasks:
-                tasks[stream] = bars.add_task(stream, total=(totals or {}).get(stream))
-            bars.update(tasks[stream], completed=progress.read)
-
-        yield watch
+def _resumable() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("Interrupted. What was read is stored; the next run goes on from there.", file=sys.stderr)
+        raise
 
 
-def _print_sync(reports: list[SyncReport], as_json: bool) -> None:
-    from bridge.report import sync_as_dict, sync_as_text
+def _day(text: str | None) -> datetime | None:
+    from datetime import UTC, date, datetime, time
 
-    if as_json:
-        print(json.dumps([sync_as_dict(report) for report in reports], indent=2))
-        return
-    print("\n".join(sync_as_text(report) for report in reports) or "no connection is configured")
+    try:
+        return datetime.combine(date.fromisoformat(text), time.min, UTC) if text is not None else None
+    except ValueError:
+        raise typer.BadParameter(f"expected a day such as 2026-03-01, found {text!r}", param_hint="--since") from None
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
 
 
 def _leave(code: int) -> NoReturn:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import DBAPIError
 
 from bridge.bootstrap import Exit, make_client, make_line, read_lanes, utc_now
-from bridge.config import Settings
-from bridge.errors import BridgeError, ConfigError, RemoteError
+from bridge.config import ConnectionSection, Settings
+from bridge.errors import (
+    AuthExpired,
+    BridgeError,
+    ConfigError,
+    NotFound,
+    Refused,
+    RemoteError,
+    ServerFault,
+    SourceError,
+    Throttled,
+    Unreachable,
+)
 from bridge.store.engine import sqlite_file
 from bridge.store.migrations import check
 from bridge.tasks.route import How
@@ -18,16 +35,25 @@ SAFE_SQLITE = (3, 51, 3)
 """The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug, fixed 2026-03-13)."""
 
 WORST_CLOCK = timedelta(minutes=5)
+ROOM_NEEDED = 512 * 1024 * 1024
+"""Bytes that should be free beside an SQLite file (rule ours)."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: whether it is fine, what was found, and what to do if it is not."""
+    """
+    One thing looked at: whether it is fine, what was found, and what to do if it is not.
+
+    ``reached`` is false where an EHR or the database did not answer at all.
+    """
 
     topic: str
     ok: bool
     found: str
     advice: str = ""
+    reached: bool = True
 
     def as_dict(self) -> dict[str, object]:
         """Return the finding as plain values."""
@@ -35,20 +61,27 @@ class Finding:
 
 
 def examine(settings: Settings, *, only: str | None = None) -> list[Finding]:
-    """Look at everything; one finding that is not fine does not end the examination."""
-    findings = [Finding("configuration", True, "read and checked")]
+    """
+    Look at everything; one finding that is not fine does not end the examination.
+
+    Raises:
+        ConfigError: There is no connection called *only*.
+    """
+    if only is not None and only not in settings.connections:
+        known = ", ".join(settings.connections) or "none"
+        raise ConfigError(f"connections: there is no connection called {only!r}; configured: {known}")
+    findings = [Finding("configuration", True, "read and checked"), *_database(settings)]
     try:
         lanes = read_lanes(settings)
     except ConfigError as error:
-        return [*findings, Finding("lanes", False, str(error), "mend the lanes file")]
+        return [*findings, Finding("lanes", False, str(error), "mend the lanes file; connections were not looked at")]
     findings.append(Finding("lanes", True, ", ".join(lane.name for lane in lanes.all)))
-    findings += _database(settings)
     chosen = {name: one for name, one in settings.connections.items() if only in (None, name)}
     if not chosen:
-        findings.append(
-            Finding("connections", False, "none is configured", 'add [connections.NAME] with base_url = "..."')
-        )
+        advice = 'add [connections.NAME] with base_url = "http://..." to bridge.toml'
+        findings.append(Finding("connections", False, "none is configured", advice))
     for name, section in chosen.items():
+        findings += _secrets(name, section)
         try:
             with make_client(name, section, utc_now) as client:
                 way_out = Exit(make_line(name, section, settings, lanes), client, section)
@@ -65,66 +98,132 @@ def show(findings: Sequence[Finding]) -> str:
         lines.append(f"{'ok ' if finding.ok else '!! '} {finding.topic}: {finding.found}")
         if finding.advice:
             lines.append(f"      {finding.advice}")
+    wrong = sum(not finding.ok for finding in findings)
+    lines.append(f"\n{wrong} of {len(findings)} need a person, marked !!" if wrong else "\nall is fine")
     return "\n".join(lines)
+
+
+# The database ---------------------------------------------------------------------------------------------
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
     url = settings.database.url.get_secret_value()
     file = sqlite_file(url)
     if file is not None:
-        version = sqlite3.sqlite_version_info
-        shown = sqlite3.sqlite_version
-        if version < SAFE_SQLITE:
-            yield Finding(
-                "database engine",
-                True,
-                f"SQLite {shown}",
-                f"SQLite before {'.'.join(map(str, SAFE_SQLITE))} has the WAL-reset bug; Bridge keeps to one"
-                " process per file, which avoids it",
-            )
-        else:
-            yield Finding("database engine", True, f"SQLite {shown}")
-    if file is not None and not file.exists():
-        yield Finding("database", True, f"{file} will be made by the first run")
-        return
+        yield _engine()
+        yield from _room(file)
+        if not file.exists():
+            yield Finding("database", True, f"{file} will be made by the first run")
+            return
     try:
         check(url)
     except ConfigError as error:
-        yield Finding("database", False, str(error), "run `bridge migrate`")
+        away = isinstance(error.__cause__, DBAPIError)
+        advice = "is the server running, and are host, user and password right?" if away and file is None else ""
+        yield Finding("database", False, str(error).removeprefix("database: "), advice, reached=not away)
         return
     yield Finding("database", True, "reachable and up to date")
+
+
+def _engine() -> Finding:
+    shown = f"SQLite {sqlite3.sqlite_version}"
+    if sqlite3.sqlite_version_info >= SAFE_SQLITE:
+        return Finding("database engine", True, shown)
+    safe = ".".join(map(str, SAFE_SQLITE))
+    advice = f"before {safe} it has the WAL-reset bug; Bridge keeps to one process per file, which avoids it"
+    return Finding("database engine", True, shown, advice)
+
+
+def _room(file: Path) -> Iterator[Finding]:
+    folder = next(parent for parent in file.parents if parent.exists())
+    if not folder.is_dir():
+        yield Finding("database folder", False, f"{folder} is not a folder", "set database.url to another place")
+        return
+    free = shutil.disk_usage(folder).free
+    advice = "" if free >= ROOM_NEEDED else "make room, or put the database elsewhere (database.url)"
+    yield Finding("disk", free >= ROOM_NEEDED, f"{free // 1024**2} MiB free in {folder}", advice)
+
+
+# Connections ----------------------------------------------------------------------------------------------
+
+
+def _secrets(name: str, section: ConnectionSection) -> Iterator[Finding]:
+    topic, address = f"connection {name} credentials", urlsplit(section.base_url)
+    if section.auth != "none" and address.scheme == "http" and address.hostname not in _LOOPBACK:
+        yield Finding(topic, True, "they travel over http, readable on the way", "use an https base_url")
+    for file in (section.password_file, section.token_file):
+        if file is not None and file.exists() and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            yield Finding(topic, True, f"every user of this computer can read {file}", f"chmod 600 {file}")
 
 
 def _connection(name: str, way_out: Exit) -> Iterator[Finding]:
     topic, client, line = f"connection {name}", way_out.client, way_out.line
     try:
         capability = client.capability()
-    except RemoteError as error:
-        yield Finding(topic, False, str(error), "check base_url, the network and the credentials")
+    except (RemoteError, SourceError) as error:
+        reached = not isinstance(error, Unreachable | Throttled | ServerFault)
+        yield Finding(topic, False, str(error), _advice(error, way_out.section), reached=reached)
         return
     fits = capability.family == line.fhir_version
-    yield Finding(
-        topic,
-        fits,
-        f"{capability.software or 'a server'} speaks {capability.family}",
-        "" if fits else f"set connections.{name}.fhir_version = {capability.family!r}",
-    )
+    advice = "" if fits else f'set connections.{name}.fhir_version = "{capability.family}"'
+    found = f"{capability.software or 'a server'} speaks {capability.family}"
+    yield Finding(topic, fits, found if fits else f"{found}, {line.fhir_version} is configured", advice)
     yield from _streams(name, way_out)
-    for kind, route in way_out.plan().items():
+    try:
+        plan = way_out.plan()
+    except RemoteError as error:
+        yield Finding(f"{topic} write", False, str(error), "", reached=False)
+        return
+    for kind, route in plan.items():
         writable = route.how is not How.NOT_WRITABLE
         yield Finding(f"{topic} write {kind.value}", writable or not line.writes, route.how.value, route.why)
 
 
+_SAID = {
+    "refused": "nothing listens at that host and port: is the EHR running, and is the port right?",
+    "not known": "no computer has that name: is the host in base_url spelt right, and does DNS answer?",
+    "name resolution": "no name server answered: is this computer on the network?",
+    "no address": "no computer has that name: is the host in base_url spelt right?",
+    "certificate": "this computer does not trust its certificate: is it expired, self-signed or another host's?",
+    "wrong version number": "it speaks http there, not https: begin base_url with http://, or give the https port",
+    "record layer": "it speaks http there, not https: begin base_url with http://, or give the https port",
+    "in time": "the host does not answer: is base_url right, and does a firewall stand between?",
+    "unreachable": "there is no way to that host: is this computer on the network?",
+}
+"""What the network says, and what usually lies behind it."""
+
+
+def _advice(error: BridgeError, section: ConnectionSection) -> str:
+    if isinstance(error, AuthExpired):
+        given = "no credentials are configured: set auth" if section.auth == "none" else "it does not take them"
+        return f"the EHR asks who we are; {given} (auth = {section.auth!r})"
+    if isinstance(error, Unreachable):
+        said = str(error).lower()
+        return next((advice for part, advice in _SAID.items() if part in said), "check base_url and the network")
+    if isinstance(error, NotFound):
+        return "no FHIR server at that path; base_url ends where /metadata begins, often in /fhir or /r4"
+    if isinstance(error, Refused):
+        return "the EHR refuses it: ask its administrator what this account may do"
+    if isinstance(error, Throttled):
+        return "the EHR asks to wait: try again later"
+    if section.base_url.startswith("http:"):
+        return "is that a FHIR server, and does it speak http rather than https there?"
+    return "is that a FHIR server? its own log may say what is wrong"
+
+
 def _streams(name: str, way_out: Exit) -> Iterator[Finding]:
+    ahead: timedelta | None = None
     for stream in way_out.line.types:
         topic = f"connection {name} read {stream}"
         try:
             page = way_out.client.search(stream, [("_count", "1"), ("_sort", "_lastUpdated")])
         except BridgeError as error:
-            yield Finding(topic, False, str(error), f"take {stream} out of connections.{name}.read, or allow it")
+            advice = f"allow it there, or leave {stream} out of connections.{name}.read"
+            yield Finding(topic, False, str(error), advice, reached=not isinstance(error, Unreachable))
             continue
         yield Finding(topic, True, "search by _lastUpdated answered")
-        if page.server_at is not None and abs(page.server_at - utc_now()) > WORST_CLOCK:
-            difference = int((page.server_at - utc_now()).total_seconds())
-            found = f"the EHR's clock differs by {difference} s"
-            yield Finding(f"connection {name} clock", True, found, "Bridge goes by the EHR's")
+        ahead = page.server_at - utc_now() if page.server_at is not None else ahead
+    if ahead is not None and abs(ahead) > WORST_CLOCK:
+        side = "ahead of" if ahead > timedelta() else "behind"
+        found = f"the EHR's clock is {abs(ahead).total_seconds():.0f} s {side} ours"
+        yield Finding(f"connection {name} clock", True, found, "Bridge goes by the EHR's; one of the two is wrong")

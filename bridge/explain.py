@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.cases.changes import CaseOpened, Change
+from bridge.cases.changes import CaseOpened, Change, PatientKnown
 from bridge.cases.model import Case
 from bridge.cases.rules import case_id
 from bridge.store.port import OutboxRow, Store
@@ -50,8 +50,8 @@ def explain_case(store: Store, case: Case) -> list[Step]:
         Step(
             row.received_at,
             "received",
-            f"{row.ref} version {row.version} by {row.path}",
-            f"{row.state.value}{f' ({row.reason})' if row.reason else ''}",
+            f"{row.ref} version {row.version}, by {row.path}",
+            f"{row.state.value}{f': {row.reason}' if row.reason else ''}",
         )
         for row in received
     ]
@@ -64,18 +64,22 @@ _ORDER = {"received": 0, "decided": 1, "written": 2}
 
 
 def show(case: Case, steps: Sequence[Step], zone: tzinfo | None) -> str:
-    """Return the explanation as text, times in the site's zone."""
+    """Return the explanation as text, times in *zone*."""
+    due = f", due {case.due_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if case.due_at else ""
     lines = [
-        f"Case {case.id}  {case.lane}  {case.status.value}",
-        f"  root {case.root}, owner {case.owner.display}, version {case.version}",
-        f"  next: {case.next_action.text if case.next_action else 'nothing'}"
-        + (f", due {case.due_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if case.due_at else ""),
+        f"Case {case.id}: {case.lane}, {case.status.value}, version {case.version}",
+        f"  began with {case.root}; owner {case.owner.display}",
+        f"  next: {case.next_action.text if case.next_action else 'nothing'}{due}",
         "",
     ]
     for step in steps:
-        lines.append(f"{step.at.astimezone(zone):%Y-%m-%d %H:%M:%S}  {step.kind:8}  {step.what}")
-        lines.append(f"{'':21}  {'':8}  because: {step.why}")
+        lines.append(f"{step.at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}  {step.kind:8}  {step.what}")
+        lines.append(f"{'':>25}{'':8}  {_LEADS_ON[step.kind]} {step.why}")
     return "\n".join(lines)
+
+
+_LEADS_ON = {"received": "and was", "decided": "because of", "written": "for"}
+_UNTOLD = frozenset({"type", "local", "sources"})
 
 
 def _fact(change: Change) -> str:
@@ -83,8 +87,10 @@ def _fact(change: Change) -> str:
     name = str(msgspec.inspect.type_info(type(fact)).tag)  # type: ignore[attr-defined]
     if isinstance(fact, CaseOpened):
         return f"{name}: {fact.case.lane}, {fact.case.status.value}, owner {fact.case.owner.display}"
+    if isinstance(fact, PatientKnown):
+        return f"{name}: {fact.patient.ref if fact.patient else 'none'}"
     said: dict[str, Any] = msgspec.to_builtins(fact)
-    parts = [f"{key} {_brief(value)}" for key, value in said.items() if key not in ("type", "local", "sources")]
+    parts = [f"{key} {_brief(value)}" for key, value in said.items() if key not in _UNTOLD and value not in ([], ())]
     return f"{name}: {', '.join(parts)}" if parts else name
 
 
@@ -95,8 +101,8 @@ def _brief(value: Any) -> str:
             if value.get(key):
                 return str(value[key])
         return "set"
-    if isinstance(value, list):
-        return f"{len(value)}"
+    if isinstance(value, list | tuple):
+        return "; ".join(map(_brief, value))
     return str(value) if value is not None else "none"
 
 
@@ -107,12 +113,12 @@ def _cause(change: Change) -> str:
 
 
 def _write(row: OutboxRow) -> Step:
-    at = row.settled_at or row.created_at
-    where = f" {row.written}" if row.written else ""
+    where = f" as {row.written}" if row.written else ""
     version = f" version {row.written_version}" if row.written_version else ""
+    tries = f" after {row.attempts} attempts" if row.attempts > 1 else ""
     return Step(
-        at,
+        row.settled_at or row.created_at,
         "written",
-        f"{row.intent.kind.value}: {row.state.value}{where}{version} after {row.attempts} attempts",
-        row.reason or f"case version {row.intent.case_version}",
+        f"{row.intent.kind.value}: {row.state.value}{where}{version}{tries}",
+        f"case version {row.intent.case_version}{f': {row.reason}' if row.reason else ''}",
     )

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bridge.cases.intents import IntentState
+from bridge.store.port import InboxRow, OutboxRow
 from bridge.sync.connector import SyncReport
+from bridge.sync.poll import PollReport
+
+REASONS_SHOWN = 10
+_SEARCH = re.compile(r"(\w+: )?search of (?P<kind>\w+): ")
 
 
 def sync_as_dict(report: SyncReport) -> dict[str, Any]:
@@ -14,18 +21,7 @@ def sync_as_dict(report: SyncReport) -> dict[str, Any]:
     return {
         "connection": report.connection,
         "complete": report.complete,
-        "streams": {
-            poll.stream: {
-                "received": poll.counts.received,
-                "applied": poll.counts.applied,
-                "duplicate": poll.counts.duplicate,
-                "ignored": poll.counts.ignored,
-                "parked": poll.counts.parked,
-                "cases_opened": poll.opened,
-                "pages": poll.pages,
-            }
-            for poll in report.polls
-        },
+        "streams": streams_as_dict(report.polls),
         "people_read": report.people.read,
         "people_unreadable": report.people.unreadable,
         "sweep": {
@@ -44,24 +40,83 @@ def sync_as_dict(report: SyncReport) -> dict[str, Any]:
     }
 
 
+def streams_as_dict(polls: Iterable[PollReport]) -> dict[str, Any]:
+    """Return what each stream came to as plain values."""
+    return {
+        poll.stream: {
+            "received": poll.counts.received,
+            "applied": poll.counts.applied,
+            "duplicate": poll.counts.duplicate,
+            "ignored": poll.counts.ignored,
+            "parked": poll.counts.parked,
+            "cases_opened": poll.opened,
+            "pages": poll.pages,
+        }
+        for poll in polls
+    }
+
+
 def sync_as_text(report: SyncReport) -> str:
     """Return the report as a few lines."""
     lines = [f"{report.connection}: {'complete' if report.complete else 'NOT complete'}"]
-    for poll in report.polls:
+    lines += streams_as_lines(report.polls)
+    sweep = report.sweep
+    if sweep.compared or not report.problems:
+        lines.append(
+            f"  sweep: {sweep.compared} compared, {sweep.repaired} repaired, {sweep.gone} gone, {sweep.missing} missing"
+        )
+    if report.deliveries is not None:
+        ended = ", ".join(f"{count} {state.value}" for state, count in sorted(report.deliveries.ended.items()))
+        lines.append(f"  delivery: {report.deliveries.written} written ({ended or 'nothing was due'})")
+        lines += [f"    {reason}" for reason in report.deliveries.reasons[:REASONS_SHOWN]]
+    if report.left:
+        lines.append(f"  {report.left} writes are left to deliver; the next round tries them again")
+    return "\n".join([*lines, *problems_as_lines(report.problems)])
+
+
+def streams_as_lines(polls: Sequence[PollReport]) -> list[str]:
+    """Return a line for each stream, and what to do where something was parked."""
+    lines = []
+    for poll in polls:
         counts = poll.counts
         lines.append(
             f"  {poll.stream:18} {counts.received:7} received = {counts.applied} applied + {counts.duplicate}"
             f" duplicate + {counts.ignored} ignored + {counts.parked} parked; {poll.opened} cases opened"
         )
-    sweep = report.sweep
-    lines.append(
-        f"  sweep: {sweep.compared} compared, {sweep.repaired} repaired, {sweep.gone} gone, {sweep.missing} missing"
-    )
-    if report.deliveries is not None:
-        ended = ", ".join(f"{count} {state.value}" for state, count in sorted(report.deliveries.ended.items()))
-        lines.append(f"  delivery: {report.deliveries.written} written ({ended or 'nothing was due'})")
-        lines += [f"    {reason}" for reason in report.deliveries.reasons[:10]]
-    if report.left:
-        lines.append(f"  {report.left} intents are left to deliver; they are tried again by the next round")
-    lines += [f"  problem: {problem}" for problem in report.problems]
-    return "\n".join(lines)
+    parked = sum(poll.counts.parked for poll in polls)
+    if parked:
+        lines.append(f"  {parked} parked, kept with their reasons: bridge replay inbox --all --dry-run lists them")
+    return lines
+
+
+def problems_as_lines(problems: Iterable[str]) -> list[str]:
+    """Return each problem once, with the types that it kept from being searched."""
+    befallen: dict[str, list[str]] = {}
+    for problem in problems:
+        match = _SEARCH.match(problem)
+        kinds = befallen.setdefault(problem[match.end() :] if match else problem, [])
+        if match and match["kind"] not in kinds:
+            kinds.append(match["kind"])
+    return [f"  problem: {said}" + (f" ({', '.join(kinds)})" if kinds else "") for said, kinds in befallen.items()]
+
+
+def inbox_row_as_dict(row: InboxRow) -> dict[str, Any]:
+    """Return what identifies a received version and why it is parked."""
+    return {"id": row.id, "connection": row.connection, "what": row.ref, "code": row.code, "reason": row.reason}
+
+
+def outbox_row_as_dict(row: OutboxRow) -> dict[str, Any]:
+    """Return what identifies a write and why it is parked."""
+    what = f"{row.intent.kind.value} of case {row.intent.case_id}"
+    return {
+        "id": row.id,
+        "connection": row.intent.connection,
+        "what": what,
+        "code": row.code,
+        "reason": row.reason,
+    }
+
+
+def row_as_line(row: dict[str, Any]) -> str:
+    """Return a parked row as a line."""
+    return f"{row['id']:>8}  {row['connection']}  {row['what']}: {row['reason'] or row['code'] or 'no reason is kept'}"

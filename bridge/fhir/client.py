@@ -203,7 +203,7 @@ class FhirClient:
                 break
             page = self.next_page(page.next_url)
             found.update({entry.id: entry for entry in page.entries if entry.type == kind})
-        return [found[own_id] for own_id in ids if own_id in found]
+        return [found[own_id] for own_id in dict.fromkeys(ids) if own_id in found]
 
     def count(self, kind: str, params: Sequence[tuple[str, str]] = ()) -> int | None:
         """Return how many resources a search would find, where the server tells."""
