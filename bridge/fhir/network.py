@@ -20,6 +20,7 @@ import httpcore
 import httpx
 
 _PIECE = 256 * 1024
+_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=5.0)
 
 
 class _Limit(threading.local):
@@ -55,9 +56,9 @@ class Transport(httpx.HTTPTransport):
         # httpx 0.28 has no other way to give its pool a network.
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
-            max_connections=32,
-            max_keepalive_connections=16,
-            keepalive_expiry=15.0,
+            max_connections=_LIMITS.max_connections,
+            max_keepalive_connections=_LIMITS.max_keepalive_connections,
+            keepalive_expiry=_LIMITS.keepalive_expiry,
             network_backend=_Backend(),
         )
 
