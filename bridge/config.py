@@ -83,9 +83,8 @@ def load_settings(file: Path | None = None) -> Settings:
 def shown(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain values, as they are in force, secrets hidden."""
     values = settings.model_dump(mode="json")
-    values["database"]["url"] = re.sub(
-        r"(//[^/@:]*):[^/@]*@|([?&]password=)[^&]*", r"\1\2***", settings.database.url.get_secret_value()
-    )
+    url = re.sub(r"(//[^/@:]*):[^/]*@", r"\1:***@", settings.database.url.get_secret_value())
+    values["database"]["url"] = re.sub(r"([?&]password=)[^&]*", r"\1***", url)
     return values
 
 
