@@ -184,9 +184,9 @@ class FhirClient:
             raise
 
     def batch_read(self, refs: Iterable[str]) -> tuple[SourceVersion, ...]:
-        """Return those of *refs* (one type) that a search by ``_id`` finds; absence proves nothing."""
+        """Return those of *refs* that a search by ``_id`` finds, each once; absence proves nothing."""
         by_type: dict[str, list[str]] = {}
-        for ref in refs:
+        for ref in dict.fromkeys(refs):
             kind, _, own_id = ref.partition("/")
             by_type.setdefault(kind, []).append(own_id)
         found: list[SourceVersion] = []
@@ -203,7 +203,7 @@ class FhirClient:
                 break
             page = self.next_page(page.next_url)
             found.update({entry.id: entry for entry in page.entries if entry.type == kind})
-        return [found[own_id] for own_id in dict.fromkeys(ids) if own_id in found]
+        return [found[own_id] for own_id in ids if own_id in found]
 
     def count(self, kind: str, params: Sequence[tuple[str, str]] = ()) -> int | None:
         """Return how many resources a search would find, where the server tells."""
