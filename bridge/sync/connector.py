@@ -73,7 +73,10 @@ class Connector:
 
     def compare(self) -> SweepReport:
         """Compare what open cases rest on with the EHR."""
-        return sweep(self.client, self.store, self.line, self.clock)
+        swept = sweep(self.client, self.store, self.line, self.clock)
+        for problem in swept.problems:
+            log.warning(problem, extra={"connection": self.line.name})
+        return swept
 
     def pass_time(self) -> int:
         """Look at what time alone brought about."""
@@ -91,7 +94,11 @@ class Connector:
         try:
             people = self.name_people()
             swept = self.compare()
+            problems += swept.problems
             people = self.name_people() if swept.repaired else people
+        except RemoteError as error:
+            problems.append(str(error))
+        try:
             deliveries = self.deliver() if self.line.writes else None
         except RemoteError as error:
             problems.append(str(error))

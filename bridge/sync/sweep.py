@@ -3,7 +3,8 @@ Sweep: what every open case rests on is compared with the EHR; what the poll mis
 
 A resource that a search does not return is not therefore deleted: it is read directly. 410 Gone is the
 server's own word and is asked for twice at once; 404 may be a search index or a permission, so a second 404
-must come at least five minutes after the first (rule ours).
+must come at least five minutes after the first (rule ours). And where of many resources of a type not one is
+found, it is the server that is not believed: a permission was lost, not a department's work.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 
 from msgspec.structs import replace
 
@@ -31,80 +33,125 @@ AT_ONCE = 100
 CONFIRM_AFTER = timedelta(minutes=5)
 """How long after a first 404 a second one means that the resource is gone (rule ours)."""
 
+MANY = 10
+"""From how many resources of a type on it is unbelievable that none is there (rule ours)."""
+
 SWEEP_STREAM = "sweep"
 
 
 @dataclass(frozen=True)
 class SweepReport:
-    """How many sources were compared, how many had moved unseen, how many are gone or missing."""
+    """
+    How many sources were compared, how many had moved unseen, how many are gone or missing.
+
+    ``problems`` are the types of which nothing at all was found, in words; nothing was marked for them.
+    """
 
     compared: int = 0
     repaired: int = 0
     gone: int = 0
     missing: int = 0
     counts: Counts = field(default_factory=Counts)
+    problems: tuple[str, ...] = ()
+
+
+class Absence(Enum):
+    """What a direct read says of a resource that is not there."""
+
+    GONE = "gone"
+    MISSING = "missing"
+
+
+@dataclass
+class _Round:
+    """What one sweep has seen so far: by type, whether anything was there, and what was not."""
+
+    there: set[str] = field(default_factory=set)
+    missing: dict[str, list[SourceRow]] = field(default_factory=dict)
+
+    def doubts(self, kind: str) -> bool:
+        """Whether so much of a type is missing, and nothing there, that asking on only burdens the server."""
+        return kind not in self.there and len(self.missing.get(kind, ())) >= AT_ONCE
 
 
 def sweep(client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime]) -> SweepReport:
     """Compare the sources of every open case with the EHR, once round."""
-    total, after = SweepReport(), ""
+    total, after, seen = SweepReport(), "", _Round()
     while True:
         with store.reading() as tx:
             rows = tx.sources_to_sweep(line.name, after, AT_ONCE)
         if not rows:
-            return total
+            return _sum(total, _settle_missing(store, line, seen, clock()))
         after = rows[-1].ref
-        total = _sum(total, _sweep_some(client, store, line, rows, clock))
+        total = _sum(total, _sweep_some(client, store, line, rows, seen, clock))
 
 
 def _sweep_some(
-    client: FhirClient, store: Store, line: Line, rows: Sequence[SourceRow], clock: Callable[[], datetime]
+    client: FhirClient,
+    store: Store,
+    line: Line,
+    rows: Sequence[SourceRow],
+    seen: _Round,
+    clock: Callable[[], datetime],
 ) -> SweepReport:
-    versions: list[SourceVersion] = []
-    by_type: dict[str, list[SourceRow]] = {}
+    found = _search(client, rows)
+    gone = 0
     for row in rows:
-        by_type.setdefault(row.snapshot.type, []).append(row)
-    for some in by_type.values():
-        versions += client.batch_read([row.ref for row in some])
-    found = {version.ref: version for version in versions}
+        if row.ref not in found and seen.doubts(row.snapshot.type):
+            continue
+        if row.ref not in found:
+            answer = _read_directly(client, row.ref)
+            if isinstance(answer, SourceVersion):
+                found[row.ref] = answer
+            elif answer is Absence.GONE:
+                _mark(store, line, replace(row, gone_at=clock()), clock())
+                gone += 1
+            else:
+                seen.missing.setdefault(row.snapshot.type, []).append(row)
+                continue
+        seen.there.add(row.snapshot.type)
+        if row.ref in found and row.missed_at is not None:
+            _mark(store, line, replace(row, missed_at=None), clock())
     moved = [found[row.ref] for row in rows if row.ref in found and found[row.ref].version != row.snapshot.version]
-    absent = [row for row in rows if row.ref not in found]
-    gone, missing = 0, 0
-    for row in absent:
-        verdict = _read_directly(client, row, clock())
-        if isinstance(verdict, SourceVersion):
-            if verdict.version != row.snapshot.version:
-                moved.append(verdict)
-        elif verdict is not None:
-            _mark(store, line, verdict, clock())
-            gone, missing = gone + (verdict.gone_at is not None), missing + (verdict.gone_at is None)
-    back = [row for row in rows if row.ref in found and row.missed_at is not None]
-    for row in back:
-        _mark(store, line, replace(row, missed_at=None), clock())
-    counts = Counts()
-    if moved:
-        counts = ingest(Intake(SWEEP_STREAM, moved, "sweep"), store, line, clock()).counts
-    repaired = counts.received - counts.duplicate
-    return SweepReport(len(rows), repaired, gone, missing, counts)
+    counts = ingest(Intake(SWEEP_STREAM, moved, "sweep"), store, line, clock()).counts if moved else Counts()
+    return SweepReport(len(rows), counts.received - counts.duplicate, gone, counts=counts)
 
 
-def _read_directly(client: FhirClient, row: SourceRow, now: datetime) -> SourceVersion | SourceRow | None:
-    """Return the resource if it is there, else its row marked as missed or gone."""
+def _search(client: FhirClient, rows: Sequence[SourceRow]) -> dict[str, SourceVersion]:
+    by_type: dict[str, list[str]] = {}
+    for row in rows:
+        by_type.setdefault(row.snapshot.type, []).append(row.ref)
+    return {version.ref: version for refs in by_type.values() for version in client.batch_read(refs)}
+
+
+def _read_directly(client: FhirClient, ref: str) -> SourceVersion | Absence:
+    """Return the resource if it is there, else how it is not."""
     try:
-        return client.read(row.ref)
-    except Gone:
-        return _confirm_gone(client, row, now)
+        return client.read(ref)
     except NotFound:
-        if row.missed_at is not None and now - row.missed_at >= CONFIRM_AFTER:
-            return replace(row, gone_at=now)
-        return None if row.missed_at is not None else replace(row, missed_at=now)
+        return Absence.MISSING
+    except Gone:
+        try:
+            return client.read(ref)
+        except (Gone, NotFound):
+            return Absence.GONE
 
 
-def _confirm_gone(client: FhirClient, row: SourceRow, now: datetime) -> SourceVersion | SourceRow:
-    try:
-        return client.read(row.ref)
-    except (Gone, NotFound):
-        return replace(row, gone_at=now)
+def _settle_missing(store: Store, line: Line, seen: _Round, now: datetime) -> SweepReport:
+    """Note what was not found, and believe it where that is old enough; a type that vanished whole is reported."""
+    gone, missing, problems = 0, 0, []
+    for kind, rows in seen.missing.items():
+        if len(rows) >= MANY and kind not in seen.there:
+            problems.append(f"sweep: no {kind} is there any more; may Bridge still read them?")
+            continue
+        for row in rows:
+            if row.missed_at is None:
+                _mark(store, line, replace(row, missed_at=now), now)
+                missing += 1
+            elif now - row.missed_at >= CONFIRM_AFTER:
+                _mark(store, line, replace(row, gone_at=now), now)
+                gone += 1
+    return SweepReport(gone=gone, missing=missing, problems=tuple(problems))
 
 
 def _mark(store: Store, line: Line, row: SourceRow, now: datetime) -> None:
@@ -133,4 +180,5 @@ def _sum(one: SweepReport, other: SweepReport) -> SweepReport:
         one.gone + other.gone,
         one.missing + other.missing,
         add(one.counts, other.counts),
+        one.problems + other.problems,
     )

@@ -14,11 +14,19 @@ from tests.stateful.world import BASE, version_of
 
 
 class SmallEhr:
-    """``current`` is what the EHR holds; ``versions`` is every version it ever held, in order of time."""
+    """
+    ``current`` is what the EHR holds; ``versions`` is every version it ever held, in order of time.
+
+    What is ``hidden`` is not found by a search; what is ``flaky`` is answered with 410 once. ``reads`` counts
+    direct reads.
+    """
 
     def __init__(self) -> None:
         self.current: dict[str, SourceVersion] = {}
         self.deleted: set[str] = set()
+        self.hidden: set[str] = set()
+        self.flaky: set[str] = set()
+        self.reads = 0
         self.versions: list[SourceVersion] = []
 
     def write(self, resource: dict[str, Any]) -> SourceVersion:
@@ -46,7 +54,7 @@ class SmallEhr:
         if "/" in ref:
             return self._read(ref)
         wanted = [f"{ref}/{own_id}" for own_id in request.url.params["_id"].split(",")]
-        found = [json.loads(self.current[one].raw) for one in wanted if one in self.current]
+        found = [json.loads(self.current[one].raw) for one in wanted if one in self.current and one not in self.hidden]
         bundle = {
             "resourceType": "Bundle",
             "type": "searchset",
@@ -56,6 +64,10 @@ class SmallEhr:
         return httpx.Response(200, json=bundle)
 
     def _read(self, ref: str) -> httpx.Response:
+        self.reads += 1
+        if ref in self.flaky:
+            self.flaky.remove(ref)
+            return httpx.Response(410, json={"resourceType": "OperationOutcome"})
         if ref in self.current:
             return httpx.Response(200, content=self.current[ref].raw)
         return httpx.Response(410 if ref in self.deleted else 404, json={"resourceType": "OperationOutcome"})

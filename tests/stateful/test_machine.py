@@ -42,16 +42,7 @@ _SETTINGS = Settings.model_validate(
     }
 )
 LINE = make_line("main", _SETTINGS.connections["main"], _SETTINGS, read_lanes(_SETTINGS))
-REFS = (
-    "ServiceRequest/1",
-    "ServiceRequest/2",
-    "MedicationRequest/1",
-    "Appointment/1",
-    "Appointment/2",
-    "Task/1",
-    "Task/2",
-    "Task/3",
-)
+REFS = ("ServiceRequest/1", "ServiceRequest/2", "MedicationRequest/1", "Appointment/1", "Task/1", "Task/2", "Task/3")
 PATIENTS = ("Patient/a", "Patient/a", "Patient/b", None)
 OWNERS = ("Practitioner/ann", "Organization/1", "Patient/a", None)
 LINKS = (None, *REFS)
@@ -92,8 +83,12 @@ class Coordination(RuleBasedStateMachine):
 
     # The clinic -------------------------------------------------------------------------------------------
 
-    @rule(ref=st.sampled_from(REFS), data=st.data(), patient=st.sampled_from(PATIENTS))
-    def write(self, ref: str, data: st.DataObject, patient: str | None) -> None:
+    @rule(refs=st.lists(st.sampled_from(REFS), min_size=1, max_size=4), data=st.data())
+    def write(self, refs: list[str], data: st.DataObject) -> None:
+        for ref in refs:
+            self._write(ref, data, data.draw(st.sampled_from(PATIENTS), "patient"))
+
+    def _write(self, ref: str, data: st.DataObject, patient: str | None) -> None:
         kind, _, own_id = ref.partition("/")
         found: dict[str, Any] = {"resourceType": kind, "id": own_id}
         found["status"] = data.draw(st.sampled_from(sorted(set(EFFECTS[kind]) - {"ended"})), "status")
@@ -126,8 +121,13 @@ class Coordination(RuleBasedStateMachine):
     @precondition(lambda self: self.ehr.versions)
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
-        picked = data.draw(st.lists(st.integers(0, len(self.ehr.versions) - 1), min_size=1, max_size=5), "versions")
-        self._take([self.ehr.versions[number] for number in picked])
+        picked = data.draw(st.lists(st.sampled_from(self.ehr.versions), min_size=1, max_size=5), "versions")
+        self._take(picked)
+
+    @precondition(lambda self: self.ehr.versions)
+    @rule()
+    def deliver_the_newest(self) -> None:
+        self._take(self.ehr.versions[-1:])
 
     @precondition(lambda self: self.ehr.versions)
     @rule()
@@ -271,5 +271,5 @@ class Coordination(RuleBasedStateMachine):
         assert {ref: row.snapshot.version for ref, row in self._rows().items()} == newest
 
 
-Coordination.TestCase.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+Coordination.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 TestCoordination = Coordination.TestCase
