@@ -6,6 +6,8 @@ What is declared is believed until it is disproved; what is not declared is not 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from bridge.errors import SourceError
@@ -20,7 +22,6 @@ class TypeCapability(msgspec.Struct, frozen=True):
     search_params: frozenset[str] = frozenset()
     update_create: bool = False
     conditional_create: bool = False
-    versioning: str | None = None
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -33,7 +34,6 @@ class Capability(msgspec.Struct, frozen=True):
     family: str
     software: str | None = None
     types: dict[str, TypeCapability] = {}
-    system: frozenset[str] = frozenset()
 
     def of(self, kind: str) -> TypeCapability:
         """Return what is declared for *kind*; nothing, where the type is not mentioned."""
@@ -48,30 +48,33 @@ _NOTHING = TypeCapability()
 
 
 class _Named(msgspec.Struct):
-    name: str | None = None
-    code: str | None = None
+    name: object = None
+    code: object = None
 
 
 class _Resource(msgspec.Struct):
-    type: str | None = None
-    interaction: list[_Named] | None = None
-    searchParam: list[_Named] | None = None
-    updateCreate: bool | None = None
-    conditionalCreate: bool | None = None
-    versioning: str | None = None
+    type: str
+    interaction: list[_Named | None] | None = None
+    searchParam: list[_Named | None] | None = None
+    updateCreate: object = None
+    conditionalCreate: object = None
 
 
 class _Rest(msgspec.Struct):
-    mode: str | None = None
-    resource: list[_Resource] | None = None
-    interaction: list[_Named] | None = None
+    mode: object = None
+    resource: list[msgspec.Raw] | None = None
 
 
 class _Statement(msgspec.Struct):
     resourceType: str
     fhirVersion: str | None = None
     software: _Named | None = None
-    rest: list[_Rest] | None = None
+    rest: list[_Rest | None] | None = None
+
+
+_statement = msgspec.json.Decoder(_Statement)
+_resource = msgspec.json.Decoder(_Resource)
+_BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def parse_capability(raw: bytes) -> Capability:
@@ -82,26 +85,41 @@ def parse_capability(raw: bytes) -> Capability:
         SourceError: *raw* is none (``unreadable-capability``).
     """
     try:
-        found = msgspec.json.decode(raw, type=_Statement)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        found = _statement.decode(raw.removeprefix(b"\xef\xbb\xbf"))
+    except _BAD_JSON:
         raise SourceError("unreadable-capability", "the answer to /metadata is not a CapabilityStatement") from None
     if found.resourceType != "CapabilityStatement":
         raise SourceError("unreadable-capability", "the answer to /metadata is not a CapabilityStatement")
     version = found.fhirVersion or ""
-    server = [rest for rest in found.rest or () if rest.mode in ("server", None)]
+    server = [rest for rest in found.rest or () if rest is not None and rest.mode in ("server", None)]
+    declared = [_read(item) for rest in server for item in rest.resource or ()]
     return Capability(
         family=_FAMILY.get(version[:3], version),
-        software=found.software.name if found.software is not None else None,
-        types={item.type: _declared(item) for rest in server for item in rest.resource or () if item.type},
-        system=frozenset(item.code for rest in server for item in rest.interaction or () if item.code),
+        software=_text(found.software.name) if found.software is not None else None,
+        types={item.type: _declared(item) for item in declared if item is not None},
     )
+
+
+def _read(raw: msgspec.Raw) -> _Resource | None:
+    """Return what is declared for one type; what cannot be read is not declared."""
+    try:
+        return _resource.decode(raw)
+    except _BAD_JSON:
+        return None
 
 
 def _declared(item: _Resource) -> TypeCapability:
     return TypeCapability(
-        interactions=frozenset(each.code for each in item.interaction or () if each.code),
-        search_params=frozenset(each.name for each in item.searchParam or () if each.name),
-        update_create=bool(item.updateCreate),
-        conditional_create=bool(item.conditionalCreate),
-        versioning=item.versioning,
+        interactions=_names(one.code for one in item.interaction or () if one is not None),
+        search_params=_names(one.name for one in item.searchParam or () if one is not None),
+        update_create=item.updateCreate is True,
+        conditional_create=item.conditionalCreate is True,
     )
+
+
+def _names(found: Iterable[object]) -> frozenset[str]:
+    return frozenset(name for name in found if isinstance(name, str) and name)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
