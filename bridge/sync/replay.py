@@ -15,6 +15,7 @@ from bridge.store.port import Counts, InboxRow, InboxState, Store
 from bridge.sync.ingest import Verdict, read_version, settled_as
 from bridge.sync.known import load, record
 from bridge.sync.line import Line
+from bridge.sync.sweep import SWEEP_STREAM
 
 _AS_COUNTED = {
     InboxState.APPLIED: Counts(applied=1, parked=-1),
@@ -49,7 +50,7 @@ def _replay_one(store: Store, lines: Mapping[str, Line], row_id: int, now: datet
         record(tx, line, outcome, now)
         state, code, reason = settled_as(version, verdict, outcome)
         tx.settle_version(replace(row, state=state, code=code, reason=reason))
-        tx.count(line.name, row.type, _AS_COUNTED[state])
+        tx.count(line.name, SWEEP_STREAM if row.path == "sweep" else row.type, _AS_COUNTED[state])
         return True
 
 

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
-
-from bridge.cases.model import Case, Status
-from bridge.store.memory import MemoryStore
+from bridge.cases.model import Status
 from bridge.store.port import CaseFilter
-from bridge.sync.ingest import Intake, ingest
-from bridge.sync.sweep import CONFIRM_AFTER, MANY, SweepReport, sweep
-from tests.stateful.small_ehr import SmallEhr
-from tests.stateful.world import NOW, a_line
+from bridge.sync.sweep import CONFIRM_AFTER, MANY, SweepReport
+from tests.stateful.world import NOW
+from tests.unit.sync.beside import Beside
 from tests.unit.sync.world import a_task, order, visit
 
-LINE = a_line()
 ROOT = "ServiceRequest/o1"
-
-
-class Beside:
-    """Bridge beside a small EHR; it only learns what it is told, or what the sweep finds."""
-
-    def __init__(self, *resources: dict[str, Any]) -> None:
-        self.now = NOW
-        self.ehr = SmallEhr()
-        self.store = MemoryStore()
-        self.tell(*resources)
-
-    def tell(self, *resources: dict[str, Any]) -> None:
-        """Write resources in the EHR and take them in."""
-        ingest(Intake("Any", [self.ehr.write(one) for one in resources], "poll"), self.store, LINE, self.now)
-
-    def sweep(self, **later: float) -> SweepReport:
-        """Let time pass and sweep."""
-        self.now += timedelta(**later)
-        return sweep(self.ehr.client(self.now), self.store, LINE, lambda: self.now)
-
-    def case(self, root: str = ROOT) -> Case:
-        """Return the case of a root."""
-        with self.store.reading() as tx:
-            return tx.cases_of_roots("main", [root])[root]
-
-    def gone_at(self, ref: str = ROOT) -> datetime | None:
-        """Return when a source was found to be gone."""
-        with self.store.reading() as tx:
-            return tx.sources("main", [ref])[ref].gone_at
 
 
 def test_nothing_moved_and_nothing_is_changed() -> None:
