@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bridge.cases.changes import Change
@@ -15,7 +15,7 @@ from bridge.sync.line import Line
 from bridge.tasks.intents import intents_for
 
 
-def load(tx: Tx, connection: str, snapshots: Iterable[Snapshot]) -> Known:
+def load(tx: Tx, connection: str, snapshots: Sequence[Snapshot]) -> Known:
     """Return everything that these new versions can touch, in a handful of queries for a whole page."""
     refs, parents = set(), set()
     for snapshot in snapshots:
@@ -24,18 +24,29 @@ def load(tx: Tx, connection: str, snapshots: Iterable[Snapshot]) -> Known:
             parents.add(snapshot.parent)
     rows = tx.sources(connection, refs | parents)
     roots = refs | parents | {row.root for row in rows.values()}
-    return load_roots(tx, connection, roots, rows)
+    return load_roots(tx, connection, roots, rows, snapshots)
 
 
-def load_roots(tx: Tx, connection: str, roots: Iterable[str], rows: dict[str, SourceRow] | None = None) -> Known:
-    """Return the groups of *roots* whole: sources, cases, how long their histories are, their patients."""
+def load_roots(
+    tx: Tx,
+    connection: str,
+    roots: Iterable[str],
+    rows: dict[str, SourceRow] | None = None,
+    arriving: Iterable[Snapshot] = (),
+) -> Known:
+    """
+    Return the groups of *roots* whole: sources, cases, how long their histories are, whom they name.
+
+    Args:
+        arriving: New versions, which may name people that nothing known names.
+    """
     found, wanted = _groups(tx, connection, set(roots), dict(rows or {}))
     cases = tx.cases_of_roots(connection, wanted | set(found))
     return Known(
         sources=found,
         cases=cases,
         last_seq=tx.change_counts(case.id for case in cases.values()) if cases else {},
-        people=tx.people(connection, _named_in(found.values())),
+        people=tx.people(connection, _named_in([*(row.snapshot for row in found.values()), *arriving])),
     )
 
 
@@ -109,9 +120,9 @@ def _told(line: Line, case: Case) -> frozenset[str]:
     return frozenset(lanes[case.lane].tell) if case.lane in lanes else frozenset()
 
 
-def _named_in(rows: Iterable[SourceRow]) -> set[str]:
-    """Return everybody whose name the cases of these sources may show."""
-    parties = (party for row in rows for party in (row.snapshot.patient, row.snapshot.owner, row.snapshot.requester))
+def _named_in(snapshots: Iterable[Snapshot]) -> set[str]:
+    """Return everybody whose name the cases of these resources may show."""
+    parties = (party for one in snapshots for party in (one.patient, one.owner, one.requester))
     return {party.ref for party in parties if party is not None and party.ref is not None}
 
 
