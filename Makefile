@@ -34,8 +34,9 @@ test-browser: .venv/dev.stamp ## The web view in Chromium
 hapi: .venv/dev.stamp ## A real HAPI server on 127.0.0.1:8080 to try things on
 	$(BIN)/python -m tests.hapi.launcher --fhir-version $(FHIR_VERSION) --port $(PORT)
 
-bench: .venv/dev.stamp ## What intake costs, beside the floor of this machine
+bench: .venv/dev.stamp ## What intake costs beside the floor of this machine, and memory; 5 minutes
 	$(BIN)/python -m benchmarks.intake
+	$(BIN)/python -m benchmarks.backfill
 
 lock: .venv/dev.stamp ## Pin every dependency with hashes
 	cd requirements && for set in run postgres dev; do \

@@ -1,10 +1,10 @@
 """
-Intake: from a page's bytes to committed sources, cases, history and outbox.
+Intake: from a page's bytes to committed sources, cases, history and outbox, beside the floor.
 
 ``python -m benchmarks.intake [--postgres URL]`` fills a database and measures fresh pages with 10,000 and with
-100,000 cases present, beside the floor on the same machine in the same run: parse each resource to a plain
-object and insert raw body, case, event and a third of an outbox row, 4 tables and 6 indexes, one transaction a
-page. What counts are the ratios: Bridge to floor, and 100,000 to 10,000.
+100,000 cases present. Bridge and the floor (``benchmarks.floor``) take turns within one run, so that what else
+the machine does meets both alike: what counts are the ratios, Bridge to floor and 100,000 to 10,000. Rates are
+by the clock and include every fsync; CPU time is this process's own (on PostgreSQL the server's comes on top).
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from __future__ import annotations
 import argparse
 import os
 import resource
-import sqlite3
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from benchmarks.floor import Floor, PostgresFloor, SqliteFloor
 from benchmarks.pages import BASE, pages
 from bridge.bootstrap import make_line, read_lanes
 from bridge.config import Settings
 from bridge.fhir.bundle import split
+from bridge.store.migrations import migrate
 from bridge.store.opening import create_or_open
 from bridge.store.port import Store
 from bridge.sync.ingest import Intake, ingest
@@ -35,13 +36,31 @@ from bridge.sync.line import Line
 
 NOW = datetime(2026, 2, 2, 12, tzinfo=UTC)
 SIZE = 200
-MEASURED = 6000
-RUNS = 3
+LEVELS = (10_000, 100_000)
+MEASURED = 2000
+RUNS = 9
+FILL = 20_000
 
 
-def a_line() -> Line:
+class Cost(msgspec.Struct, frozen=True):
+    """What one resource cost, in microseconds."""
+
+    clock: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """The measurements of one fill level, run by run."""
+
+    bridge: list[Cost]
+    floor: list[Cost]
+    updates: list[Cost]
+
+
+def a_line(types: tuple[str, ...] = ("ServiceRequest",)) -> Line:
     """Return the line of one open connection."""
-    settings = Settings.model_validate({"connections": {"bench": {"base_url": BASE}}})
+    settings = Settings.model_validate({"connections": {"bench": {"base_url": BASE, "read": list(types)}}})
     return make_line("bench", settings.connections["bench"], settings, read_lanes(settings))
 
 
@@ -51,128 +70,91 @@ def take_in(bodies: list[bytes], store: Store, line: Line) -> None:
         ingest(Intake("ServiceRequest", split(body).entries, "poll"), store, line, NOW)
 
 
-def rate(bodies: list[bytes], work: Callable[[list[bytes]], None]) -> float:
-    """Return resources per second of *work* over pages of ``SIZE``."""
-    began = time.perf_counter()
+def cost(bodies: list[bytes], work: Callable[[list[bytes]], None]) -> Cost:
+    """Return what *work* costs per resource over pages of ``SIZE``."""
+    clock, cpu = time.perf_counter(), time.process_time()
     work(bodies)
-    return len(bodies) * SIZE / (time.perf_counter() - began)
-
-
-class _Order(msgspec.Struct):
-    id: str
-    status: str
-    priority: str
-    subject: dict[str, str]
-    meta: dict[str, Any]
-
-
-class _Entry(msgspec.Struct):
-    resource: msgspec.Raw
-
-
-class _Bundle(msgspec.Struct):
-    entry: list[_Entry]
-
-
-FLOOR_TABLES = """
-CREATE TABLE raw (id INTEGER PRIMARY KEY, ref TEXT, version TEXT, body BLOB);
-CREATE UNIQUE INDEX raw_ref ON raw (ref, version);
-CREATE TABLE cases (id INTEGER PRIMARY KEY, ref TEXT, status TEXT, priority TEXT, patient TEXT, due INTEGER);
-CREATE UNIQUE INDEX cases_ref ON cases (ref);
-CREATE INDEX cases_due ON cases (status, due);
-CREATE INDEX cases_patient ON cases (patient);
-CREATE TABLE event (id INTEGER PRIMARY KEY, ref TEXT, at INTEGER, what TEXT);
-CREATE INDEX event_ref ON event (ref);
-CREATE TABLE outbox (id INTEGER PRIMARY KEY, ref TEXT, state TEXT);
-CREATE INDEX outbox_state ON outbox (state, id);
-"""
-
-
-_RAW = "INSERT INTO raw (ref, version, body) VALUES (?, ?, ?)"
-_CASE = "INSERT INTO cases (ref, status, priority, patient, due) VALUES (?, ?, ?, ?, 1)"
-_EVENT = "INSERT INTO event (ref, at, what) VALUES (?, 1, 'opened')"
-_OUTBOX = "INSERT INTO outbox (ref, state) VALUES (?, 'queued')"
-
-
-class Floor:
-    """Parse and insert with the driver itself, a statement for each row, and nothing else."""
-
-    def __init__(self, file: Path) -> None:
-        self._db = sqlite3.connect(file, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(FLOOR_TABLES)
-        self._bundle, self._order = msgspec.json.Decoder(_Bundle), msgspec.json.Decoder(_Order)
-
-    def take_in(self, bodies: list[bytes]) -> None:
-        """Insert pages, one transaction each."""
-        for body in bodies:
-            self._db.execute("BEGIN IMMEDIATE")
-            for number, entry in enumerate(self._bundle.decode(body).entry):
-                raw = bytes(entry.resource)
-                order = self._order.decode(raw)
-                ref = f"ServiceRequest/{order.id}"
-                self._db.execute(_RAW, (ref, order.meta["versionId"], raw))
-                self._db.execute(_CASE, (ref, order.status, order.priority, order.subject["reference"]))
-                self._db.execute(_EVENT, (ref,))
-                if number % 3 == 0:
-                    self._db.execute(_OUTBOX, (ref,))
-            self._db.execute("COMMIT")
+    count = len(bodies) * SIZE / 1e6
+    return Cost((time.perf_counter() - clock) / count, (time.process_time() - cpu) / count)
 
 
 @contextmanager
-def a_store(url: str | None) -> Iterator[Store]:
-    """Give a fresh SQLite store, or the PostgreSQL one at *url*."""
+def opened(url: str | None) -> Iterator[tuple[Store, Floor]]:
+    """Give a fresh store and a fresh floor: two SQLite files, or one PostgreSQL database at *url*."""
     with tempfile.TemporaryDirectory(prefix="bridge-bench-") as folder:
         if url is not None:
-            from bridge.store.migrations import migrate
-
             migrate(url)
         store = create_or_open(url or f"sqlite:///{folder}/bench.sqlite3")
         try:
-            yield store
+            yield store, PostgresFloor(url) if url is not None else SqliteFloor(Path(folder) / "floor.sqlite3")
         finally:
             store.close()
 
 
-def measure(url: str | None) -> dict[str, float]:
-    """Return the median rates at 10,000 and 100,000 cases, the floor's, and peak memory in MB."""
+def measure(store: Store, floor: Floor) -> dict[int, Level]:
+    """Return the costs at each level of ``LEVELS``."""
     line = a_line()
-    found: dict[str, float] = {}
-    with a_store(url) as store, tempfile.TemporaryDirectory(prefix="bridge-floor-") as folder:
-        floor = Floor(Path(folder) / "floor.sqlite3")
-        present = 0
-        for level in (10_000, 100_000):
-            for start in range(present, level, 20_000):
-                count = min(20_000, level - start)
-                take_in(list(pages(start, count)), store, line)
-                floor.take_in(list(pages(start, count)))
-            present = level
-            rates, floors = [], []
-            for _ in range(RUNS):
-                bodies = list(pages(present, MEASURED))
-                rates.append(rate(bodies, lambda some: take_in(some, store, line)))
-                floors.append(rate(bodies, floor.take_in))
-                present += MEASURED
-            found[f"bridge at {level}"] = statistics.median(rates)
-            found[f"floor at {level}"] = statistics.median(floors)
-            updates = list(pages(0, MEASURED, version=level // 10_000 + 1))
-            found[f"updates at {level}"] = rate(updates, lambda some: take_in(some, store, line))
-    found["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found: dict[int, Level] = {}
+    present = 0
+    for level in LEVELS:
+        for start in range(present, level, FILL):
+            bodies = list(pages(start, min(FILL, level - start)))
+            take_in(bodies, store, line)
+            floor.take_in(bodies)
+        found[level] = _at_level(level, store, floor, line)
+        present = level + RUNS * MEASURED
     return found
+
+
+def _at_level(level: int, store: Store, floor: Floor, line: Line) -> Level:
+    found = Level([], [], [])
+    for start in range(level, level + RUNS * MEASURED, MEASURED):
+        bodies = list(pages(start, MEASURED))
+        found.bridge.append(cost(bodies, lambda some: take_in(some, store, line)))
+        found.floor.append(cost(bodies, floor.take_in))
+    for run in range(RUNS // 3):
+        bodies = list(pages(run * MEASURED, MEASURED, version=1 + level // LEVELS[0]))
+        found.updates.append(cost(bodies, lambda some: take_in(some, store, line)))
+    return found
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(statistics.median(one.clock for one in costs), statistics.median(one.cpu for one in costs))
+
+
+def _of_floor(level: Level) -> tuple[float, float, float]:
+    """Return Bridge's rate as a part of the floor's: least, median and most of the runs, pair by pair."""
+    ratios = sorted(floor.clock / bridge.clock for bridge, floor in zip(level.bridge, level.floor, strict=True))
+    return ratios[0], statistics.median(ratios), ratios[-1]
+
+
+def report(found: dict[int, Level]) -> Iterator[str]:
+    """Yield the figures as lines of a Markdown table, and the ratios that are the targets."""
+    yield "| cases present | what | resources/s | us clock | us CPU |"
+    yield "| --- | --- | --- | --- | --- |"
+    for present, level in found.items():
+        for name, costs in (("Bridge, new", level.bridge), ("floor", level.floor), ("Bridge, updates", level.updates)):
+            one = _median(costs)
+            yield f"| {present:,} | {name} | {1e6 / one.clock:,.0f} | {one.clock:.0f} | {one.cpu:.0f} |"
+    yield ""
+    for present, level in found.items():
+        least, usual, most = _of_floor(level)
+        cpu = _median(level.floor).cpu / _median(level.bridge).cpu
+        yield f"Bridge / floor at {present:,}: {usual:.2f} ({least:.2f} to {most:.2f}); by CPU time {cpu:.2f}"
+    few, many = (_median(found[level].bridge) for level in LEVELS)
+    yield f"rate at {LEVELS[1]:,} / at {LEVELS[0]:,}: {few.clock / many.clock:.2f}"
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--postgres", help="URL of an empty PostgreSQL database")
-    found = measure(parser.parse_args().postgres)
-    print(f"cores {os.cpu_count()}")
-    for name, value in found.items():
-        print(f"{name:20} {value:10.0f}")
-    print(f"bridge / floor at 10,000      {found['bridge at 10000'] / found['floor at 10000']:.2f}  (target 0.40)")
-    print(f"bridge / floor at 100,000     {found['bridge at 100000'] / found['floor at 100000']:.2f}")
-    print(f"at 100,000 / at 10,000        {found['bridge at 100000'] / found['bridge at 10000']:.2f}  (target 0.70)")
+    url = parser.parse_args().postgres
+    with opened(url) as (store, floor):
+        found = measure(store, floor)
+    print(f"{'PostgreSQL' if url else 'SQLite'}, {os.cpu_count()} cores, {RUNS} runs of {MEASURED:,}, pages of {SIZE}")
+    print("\n".join(report(found)))
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
 if __name__ == "__main__":
