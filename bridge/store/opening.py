@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bridge.store.engine import engines, sqlite_file
-from bridge.store.migrations import check, migrate
+from bridge.store.engine import engines
+from bridge.store.migrations import check, is_blank, migrate
 from bridge.store.sql import SqlStore
 
 
@@ -23,12 +23,11 @@ def open_store(url: str, *, pool_size: int = 8) -> SqlStore:
 
 def create_or_open(url: str, *, pool_size: int = 8) -> SqlStore:
     """
-    Return the store at *url*; an SQLite file that does not exist yet is made first.
+    Return the store at *url*; an SQLite file that does not exist yet, or in which nothing is, is made first.
 
     Raises:
         ConfigError: As ``open_store``; an existing database is never migrated on the way.
     """
-    file = sqlite_file(url)
-    if file is not None and (not file.exists() or file.stat().st_size == 0):
+    if is_blank(url):
         migrate(url)
     return open_store(url, pool_size=pool_size)

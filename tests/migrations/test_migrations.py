@@ -72,6 +72,17 @@ def test_revisions_form_one_line() -> None:
     assert len(SCRIPTS.get_heads()) == 1
 
 
+def test_a_first_start_that_was_killed_before_its_tables_is_taken_up_again(url: str) -> None:
+    """Setting WAL mode writes the file's header, so the file is not empty then."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as conn:
+        conn.execute("PRAGMA journal_mode=WAL")
+    assert Path(url.removeprefix("sqlite:///")).stat().st_size > 0
+
+    create_or_open(url).close()
+
+    check(url)
+
+
 def test_a_new_sqlite_file_is_made_for_its_owner_only(url: str, tmp_path: Path) -> None:
     create_or_open(url).close()
 

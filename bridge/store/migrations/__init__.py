@@ -76,6 +76,25 @@ def check(url: str) -> None:
         )
 
 
+def is_blank(url: str) -> bool:
+    """
+    Whether this is an SQLite database without a single table, or not even a file.
+
+    The size of the file does not tell: a first start that is killed leaves a header without tables, and one
+    killed later may have all of its tables in the write-ahead log alone.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    file = sqlite_file(url)
+    if file is None:
+        return False
+    if not file.exists():
+        return True
+    with _connected(url) as conn:
+        return conn.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").first() is None
+
+
 def _pending(conn: Connection, url: str) -> tuple[str, ...]:
     scripts = ScriptDirectory.from_config(_config())
     current = MigrationContext.configure(conn).get_current_revision()
