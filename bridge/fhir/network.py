@@ -48,10 +48,15 @@ def out_of_time() -> bool:
 
 
 class Transport(httpx.HTTPTransport):
-    """httpx's own transport with a deadline under it."""
+    """
+    httpx's own transport with a deadline under it.
+
+    An EHR behind a certificate authority of its own is trusted where ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``
+    name that authority; nothing else of the environment counts (no proxies, no ``.netrc``).
+    """
 
     def __init__(self) -> None:
-        context = httpx.create_ssl_context(trust_env=False)
+        context = httpx.create_ssl_context(trust_env=True)
         super().__init__(verify=context, trust_env=False)
         # httpx 0.28 has no other way to give its pool a network.
         self._pool = httpcore.ConnectionPool(
