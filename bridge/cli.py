@@ -238,7 +238,7 @@ def explain(
 @app.command()
 def replay(
     what: Annotated[str, typer.Argument(metavar="inbox|outbox", help="What was received, or what is to be written.")],
-    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Rows to try again.")] = None,
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID", help="Rows to try again.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every parked row.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be tried, and why it is parked.")
@@ -294,7 +294,7 @@ def migrate(
 
 @app.command(name="map")
 def map_files(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="JSON or NDJSON files, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="JSON or NDJSON files, or folders of them.")],
     as_json: Json = False,
 ) -> None:
     """Say what Bridge makes of FHIR files. They are read as if an EHR had sent them; nothing is stored."""

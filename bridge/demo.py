@@ -28,10 +28,10 @@ def run_demo(*, port: int, speed: float, seed: int) -> None:
                 connector.sync_once()
             service = bridge.service()
             service.start()
-            print(f"The worklist is at {address}   (Ctrl-C ends the demo)")
-            print(f"The simulated EHR is at {ehr.base_url}; its stories go on, so cases move while you watch.")
-            sys.stdout.flush()
             try:
+                print(f"The worklist is at {address}   (Ctrl-C ends the demo)")
+                print(f"The simulated EHR is at {ehr.base_url}; its stories go on, so cases move while you watch.")
+                sys.stdout.flush()
                 serve_web(bridge, listener)
             finally:
                 service.stop()

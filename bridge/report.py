@@ -12,7 +12,7 @@ from bridge.sync.connector import SyncReport
 from bridge.sync.poll import PollReport
 
 REASONS_SHOWN = 10
-_SEARCH = re.compile(r"(\w+: )?search of (?P<kind>\w+): ")
+_ASKING = re.compile(r"(\w+: )?(search of (?P<kind>\w+)|metadata): ")
 
 
 def sync_as_dict(report: SyncReport) -> dict[str, Any]:
@@ -93,9 +93,9 @@ def problems_as_lines(problems: Iterable[str]) -> list[str]:
     """Return each problem once, with the types that it kept from being searched."""
     befallen: dict[str, list[str]] = {}
     for problem in problems:
-        match = _SEARCH.match(problem)
+        match = _ASKING.match(problem)
         kinds = befallen.setdefault(problem[match.end() :] if match else problem, [])
-        if match and match["kind"] not in kinds:
+        if match and match["kind"] and match["kind"] not in kinds:
             kinds.append(match["kind"])
     return [f"  problem: {said}" + (f" ({', '.join(kinds)})" if kinds else "") for said, kinds in befallen.items()]
 

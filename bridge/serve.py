@@ -33,7 +33,7 @@ def run_service(bridge: Bridge, *, host: str, port: int) -> None:
 
 
 def serve_web(bridge: Bridge, listener: socket.socket) -> None:
-    """Serve the web view on *listener* until SIGINT or SIGTERM."""
+    """Serve the web view on *listener* until SIGINT or SIGTERM; to be called in the main thread."""
     config = uvicorn.Config(
         create_app(bridge.web()),
         http="httptools",
@@ -44,7 +44,15 @@ def serve_web(bridge: Bridge, listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # uvicorn raises the signal again when it has stopped; that must not cut off what is still to be stopped.
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    server.run(sockets=[listener])
 
 
 def run_worker(bridge: Bridge) -> None:
