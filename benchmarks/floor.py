@@ -108,7 +108,7 @@ WITH new AS MATERIALIZED (
   SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[])
     WITH ORDINALITY AS new (ref, version, body, status, priority, patient, n)),
 raws AS (INSERT INTO raw (ref, version, body) SELECT ref, version, body FROM new),
-some AS (INSERT INTO cases (ref, status, priority, patient, due) SELECT ref, status, priority, patient, 1 FROM new),
+made AS (INSERT INTO cases (ref, status, priority, patient, due) SELECT ref, status, priority, patient, 1 FROM new),
 events AS (INSERT INTO event (ref, at, what) SELECT ref, 1, 'opened' FROM new)
 INSERT INTO outbox (ref, state) SELECT ref, 'queued' FROM new WHERE n % 3 = 1
 """.replace("n % 3", "n %% 3")

@@ -2,7 +2,7 @@
 The database: every table, and every rule that the database itself can hold.
 
 Hot tables have integer keys. What is large and rarely read together with the rest has a table of its own:
-raw bodies (``raw_version``) and case states (``case_state``), so that lists and counts read narrow rows.
+raw bodies (``raw_page``) and case states (``case_state``), so that lists and counts read narrow rows.
 Keys and indexes that find one thing begin with what is rare (``ref``, ``root``): PostgreSQL, while it has no
 statistics yet, took an index that began with the connection and read all of it. Instants are integer
 microseconds (``codec.micros``). Conditions that partial indexes share with queries are defined here once,
@@ -75,6 +75,14 @@ connection = Table(
     UniqueConstraint("name"),
 )
 
+raw_page = Table(
+    "raw_page",
+    metadata,
+    Column("id", Key, Identity(), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+"""The bodies of versions that came together, one after the other, compressed as one: they resemble each other."""
+
 source_version = Table(
     "source_version",
     metadata,
@@ -89,16 +97,12 @@ source_version = Table(
     Column("state", Words, nullable=False),
     Column("code", Words),
     Column("reason", Words),
+    Column("raw_id", BigInteger, ForeignKey("raw_page.id"), nullable=False),
+    Column("raw_at", Integer, nullable=False),
+    Column("raw_size", Integer, nullable=False),
     UniqueConstraint("ref", "version", "connection_id"),
     _one_of("state", InboxState),
     CheckConstraint("state = 'applied' OR code IS NOT NULL", name="not_applied_says_why"),
-)
-
-raw_version = Table(
-    "raw_version",
-    metadata,
-    Column("version_id", Key, ForeignKey("source_version.id"), primary_key=True, autoincrement=False),
-    Column("body", LargeBinary, nullable=False),
 )
 
 stream_total = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
@@ -17,11 +17,12 @@ from bridge.store.codec import (
     maybe_instant,
     maybe_micros,
     micros,
+    together,
 )
 from bridge.store.engine import ADVISORY_SPACE
 from bridge.store.port import Counts, Cursor, InboxRow, InboxState
 from bridge.store.sql.work import Found, Work
-from bridge.store.tables import PARKED, cursor, raw_version, source_version, stream_total
+from bridge.store.tables import PARKED, cursor, raw_page, source_version, stream_total
 
 _LOCK = select(func.pg_advisory_xact_lock(ADVISORY_SPACE, bindparam("key")))
 _KNOWN = select(source_version.c.ref, source_version.c.version).where(
@@ -40,8 +41,11 @@ _ADD = insert(
     "state",
     "code",
     "reason",
+    "raw_id",
+    "raw_at",
+    "raw_size",
 )
-_ADD_RAW = insert(raw_version, "version_id", "body")
+_ADD_RAW = insert(raw_page, "id", "body")
 _SETTLE = update(source_version).where(source_version.c.id == bindparam("row_id"))
 _COUNT = upsert(
     stream_total,
@@ -70,8 +74,8 @@ _SAVE_CURSOR = upsert(
     "problem",
 )
 _RAW = (
-    select(source_version, raw_version.c.body)
-    .outerjoin(raw_version, raw_version.c.version_id == source_version.c.id)
+    select(source_version, raw_page.c.body)
+    .join(raw_page, raw_page.c.id == source_version.c.raw_id)
     .where(source_version.c.id == bindparam("row_id"))
 )
 _GROUPS = (
@@ -98,9 +102,17 @@ class InboxRoom(Work):
     def add_versions(self, rows: Sequence[InboxRow]) -> None:
         if not rows:
             return
-        keyed = list(zip(self.next_keys(source_version, len(rows)), rows, strict=True))
-        self.write(_ADD, [(key, *self._version_values(row)) for key, row in keyed])
-        self.write(_ADD_RAW, [(key, compress(row.raw)) for key, row in keyed])
+        places = self._keep_raw(row.raw for row in rows)
+        keys = self.next_keys(source_version, len(rows))
+        keyed = zip(keys, rows, places, strict=True)
+        self.write(_ADD, [(key, *self._version_values(row), *place) for key, row, place in keyed])
+
+    def _keep_raw(self, bodies: Iterable[bytes]) -> list[tuple[int, int, int]]:
+        """Store bodies; return for each in which row it is, from where on, and its size."""
+        parts = together(bodies)
+        keyed = list(zip(self.next_keys(raw_page, len(parts)), parts, strict=True))
+        self.write(_ADD_RAW, [(key, compress(part)) for key, part in keyed])
+        return [(key, *place) for key, part in keyed for place in _places(part)]
 
     def _version_values(self, row: InboxRow) -> tuple[Any, ...]:
         return (
@@ -182,7 +194,7 @@ class InboxRoom(Work):
 
     def inbox_row(self, row_id: int) -> InboxRow | None:
         row = self.row(_RAW, row_id=row_id)
-        return None if row is None else self._inbox_row(row, decompress(row.body) if row.body else b"")
+        return None if row is None else self._inbox_row(row, decompress(row.body, row.raw_at, row.raw_size))
 
     def _inbox_row(self, row: Found, raw: bytes = b"") -> InboxRow:
         return InboxRow(
@@ -206,6 +218,14 @@ class InboxRoom(Work):
             query = query.where(source_version.c.connection_id == self.connection_id(connection))
         found = [(self.connection_name(key), *group) for key, *group in self.rows(query)]
         return sorted(found, key=lambda group: (-group[3], group[:3]))
+
+
+def _places(bodies: Iterable[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield where each of *bodies* begins when they stand one after the other, and its size."""
+    at = 0
+    for body in bodies:
+        yield at, len(body)
+        at += len(body)
 
 
 def _cursor(connection: str, row: Found) -> Cursor:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.store.codec import (
+    MOST_TOGETHER,
     clean,
     compress,
     decompress,
@@ -18,6 +20,7 @@ from bridge.store.codec import (
     instant,
     micros,
     to_cursor,
+    together,
 )
 
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
@@ -48,9 +51,27 @@ def test_text_is_kept_but_for_nul(text: str) -> None:
     assert clean(text) == text.replace("\0", "\ufffd")
 
 
-@given(st.binary(max_size=2_000))
-def test_bodies_come_back_exactly(body: bytes) -> None:
-    assert decompress(compress(body)) == body
+@given(st.lists(st.binary(max_size=2_000), min_size=1, max_size=5))
+def test_bodies_come_back_exactly(bodies: list[bytes]) -> None:
+    packed, ends = compress(bodies), list(accumulate(map(len, bodies)))
+
+    back = [decompress(packed, end - len(body), len(body)) for end, body in zip(ends, bodies, strict=True)]
+
+    assert back == bodies
+
+
+def test_bodies_are_packed_together_only_up_to_a_limit() -> None:
+    """Reading one body never unpacks much more than the limit, however large a page was."""
+
+    def sizes(*given: int) -> list[list[int]]:
+        return [[len(body) for body in part] for part in together([b"." * size for size in given])]
+
+    half = MOST_TOGETHER // 2
+
+    assert sizes() == []
+    assert sizes(0, 1, half) == [[0, 1, half]]
+    assert sizes(half, half, 1) == [[half, half], [1]]
+    assert sizes(1, 3 * half, 1, 1) == [[1], [3 * half], [1, 1]]
 
 
 @pytest.mark.parametrize(("one", "other"), [("STRASSE", "stra\xdfe"), ("\xc4", "a\u0308"), ("\ufb01n", "FIN")])

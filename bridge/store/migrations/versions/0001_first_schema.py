@@ -121,6 +121,12 @@ def _cases() -> None:
 
 def _inbox() -> None:
     op.create_table(
+        "raw_page",
+        sa.Column("id", KEY, sa.Identity(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_raw_page")),
+    )
+    op.create_table(
         "source_version",
         sa.Column("id", KEY, sa.Identity(), nullable=False),
         sa.Column("connection_id", sa.Integer(), nullable=False),
@@ -133,22 +139,19 @@ def _inbox() -> None:
         sa.Column("state", WORDS, nullable=False),
         sa.Column("code", WORDS, nullable=True),
         sa.Column("reason", WORDS, nullable=True),
+        sa.Column("raw_id", sa.BigInteger(), nullable=False),
+        sa.Column("raw_at", sa.Integer(), nullable=False),
+        sa.Column("raw_size", sa.Integer(), nullable=False),
         sa.CheckConstraint(
             "state = 'applied' OR code IS NOT NULL", name=op.f("ck_source_version_not_applied_says_why")
         ),
         sa.CheckConstraint("state IN ('applied', 'ignored', 'parked')", name=op.f("ck_source_version_state_known")),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_source_version_connection_id")),
+        sa.ForeignKeyConstraint(["raw_id"], ["raw_page.id"], name=op.f("fk_source_version_raw_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_source_version")),
         sa.UniqueConstraint("ref", "version", "connection_id", name=op.f("uq_source_version_ref")),
     )
     _partial("ix_source_version_parked", "source_version", ["connection_id", "id"], "state = 'parked'")
-    op.create_table(
-        "raw_version",
-        sa.Column("version_id", KEY, autoincrement=False, nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["version_id"], ["source_version.id"], name=op.f("fk_raw_version_version_id")),
-        sa.PrimaryKeyConstraint("version_id", name=op.f("pk_raw_version")),
-    )
     op.create_table(
         "stream_total",
         sa.Column("connection_id", sa.Integer(), nullable=False),
