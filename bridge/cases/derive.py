@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from bridge.cases.blockers import LABELS, UNBLOCKS, WAITS, category_of_pause
 from bridge.cases.calendar import plausible
+from bridge.cases.grouping import CROSSES_PATIENTS
 from bridge.cases.lanes import Due, Lane
 from bridge.cases.model import (
     ACTION_TEXT,
@@ -654,4 +655,9 @@ def _line(row: SourceRow) -> SourceLine:
 
 
 def _oddities(facts: Facts) -> tuple[str, ...]:
-    return tuple(f"{row.ref}: {oddity}" for row in facts.rows for oddity in row.snapshot.oddities)
+    found = []
+    for row in facts.rows:
+        found += [f"{row.ref}: {oddity}" for oddity in row.snapshot.oddities]
+        if row.aside is not None:
+            found.append(f"{row.ref}: {CROSSES_PATIENTS}")
+    return tuple(found)

@@ -159,6 +159,7 @@ def test_a_resource_of_another_patient_is_a_case_of_its_own_and_that_is_noted_on
     assert desk.sources["Task/1"].aside == ORDER
     told = [change.fact.text for change in desk.history[desk.case("Task/1").id] if hasattr(change.fact, "text")]
     assert told == [CROSSES_PATIENTS]
+    assert desk.case("Task/1").oddities == (f"Task/1: {CROSSES_PATIENTS}",)
 
 
 def test_a_resource_joins_once_its_patient_is_put_right() -> None:
@@ -170,6 +171,7 @@ def test_a_resource_joins_once_its_patient_is_put_right() -> None:
     assert set(desk.alive()) == {ORDER}
     assert desk.case("Task/1").merged_into == desk.case().id
     assert desk.sources["Task/1"].aside is None
+    assert desk.case().oddities == ()
 
 
 def test_a_case_leaves_when_its_patient_turns_out_to_be_another() -> None:
