@@ -99,7 +99,11 @@ class FactsChanged(msgspec.Struct, frozen=True, tag="facts-changed"):
 
 
 class PatientKnown(msgspec.Struct, frozen=True, tag="patient-known"):
-    """The patient, or more about the patient, became known."""
+    """
+    The patient, or more about the patient, became known.
+
+    Where the EHR named another patient before, what was written for that one is not this one's.
+    """
 
     patient: CasePatient | None
 
@@ -246,6 +250,16 @@ def _sources(case: Case, fact: SourcesChanged, change: Change) -> Case:
     return msgspec.structs.replace(case, sources=fact.sources, oddities=fact.oddities)
 
 
+def _patient(case: Case, fact: PatientKnown, _: Change) -> Case:
+    moved = is_other_patient(case.patient, fact.patient)
+    return msgspec.structs.replace(case, patient=fact.patient, round=case.round + moved)
+
+
+def is_other_patient(before: CasePatient | None, after: CasePatient | None) -> bool:
+    """Whether work that was one patient's is so no longer."""
+    return before is not None and (after is None or after.ref != before.ref)
+
+
 def _facts(case: Case, fact: FactsChanged, change: Change) -> Case:
     return msgspec.structs.replace(
         case,
@@ -272,7 +286,7 @@ _EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
     LaneChanged: lambda case, fact, _: msgspec.structs.replace(case, lane=fact.lane),
     VisitHappened: lambda case, fact, _: case,
     FactsChanged: _facts,
-    PatientKnown: lambda case, fact, _: msgspec.structs.replace(case, patient=fact.patient),
+    PatientKnown: _patient,
     OwnerAssigned: lambda case, fact, _: msgspec.structs.replace(case, owner=fact.owner, backup=fact.backup),
     NextActionSet: lambda case, fact, _: msgspec.structs.replace(
         case, next_action=fact.next_action, due_at=fact.due_at

@@ -27,9 +27,11 @@ class IntentKind(StrEnum):
     """A Communication to the requester: where the work stands."""
     OUTREACH_RECORD = "outreach-record"
     """A Communication that records one outreach attempt."""
+    RETRACTION = "retraction"
+    """What was written while the case was another patient's, marked as entered in error."""
 
 
-LEVEL_KINDS = frozenset({IntentKind.COORDINATION_TASK, IntentKind.SOURCE_TASK, IntentKind.STATUS_MESSAGE})
+LEVEL_KINDS = frozenset(set(IntentKind) - {IntentKind.OUTREACH_RECORD})
 """Kinds of which a newer unsent intent of the same slot supersedes an older one."""
 
 

@@ -324,9 +324,14 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: datetime | None = None
     merged_into: str | None = None
     round: int = 1
-    """Which life of the case this is: reopening begins the next, with a coordination Task of its own."""
+    """Which life of the case this is: reopening, or another patient, begins the next, with a Task of its own."""
     local: Local = Local()
     version: int = 1
+
+    @property
+    def patient_ref(self) -> str | None:
+        """Whose work it is (``Patient/id``)."""
+        return self.patient.ref if self.patient is not None else None
 
     @property
     def is_open(self) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from bridge.cases.intents import Intent, IntentKind, IntentState
-from bridge.cases.model import Case
+from bridge.cases.model import Case, ClosureReason
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.errors import Gone, NotFound
@@ -22,9 +22,9 @@ from bridge.tasks.communication import render_message
 from bridge.tasks.coordination_task import render_task
 from bridge.tasks.elements import Json
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, message_ref, task_identifier, task_ref
-from bridge.tasks.merge import decode, merge_task, move_source_task, refuse_modifiers, same
+from bridge.tasks.merge import decode, merge_task, move_source_task, patient_of, refuse_modifiers, retract, same
 from bridge.tasks.route import How
-from bridge.tasks.standing import asked_status, coordination_status, steps
+from bridge.tasks.standing import ENDS, asked_status, coordination_status, steps
 
 if TYPE_CHECKING:
     from bridge.sync.deliver import Channel
@@ -56,6 +56,10 @@ class _Scene:
     task_on_ehr: str | None
 
 
+_IN_ERROR = ENDS[ClosureReason.ENTERED_IN_ERROR]
+_MOST_MESSAGES = 10_000
+
+
 class Writer:
     """Writes the intents of one connection. Safe to share between threads."""
 
@@ -78,6 +82,8 @@ class Writer:
         route = self._channel.plan[intent.kind]
         if route.how is How.NOT_WRITABLE:
             raise Stop(IntentState.NOT_WRITABLE, "no-route", route.why)
+        if intent.kind is IntentKind.RETRACTION:
+            return self._retraction(scene)
         if scene.case.patient is None:
             reason = "the case has no patient; nothing is written until one is known"
             raise Stop(IntentState.NOT_WRITABLE, "no-patient", reason)
@@ -162,9 +168,14 @@ class Writer:
         theirs = self._look(how, task_ref(case), CASE_SYSTEM, task_identifier(case))
         if theirs is None and case.merged_into is not None:
             raise Stop(IntentState.SUPERSEDED, "merged", "the case was merged before its Task was written")
-        self._check_patient(scene, retiring=theirs is not None and not case.is_open)
-        part_of = [task.ref for task in tasks_that_ask_us(self._line, scene.rows) if task.ref != case.root]
         goals = coordination_status(case, knows_ready=self._channel.knows_ready)
+        try:
+            self._check_patient(scene, retiring=theirs is not None and not case.is_open)
+        except Stop:
+            if theirs is not None and goals == _IN_ERROR:
+                return self._retracted(theirs, case)
+            raise
+        part_of = [task.ref for task in tasks_that_ask_us(self._line, scene.rows) if task.ref != case.root]
         if theirs is None:
             status = steps(None, goals)[0]
             body = checked(self._rendered(case, status, part_of), self._line.fhir_version)
@@ -202,6 +213,41 @@ class Writer:
         if stated != case.patient.ref:
             reason = f"{ref} on the EHR is for another patient than the case; nothing was written"
             raise Stop(IntentState.PARKED, "patient-mismatch", reason)
+
+    # What was written for another patient -----------------------------------------------------------------
+
+    def _retraction(self, scene: _Scene) -> Done:
+        """Take back every Task and message of the case that stands in another patient's record."""
+        done = Done(None, None)
+        for theirs in self._written_by(scene.case):
+            if patient_of(decode(theirs.raw)) != scene.case.patient_ref:
+                done = self._retracted(theirs, scene.case)
+        return done
+
+    def _written_by(self, case: Case) -> Iterator[SourceVersion]:
+        plan = self._channel.plan
+        task, message = plan[IntentKind.COORDINATION_TASK].how, plan[IntentKind.STATUS_MESSAGE].how
+        for number in range(1, case.round + 1):
+            stands = self._look(task, task_ref(case, number), CASE_SYSTEM, task_identifier(case, number))
+            if stands is not None:
+                yield stands
+        with self._store.reading() as tx:
+            rows = tx.outbox(case_ids=[case.id], limit=_MOST_MESSAGES)
+        for row in rows:
+            if row.intent.message is not None and message is not How.NOT_WRITABLE:
+                stands = self._look(message, message_ref(row.intent.key), MESSAGE_SYSTEM, row.intent.key)
+                if stands is not None:
+                    yield stands
+
+    def _retracted(self, theirs: SourceVersion, case: Case) -> Done:
+        """Only the status of our own resource changes; whose it is stays, so the case's patient is not asked for."""
+        current = decode(theirs.raw)
+        if current.get("status") == "entered-in-error":
+            return Done(theirs.ref, theirs.version)
+        refuse_modifiers(current)
+        taken_back = retract(current, case.updated_at, self._line.fhir_version)
+        checked(taken_back, self._line.fhir_version)
+        return Done(theirs.ref, self._update(theirs.ref, taken_back, theirs.version))
 
     # A Task that asked us ---------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from bridge.tasks.elements import Json
 from bridge.tasks.transitions import MOVES
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
-_MESSAGE_STATUSES = frozenset({"completed", "in-progress", "not-done"})
+_MESSAGE_STATUSES = frozenset({"completed", "in-progress", "not-done", "entered-in-error"})
 _TELL_WHY = frozenset({"rejected", "cancelled", "on-hold", "failed"})
 
 

@@ -24,14 +24,15 @@ def is_own(identifiers: Iterable[BusinessIdentifier]) -> bool:
     return any(identifier.system in OWN_SYSTEMS for identifier in identifiers)
 
 
-def task_identifier(case: Case) -> str:
-    """Return the identifier value of the case's coordination Task; a reopened case gets a Task of its own."""
-    return case.id if case.round == 1 else f"{case.id}-{case.round}"
+def task_identifier(case: Case, of_round: int | None = None) -> str:
+    """Return the identifier value of the case's coordination Task, now or in an earlier round."""
+    number = of_round or case.round
+    return case.id if number == 1 else f"{case.id}-{number}"
 
 
-def task_ref(case: Case) -> str:
+def task_ref(case: Case, of_round: int | None = None) -> str:
     """Return ``Task/id`` for servers that let us choose ids (never all digits: HAPI refuses those)."""
-    return f"Task/bridge-{task_identifier(case)}"
+    return f"Task/bridge-{task_identifier(case, of_round)}"
 
 
 def message_ref(key: str) -> str:

@@ -57,6 +57,8 @@ def intents_for(
     if prior is None and not case.is_open:
         return []
     found: list[Intent] = []
+    if prior is not None and facts_of.is_other_patient(prior.patient, case.patient):
+        found.append(_level(case, IntentKind.RETRACTION, "retraction", None))
     if any(isinstance(fact, _SHOWN) for fact in facts):
         found.append(_level(case, IntentKind.COORDINATION_TASK, "task", None))
     for task in asked:

@@ -20,7 +20,7 @@ from bridge.cases.snapshot import Priority
 from bridge.errors import DomainError
 from bridge.fhir.times import parse_instant
 from bridge.tasks.coordination_task import Form, outputs
-from bridge.tasks.elements import Json, instant, reason
+from bridge.tasks.elements import Json, concept, instant, narrative, reason
 from bridge.tasks.identity import CASE_SYSTEM, OUTPUT_SYSTEM
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -119,6 +119,33 @@ def move_source_task(theirs: Json, case: Case, status: str, form: Form) -> Json:
     if case.closure is not None and status == "completed":
         moved["output"] = _combine("output", theirs.get("output") or [], outputs(case.closure))
     return moved
+
+
+_KEPT_IN_ERROR = frozenset(
+    ("resourceType", "id", "meta", "identifier", "intent", "code", "category", "for", "subject", "authoredOn", "sent")
+)
+"""What stays of our own resource when it is taken back: whose it was, and that it was."""
+
+
+def retract(theirs: Json, at: datetime, fhir_version: str) -> Json:
+    """
+    Return our own Task or Communication as one that should never have been: no word of the work stays in it.
+
+    It stands in the record of a patient whose work it is not, so who it was for is all that it goes on saying.
+    """
+    words = "Written for this patient in error, and taken back."
+    is_task = theirs.get("resourceType") == "Task"
+    kept = {name: value for name, value in theirs.items() if name in _KEPT_IN_ERROR}
+    stamp = {"lastModified": _stamp(at, theirs)} if is_task else {}
+    why = reason(words, fhir_version) if is_task else concept(words)
+    return {**kept, **stamp, "status": "entered-in-error", "statusReason": why, "text": narrative([words])}
+
+
+def patient_of(resource: Json) -> str | None:
+    """Return whose Task or Communication this is (``Patient/id``)."""
+    named = resource.get("for" if resource.get("resourceType") == "Task" else "subject")
+    stated = named.get("reference") if isinstance(named, dict) else None
+    return stated if isinstance(stated, str) else None
 
 
 def same(one: Json, other: Json) -> bool:

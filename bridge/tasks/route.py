@@ -53,6 +53,7 @@ def route_plan(capability: Capability, profile: VendorProfile, *, writes: bool =
         IntentKind.SOURCE_TASK: _update(capability),
         IntentKind.STATUS_MESSAGE: message,
         IntentKind.OUTREACH_RECORD: message,
+        IntentKind.RETRACTION: task,
     }
 
 

@@ -247,7 +247,7 @@ def _outbox() -> None:
             name=op.f("ck_outbox_settled_when_final"),
         ),
         sa.CheckConstraint(
-            "kind IN ('coordination-task', 'outreach-record', 'source-task', 'status-message')",
+            "kind IN ('coordination-task', 'outreach-record', 'retraction', 'source-task', 'status-message')",
             name=op.f("ck_outbox_kind_known"),
         ),
         sa.CheckConstraint(
