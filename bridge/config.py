@@ -302,10 +302,11 @@ def _nearest_of(path: Sequence[str], where: _Where) -> str:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+    bare = {choice.removeprefix(_PREFIX): choice for choice in known}
+    close = difflib.get_close_matches(name.removeprefix(_PREFIX), bare, n=1)
     if close:
-        return f"; did you mean {close[0]}?"
-    return f"; expected one of {', '.join(sorted(known))}" if len(known) < 30 else "; README.md names the settings"
+        return f"; did you mean {bare[close[0]]}?"
+    return f"; expected one of {', '.join(sorted(known))}" if len(known) < 30 else "; docs/configuration.md lists them"
 
 
 def _unknown_backups(settings: Settings, where: _Where) -> list[str]:

@@ -14,12 +14,13 @@ import pytest
 import yaml
 
 import bridge
+from bridge import settings_page
 from bridge.cli import app
 from bridge.config import load_settings
 from tests.unit.web.builders import Clinic
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/api.md", "docs/mapping.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/api.md", "docs/configuration.md", "docs/mapping.md")
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +107,7 @@ def test_the_licence_is_there_and_named() -> None:
 
 FOREIGN = re.compile(
     r"pypi\.org|pythonhosted\.org|registry\.npmjs|repo1?\.maven\.(apache\.)?org|--(extra-)?index-url"
-    r"|/work/[a-z]|/root/|/Users/[a-z]|/home/[a-z]+/[a-z]"
+    r"|/work/[a-z]|/roo[t]/|/Users/[a-z]|/home/[a-z]+/[a-z]"
 )
 """Hosts of package registries, and places on one person's computer."""
 
@@ -181,6 +182,13 @@ def test_the_api_page_names_every_path() -> None:
 
 def _without_names(found: str) -> str:
     return re.sub(r"\{\w+\}|\$[A-Z]+\b|(?<=/)\d+\b", "{}", found)
+
+
+def test_every_setting_is_explained_and_the_page_is_what_the_settings_say() -> None:
+    assert set(settings_page.MEANINGS) == set(settings_page.names())
+    assert text("docs/configuration.md") == settings_page.page(), (
+        "run: python -m bridge.settings_page > docs/configuration.md"
+    )
 
 
 # Containers and hooks -------------------------------------------------------------------------------------
