@@ -37,7 +37,6 @@ from .plain import NO_CACHE, Json, pages
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONNECTION = "main"
 WORK = ("ServiceRequest", "MedicationRequest", "Appointment", "Task")
-WRITTEN = ("Task", "Communication")
 ALL_ROWS = 1_000_000
 RUN_SECONDS = 300.0
 
@@ -208,30 +207,25 @@ class Ehr:
         assert len({one["id"] for one in found}) == len(found), f"{kind} came twice in one search"
         return found
 
+    def everything(self, kinds: Sequence[str] = (*WORK, "Communication")) -> dict[str, Json]:
+        """Return all that stands there of these types, by ``Type/id``."""
+        return {ref_of(one): one for kind in kinds for one in self.search(kind)}
+
     def work(self) -> dict[str, Json]:
         """Return every resource of the four types that is not Bridge's own, by ``Type/id``."""
-        found = [resource for kind in WORK for resource in self.search(kind)]
-        return {ref_of(one): one for one in found if own_value(one, CASE_SYSTEM) is None}
-
-    def ours(self, kind: str, system: str) -> dict[str, Json]:
-        """Return what carries an identifier of Bridge's *system*, by its value; two of a value fail."""
-        found = [(own_value(one, system), one) for one in self.search(kind)]
-        values = Counter(value for value, _ in found if value is not None)
-        doubled = [value for value, times in values.items() if times > 1]
-        assert not doubled, f"{kind} stands on the server twice: {doubled}"
-        return {value: one for value, one in found if value is not None}
+        return work_among(self.everything(WORK))
 
     def our_tasks(self) -> dict[str, Json]:
         """Return Bridge's coordination Tasks by case id (``CASE-ROUND`` from the second life of a case on)."""
-        return self.ours("Task", CASE_SYSTEM)
+        return ours_among(self.everything(["Task"]), CASE_SYSTEM)
 
     def our_messages(self) -> dict[str, Json]:
         """Return Bridge's Communications by their intents' keys."""
-        return self.ours("Communication", MESSAGE_SYSTEM)
+        return ours_among(self.everything(["Communication"]), MESSAGE_SYSTEM)
 
-    def versions(self, kinds: Sequence[str] = (*WORK, "Communication")) -> dict[str, str]:
-        """Return the versionId of everything that stands there: unchanged means that nobody wrote."""
-        return {ref_of(one): one["meta"]["versionId"] for kind in kinds for one in self.search(kind)}
+    def versions(self) -> dict[str, str]:
+        """Return the versionId of all work, Tasks and Communications: unchanged means that nobody wrote."""
+        return versions_of(self.everything())
 
     def faults(self, resources: Iterable[Json]) -> list[str]:
         """Return what the server's own validator finds wrong (error or fatal) with any of these."""
@@ -255,6 +249,28 @@ def own_value(resource: Json, system: str) -> str | None:
     """Return the value of the identifier that Bridge put on a resource, if it did."""
     found = [one["value"] for one in resource.get("identifier", ()) if one.get("system") == system]
     return found[0] if found else None
+
+
+def work_among(standing: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the work that is not Bridge's own."""
+    return {ref: one for ref, one in standing.items() if _kind(ref) in WORK and own_value(one, CASE_SYSTEM) is None}
+
+
+def ours_among(standing: Mapping[str, Json], system: str) -> dict[str, Json]:
+    """Return what carries an identifier of Bridge's *system*, by its value; two of a value fail."""
+    found = [(own_value(one, system), one) for one in standing.values()]
+    values = Counter(value for value, _ in found if value is not None)
+    doubled = [value for value, times in values.items() if times > 1]
+    assert not doubled, f"these stand on the server twice: {doubled}"
+    return {value: one for value, one in found if value is not None}
+
+
+def versions_of(standing: Mapping[str, Json]) -> dict[str, str]:
+    return {ref: one["meta"]["versionId"] for ref, one in standing.items()}
+
+
+def _kind(ref: str) -> str:
+    return ref.partition("/")[0]
 
 
 def streams_add_up(report: Mapping[str, Any]) -> bool:
