@@ -197,7 +197,7 @@ def _reopen(on: _Decision, command: do.Reopen) -> list[Fact]:
     stated = on.said.closure
     decided = ClosureOverride(over=stated, by=on.by, at=on.now, closure=None) if stated else None
     remark = CaseNote(on.now, on.by, f"Reopened: {_needed(command.why, 'why')}")
-    return [on.local(closure=decided), facts_of.NoteAdded(remark)]
+    return [on.local(closure=decided, reopened_at=on.now), facts_of.NoteAdded(remark)]
 
 
 def _needed(text: str, name: str) -> str:

@@ -138,7 +138,9 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime) -> Vie
         owner = Answer(local.owner.owner, "assigned-by-person")
     opened_at = min(row.began_at for row in facts.rows)
     priority = _priority(facts)
-    due = _promised(_due(facts, rules, status.value, priority, opened_at), status, facts, prior)
+    last = _deciding_attempt(status, facts, prior)
+    begun_at = _begun_at(facts, rules, local, last, now)
+    due = _promised(_due(facts, rules, status, priority, begun_at), last)
     local = _lapse_snooze(_lapse_next_action(local, said), said)
     is_open = status.value is not Status.CLOSED
     action = _next_action(facts.lane, status.value, blocker) if is_open else None
@@ -431,13 +433,17 @@ def _last_attempt(prior: Case, facts: Facts) -> Attempt | None:
     return max(attempts, key=lambda attempt: (attempt.at, attempt.id), default=None)
 
 
+def _deciding_attempt(status: Answer[Status], facts: Facts, prior: Case | None) -> Attempt | None:
+    """Return the attempt that put the case where it stands, if one did."""
+    return _last_attempt(prior, facts) if prior is not None and status.rule.startswith("outreach-") else None
+
+
 def _visit_failed_at(visit: Snapshot | None) -> datetime | None:
+    """Return when the visit was missed, or called off if that was before it should have been."""
     if visit is None or visit.effect not in (Effect.MISSED, Effect.VISIT_CANCELLED):
         return None
     start, told = plausible(visit.start_at), stated_at(visit)
-    if visit.effect is Effect.VISIT_CANCELLED:
-        return min(start, told) if start is not None else told
-    return start
+    return min(start, told) if start is not None else told
 
 
 # Who, what next, by when ----------------------------------------------------------------------------------
@@ -478,32 +484,43 @@ def _next_action(lane: Lane, status: Status, blocker: Answer[Blocker] | None) ->
 
 
 def _due(
-    facts: Facts, rules: Rules, status: Status, priority: Priority, opened_at: datetime
+    facts: Facts, rules: Rules, status: Answer[Status], priority: Priority, begun_at: datetime
 ) -> Answer[datetime] | None:
-    if status is Status.CLOSED:
+    if status.value is Status.CLOSED:
         return None
     ends = [
         rules.calendar.end_of(task.due) for task in facts.tasks if task.due is not None and task.effect in _LIVE_TASK
     ]
     if stated := [end for end in ends if end is not None]:
         return Answer(min(stated), "task-restriction-period")
-    due = facts.lane.next[status].due
-    anchor = _anchor(facts, due, rules, opened_at)
-    window = rules.calendar.after(opened_at, facts.lane.window[priority])
+    due = facts.lane.next[status.value].due
+    anchor = _anchor(facts, due, rules, begun_at)
+    window = rules.calendar.after(begun_at, facts.lane.window[priority])
     if due.span is None or anchor is None:
         return Answer(window, "lane-window")
     move = rules.calendar.before if due.before else rules.calendar.after
     at = move(anchor, due.span)
-    if due.before and at < opened_at:
+    if due.before and at < begun_at:
         return Answer(min(window, anchor), "asked-at-short-notice")
-    return Answer(at, f"lane-step:{status.value}")
+    return Answer(at, f"lane-step:{status.value.value}")
 
 
-def _promised(
-    due: Answer[datetime] | None, status: Answer[Status], facts: Facts, prior: Case | None
-) -> Answer[datetime] | None:
+def _begun_at(facts: Facts, rules: Rules, local: Local, last: Attempt | None, now: datetime) -> datetime:
+    """
+    Return since when the step that the case is at has been waiting to be done.
+
+    Work begins when it was asked for, and anew when a visit is missed or called off, when a supply is about to
+    run out, when a person reopens the case, and with the attempt that left it waiting (rule ours).
+    """
+    asked_at = min(row.began_at for row in facts.rows)
+    anew = [_visit_failed_at(facts.visit), local.reopened_at, last.at if last is not None else None]
+    if facts.lead.effect is Effect.PRESCRIBED:
+        anew.append(running_out_since(facts.lead, facts.lane, rules.calendar, now))
+    return max((asked_at, *filter(None, anew)))
+
+
+def _promised(due: Answer[datetime] | None, last: Attempt | None) -> Answer[datetime] | None:
     """A promise made in the attempt that decides the status is when to look again; a limit from the EHR stands."""
-    last = _last_attempt(prior, facts) if prior is not None and status.rule.startswith("outreach-") else None
     if last is None or last.promised_for is None:
         return due
     if due is not None and due.rule == "task-restriction-period" and due.value < last.promised_for:
@@ -511,12 +528,12 @@ def _promised(
     return Answer(last.promised_for, "promised-in-outreach")
 
 
-def _anchor(facts: Facts, due: Due, rules: Rules, opened_at: datetime) -> datetime | None:
+def _anchor(facts: Facts, due: Due, rules: Rules, begun_at: datetime) -> datetime | None:
     if due.anchor == "visit":
-        return _visit_at(facts)
+        return _visit_failed_at(facts.visit) or _visit_at(facts)
     if due.anchor == "run-out":
         return rules.calendar.end_of(facts.lead.run_out) if facts.lead.run_out is not None else None
-    return opened_at
+    return begun_at
 
 
 def _decided_next(

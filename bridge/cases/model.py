@@ -283,6 +283,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     snoozed_until: datetime | None = None
     snooze_reason: str | None = None
     snoozed_over: str | None = None
+    reopened_at: datetime | None = None
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):

@@ -540,6 +540,7 @@ def _hand_over(case: Case, heir: str, book: Book, cause: Cause) -> None:
         snoozed_until=ours.snoozed_until or theirs.snoozed_until,
         snooze_reason=ours.snooze_reason or theirs.snooze_reason,
         snoozed_over=ours.snoozed_over or theirs.snoozed_over,
+        reopened_at=ours.reopened_at or theirs.reopened_at,
     )
     if combined != ours:
         book.write(heir, cause, facts_of.LocalDecided(combined))

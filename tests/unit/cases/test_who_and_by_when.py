@@ -9,13 +9,15 @@ import pytest
 from bridge.cases import commands as do
 from bridge.cases.blockers import UNBLOCKS, WAITS
 from bridge.cases.lanes import Lane
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Status
+from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, ClosureReason, Status
 from bridge.cases.snapshot import BusinessIdentifier, Party, Priority, Snapshot, When
 from tests.unit.cases.builders import (
     ABORT,
     CARDIOLOGY,
     NOW,
+    ORDER,
     SHIPPED,
+    a_prescription,
     a_snapshot,
     a_task,
     a_visit,
@@ -175,4 +177,59 @@ def test_a_promise_of_an_earlier_attempt_is_over() -> None:
 
     case = desk.do(call(AttemptOutcome.NO_ANSWER))
 
-    assert case.due_at == utc(3)
+    assert case.due_at == utc(4)
+
+
+# Work that begins anew is not overdue at once ---------------------------------------------------------------
+
+
+LONG_AGO = utc(1, month=2)
+
+
+def test_an_attempt_begins_the_wait_for_the_next() -> None:
+    desk = taken(a_snapshot(authored_at=LONG_AGO))
+    assert desk.case().due_at == utc(4, 22, month=2)
+
+    assert desk.do(call(AttemptOutcome.LEFT_MESSAGE)).due_at == utc(8)
+    desk.pass_time(days=1)
+    assert desk.do(call(AttemptOutcome.NO_ANSWER)).due_at == utc(5)
+
+
+def test_an_attempt_that_does_not_decide_the_status_does_not_move_the_due_time() -> None:
+    desk = taken(a_snapshot(), a_visit("booked"))
+    due = desk.case().due_at
+
+    assert desk.do(call()).due_at == due
+
+
+@pytest.mark.parametrize("root", [None, ORDER], ids=["a visit alone", "a referral"])
+@pytest.mark.parametrize(
+    ("status", "start", "told"),
+    [("noshow", utc(1, 13), NOW), ("cancelled", utc(1, month=9), NOW), ("cancelled", utc(1, 13), utc(5))],
+    ids=["missed", "called off in advance", "called off afterwards"],
+)
+def test_a_visit_that_failed_is_followed_up_within_days_of_that(
+    root: str | None, status: str, start: datetime, told: datetime
+) -> None:
+    visit = a_visit(status, parent=root, start_at=start, updated_at=told, authored_at=LONG_AGO)
+
+    desk = taken(a_snapshot(authored_at=LONG_AGO), visit)
+
+    assert desk.case(root or visit.ref).due_at in (utc(3), utc(4))
+
+
+def test_a_supply_that_runs_out_is_due_from_then_not_from_when_it_was_prescribed() -> None:
+    desk = taken(a_prescription(authored_at=LONG_AGO, run_out=When("2026-06-08")))
+    assert desk.cases == {}
+
+    desk.now = utc(2, 14)
+    desk.look_again("MedicationRequest/1")
+
+    assert desk.case("MedicationRequest/1").due_at == utc(5)
+
+
+def test_a_reopened_case_is_due_from_then() -> None:
+    desk = taken(a_snapshot(authored_at=LONG_AGO))
+    desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen"))
+
+    assert desk.do(do.Reopen(why="not over")).due_at == utc(3)
