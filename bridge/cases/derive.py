@@ -139,7 +139,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime) -> Vie
     opened_at = min(row.began_at for row in facts.rows)
     priority = _priority(facts)
     last = _deciding_attempt(status, facts, prior)
-    begun_at = _begun_at(facts, rules, local, last, now)
+    begun_at = _begun_at(facts, rules, local, last, opened_at, now)
     due = _promised(_due(facts, rules, status, priority, begun_at), last)
     local = _lapse_snooze(_lapse_next_action(local, said), said)
     is_open = status.value is not Status.CLOSED
@@ -505,18 +505,19 @@ def _due(
     return Answer(at, f"lane-step:{status.value.value}")
 
 
-def _begun_at(facts: Facts, rules: Rules, local: Local, last: Attempt | None, now: datetime) -> datetime:
+def _begun_at(
+    facts: Facts, rules: Rules, local: Local, last: Attempt | None, opened_at: datetime, now: datetime
+) -> datetime:
     """
     Return since when the step that the case is at has been waiting to be done.
 
     Work begins when it was asked for, and anew when a visit is missed or called off, when a supply is about to
     run out, when a person reopens the case, and with the attempt that left it waiting (rule ours).
     """
-    asked_at = min(row.began_at for row in facts.rows)
     anew = [_visit_failed_at(facts.visit), local.reopened_at, last.at if last is not None else None]
     if facts.lead.effect is Effect.PRESCRIBED:
         anew.append(running_out_since(facts.lead, facts.lane, rules.calendar, now))
-    return max((asked_at, *filter(None, anew)))
+    return max((opened_at, *filter(None, anew)))
 
 
 def _promised(due: Answer[datetime] | None, last: Attempt | None) -> Answer[datetime] | None:
