@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,19 +23,22 @@ from bridge.errors import ConfigError
 from bridge.fhir.auth import Auth, BasicAuth, BearerToken, NoAuth
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile
+from bridge.settings import SECRETS
 from bridge.store.engine import own
 from bridge.store.opening import create_or_open
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
 from bridge.sync.deliver import Breaker, Channel
 from bridge.sync.line import READ_ORDER, Line
+from bridge.sync.notify import Doorbell
 from bridge.sync.replay import replay_inbox, replay_outbox
 from bridge.sync.service import Service
 from bridge.tasks.coordination_task import Form
 from bridge.tasks.route import RoutePlan, route_plan
 
 if TYPE_CHECKING:
-    from bridge.web.context import ConnectionInfo, WebContext
+    from bridge.web.context import ConnectionInfo, Ring, WebContext
+    from bridge.web.gate import Gate
 
 ASK_AGAIN = timedelta(hours=1)
 """How long what an EHR declares of itself is believed (rule ours)."""
@@ -125,6 +129,46 @@ def make_auth(name: str, section: ConnectionSection) -> Auth:
     except ConfigError as error:
         raise ConfigError(f"connections.{name}.{error}") from None
     return NoAuth()
+
+
+LEAST_SECRET = 16
+"""Characters that the secret in a hook's address needs; `openssl rand -hex 24` makes 48 (rule ours)."""
+
+_IN_ADDRESS = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+def make_gate(name: str, section: ConnectionSection) -> Gate | None:
+    """
+    Return what senders of notifications have to show; ``None`` where no secret is configured.
+
+    Raises:
+        ConfigError: A secret cannot be read or is too short.
+    """
+    from bridge.web.gate import Gate
+
+    given = {secret: _hook_secret(name, section, secret) for secret in sorted(SECRETS) if secret.startswith("hook_")}
+    if not any(given.values()):
+        return None
+    path, header, key = given["hook_secret"], given["hook_header_secret"], given["hook_signing_key"]
+    if path is not None and not _IN_ADDRESS.fullmatch(path):
+        raise ConfigError(f"connections.{name}.hook_secret: expected letters, digits and . _ ~ - alone")
+    return Gate(
+        path=path,
+        header=(section.hook_header, header) if section.hook_header is not None and header is not None else None,
+        signing_key=key.encode() if key is not None else None,
+    )
+
+
+def _hook_secret(name: str, section: ConnectionSection, secret: str) -> str | None:
+    if not section.has_secret(secret):
+        return None
+    try:
+        found = section.secret(secret)
+    except ConfigError as error:
+        raise ConfigError(f"connections.{name}.{error}") from None
+    if len(found) < LEAST_SECRET:
+        raise ConfigError(f"connections.{name}.{secret}: expected at least {LEAST_SECRET} characters")
+    return found
 
 
 def make_client(name: str, section: ConnectionSection, clock: Callable[[], datetime]) -> FhirClient:
@@ -223,10 +267,16 @@ class Bridge:
             for name, way_out in self.exits.items()
         ]
 
-    def web(self) -> WebContext:
-        """Return what the web view needs."""
+    def doorbell(self, wake: Callable[[str], None]) -> Doorbell:
+        """Return what keeps notifications; *wake* is told the connection that they are for."""
+        return Doorbell(self.store, self.clock, wake)
+
+    def web(self, ring: Ring) -> WebContext:
+        """Return what the web view needs; *ring* keeps what notifications are about."""
         from bridge.web.context import WebContext
 
+        sections = self.settings.connections
+        gates = {name: make_gate(name, sections[name]) for name in self.lines}
         return WebContext(
             store=self.store,
             lines=self.lines,
@@ -238,6 +288,8 @@ class Bridge:
             version=__version__,
             zone=ZoneInfo(self.settings.site.time_zone),
             allowed_hosts=frozenset(self.settings.web.allowed_hosts),
+            gates={name: gate for name, gate in gates.items() if gate is not None},
+            ring=ring,
         )
 
 

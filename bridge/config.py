@@ -341,7 +341,7 @@ def _in(folder: Path, file: Path | None) -> Path | None:
 
 
 def _secrets_from(section: ConnectionSection, folder: Path) -> ConnectionSection:
-    names = ("password_file", "token_file")
+    names = [f"{secret}_file" for secret in SECRETS]
     return section.model_copy(update={name: _in(folder, getattr(section, name)) for name in names})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bridge.bootstrap import open_bridge
 from bridge.config import Settings
 from bridge.logs import set_up
-from bridge.serve import listen, serve_web
+from bridge.serve import listen, serve_all
 from conformance.demo import start_live_ehr
 
 POLL_SECONDS = 2
@@ -26,15 +26,10 @@ def run_demo(*, port: int, speed: float, seed: int) -> None:
             print("Reading the simulated EHR ...", file=sys.stderr)
             for connector in bridge.connectors.values():
                 connector.sync_once()
-            service = bridge.service()
-            service.start()
-            try:
-                print(f"The worklist is at {address}   (Ctrl-C ends the demo)")
-                print(f"The simulated EHR is at {ehr.base_url}; its stories go on, so cases move while you watch.")
-                sys.stdout.flush()
-                serve_web(bridge, listener)
-            finally:
-                service.stop()
+            print(f"The worklist is at {address}   (Ctrl-C ends the demo)")
+            print(f"The simulated EHR is at {ehr.base_url}; its stories go on, so cases move while you watch.")
+            sys.stdout.flush()
+            serve_all(bridge, listener)
 
 
 def _settings(base_url: str, folder: Path) -> Settings:

@@ -7,12 +7,14 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import closing
 from types import FrameType
 
 import uvicorn
 
 from bridge.bootstrap import Bridge
 from bridge.errors import ConfigError
+from bridge.sync.notify import Doorbell
 from bridge.web.app import create_app
 
 log = logging.getLogger(__name__)
@@ -24,18 +26,23 @@ def run_service(bridge: Bridge, *, host: str, port: int) -> None:
     """Serve the web view and keep every connection going, until SIGINT or SIGTERM."""
     listener = listen(host, port)
     say_where(host, listener.getsockname()[1])
+    serve_all(bridge, listener)
+
+
+def serve_all(bridge: Bridge, listener: socket.socket) -> None:
+    """Keep every connection going, take notifications and serve the web view, till told to stop (main thread only)."""
     service = bridge.service()
     service.start()
     try:
-        serve_web(bridge, listener)
+        with closing(bridge.doorbell(service.wake)) as bell:
+            _serve_web(bridge, listener, bell)
     finally:
         service.stop()
 
 
-def serve_web(bridge: Bridge, listener: socket.socket) -> None:
-    """Serve the web view on *listener* until SIGINT or SIGTERM; to be called in the main thread."""
+def _serve_web(bridge: Bridge, listener: socket.socket, bell: Doorbell) -> None:
     config = uvicorn.Config(
-        create_app(bridge.web()),
+        create_app(bridge.web(bell.ring)),
         http="httptools",
         ws="none",
         lifespan="off",

@@ -21,8 +21,8 @@ from bridge.cases.model import OwnerKind
 from bridge.errors import ConfigError
 from bridge.fhir.vendors import PROFILES, profile
 
-SECRETS = frozenset({"token", "password"})
-"""Settings that never stand in the configuration file."""
+SECRETS = frozenset({"token", "password", "hook_secret", "hook_header_secret", "hook_signing_key"})
+"""Settings of a connection that never stand in the configuration file; each has a ``_file`` beside it."""
 
 DEFAULT_ROLES = {
     "referral-coordinator": "Referral coordinators",
@@ -202,6 +202,13 @@ class ConnectionSection(_Section):
     direct_cancel: bool = False
     acknowledge_with: Literal["received", "accepted"] = "received"
     we_are: Annotated[tuple[Reference, ...], BeforeValidator(_listed)] = ()
+    hook_secret: SecretStr | None = None
+    hook_secret_file: Path | None = None
+    hook_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    hook_header_secret: SecretStr | None = None
+    hook_header_secret_file: Path | None = None
+    hook_signing_key: SecretStr | None = None
+    hook_signing_key_file: Path | None = None
 
     @model_validator(mode="after")
     def _credentials(self) -> ConnectionSection:
@@ -222,13 +229,22 @@ class ConnectionSection(_Section):
                 problems.append(f"{given[0]} is of no use with auth = {self.auth!r}; expected auth = {auth!r}")
             elif len(given) == 2:
                 problems.append(f"expected either {given[0]} or {given[1]}, found both")
+        for secret in ("hook_secret", "hook_header_secret", "hook_signing_key"):
+            if getattr(self, secret) is not None and getattr(self, f"{secret}_file") is not None:
+                problems.append(f"expected either {secret}_file or BRIDGE_..._{secret.upper()}, found both")
+        if (self.hook_header is not None) is not self.has_secret("hook_header_secret"):
+            problems.append("hook_header and hook_header_secret_file (or BRIDGE_..._HOOK_HEADER_SECRET) go together")
         if self.auth == "basic" and not self.username:
             problems.append("auth = 'basic' needs username")
         if self.username and self.auth != "basic":
             problems.append(f"username is of no use with auth = {self.auth!r}; expected auth = 'basic'")
         return problems
 
-    def secret(self, name: Literal["token", "password"]) -> str:
+    def has_secret(self, name: str) -> bool:
+        """Whether the secret is given, in the environment or by a file."""
+        return getattr(self, name) is not None or getattr(self, f"{name}_file") is not None
+
+    def secret(self, name: str) -> str:
         """
         Return a secret, from the environment or from the file that is named.
 

@@ -46,7 +46,7 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime | None
     received_at: datetime
     path: str
-    """How it came: ``poll``, ``sweep``, ``delivery``, ``replay``."""
+    """How it came: ``poll``, ``notify``, ``sweep``, ``delivery``, ``replay``."""
     state: InboxState
     code: str | None = None
     reason: str | None = None
@@ -83,6 +83,18 @@ class Counts(msgspec.Struct, frozen=True):
     duplicate: int = 0
     ignored: int = 0
     parked: int = 0
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """
+    Something at the EHR may have changed: ``Type/id``, or ``Type`` where nobody said which.
+
+    ``mark`` tells one note of it from the next.
+    """
+
+    ref: str
+    noted_at: datetime
+    mark: int
 
 
 class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,6 +265,16 @@ class Tx(Protocol):
 
     def people_unreadable(self, connection: str, refs: Iterable[str], retry_at: datetime) -> None:
         """Note that these could not be read now; they are wanted again at *retry_at*."""
+
+    # Hints ------------------------------------------------------------------------------------------------
+    def note_hints(self, connection: str, refs: Iterable[str], now: datetime, mark: int) -> None:
+        """Note that these should be read again; one that is noted already gets the new *mark*."""
+
+    def hints(self, connection: str, limit: int) -> list[Hint]:
+        """Return what should be read again, what waits longest first."""
+
+    def drop_hints(self, connection: str, hints: Sequence[Hint]) -> None:
+        """Forget these, but not those that were noted again meanwhile (another mark)."""
 
     # Outbox -----------------------------------------------------------------------------------------------
     def add_intents(self, intents: Sequence[Intent], now: datetime) -> None:

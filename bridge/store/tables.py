@@ -241,6 +241,16 @@ person = Table(
     CheckConstraint("body IS NOT NULL OR wanted_at IS NOT NULL", name="known_or_wanted"),
 )
 
+hint = Table(
+    "hint",
+    metadata,
+    _connection(),
+    Column("ref", Words, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    Column("mark", BigInteger, nullable=False),
+    PrimaryKeyConstraint("ref", "connection_id"),
+)
+
 timer = Table(
     "timer",
     metadata,

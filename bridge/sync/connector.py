@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 
 from bridge.cases.intents import IntentState
 from bridge.errors import RemoteError
@@ -13,6 +14,7 @@ from bridge.fhir.client import FhirClient
 from bridge.store.port import Store
 from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
 from bridge.sync.line import Line
+from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.people import PeopleReport, read_wanted
 from bridge.sync.poll import PollReport, Progress, note_problem, poll
 from bridge.sync.sweep import SweepReport, sweep
@@ -52,20 +54,39 @@ class Connector:
     learn: Callable[[], object] = lambda: None
     """Asks the EHR what it can do, where that is not known, for those who look at the connection."""
     since: datetime | None = None
+    _reading: Lock = field(default_factory=Lock)
+    """One crawl at a time: two over one stream would move each other's cursor."""
 
     def read(self, watch: Callable[[Progress], None] = lambda _: None) -> tuple[list[PollReport], list[str]]:
         """Poll every stream; one that fails is noted with its reason and does not hold up the others."""
         reports, problems = [], []
         for stream in self.line.types:
             try:
-                reports.append(
-                    poll(stream, self.client, self.store, self.line, self.clock, since=self.since, watch=watch)
-                )
+                reports.append(self.read_stream(stream, watch))
             except RemoteError as error:
                 problems.append(f"{stream}: {error}")
                 note_problem(self.store, self.line, stream, str(error))
                 log.warning("poll failed", extra={"connection": self.line.name, "stream": stream})
         return reports, problems
+
+    def read_stream(self, stream: str, watch: Callable[[Progress], None] = lambda _: None) -> PollReport:
+        """
+        Poll one stream.
+
+        Raises:
+            RemoteError: It cannot be read; its cursor stands.
+        """
+        with self._reading:
+            return poll(stream, self.client, self.store, self.line, self.clock, since=self.since, watch=watch)
+
+    def answer(self) -> AnswerReport:
+        """
+        Read again what notifications were about.
+
+        Raises:
+            RemoteError: The EHR does not answer; nothing is forgotten.
+        """
+        return answer(self.client, self.store, self.line, self.clock, self.read_stream)
 
     def name_people(self) -> PeopleReport:
         """Read the people that cases name."""

@@ -34,7 +34,7 @@ class Intake:
     """
     What arrived together, and where the stream stands once it is stored.
 
-    ``via`` says how it came: ``poll``, ``sweep``, ``delivery``, ``replay``.
+    ``via`` says how it came: ``poll``, ``notify``, ``sweep``, ``delivery``, ``replay``.
     """
 
     stream: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from threading import Event
+from threading import Event, Thread
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -23,7 +23,10 @@ from bridge.sync.connector import Connector
 log = logging.getLogger(__name__)
 
 LOOK_FOR_WORK = timedelta(seconds=1)
-"""How often the outbox is looked at, when nobody wakes the sender: one indexed read (rule ours)."""
+"""How often outbox and hints are looked at, when nobody wakes their readers: one indexed read (rule ours)."""
+
+BETWEEN_ANSWERS = timedelta(milliseconds=500)
+"""A resource that rings all the time is read again no more often than this (rule ours)."""
 
 
 class Service:
@@ -42,6 +45,11 @@ class Service:
         self._poll, self._sweep = poll, sweep
         self._stopping = Event()
         self._resting: dict[str, datetime] = {}
+        self._rung = {connector.line.name: Event() for connector in connectors}
+        self._listeners = [
+            Thread(target=self._listen, args=(connector,), name=f"notify-{connector.line.name}", daemon=True)
+            for connector in connectors
+        ]
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(max(4, 3 * len(connectors)))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -57,11 +65,35 @@ class Service:
             if connector.line.writes:
                 self._every(LOOK_FOR_WORK, self._send, connector, f"deliver/{name}")
         self._scheduler.start()
+        for listener in self._listeners:
+            listener.start()
 
     def stop(self) -> None:
         """Let what is in flight finish, claim nothing new, and end."""
         self._stopping.set()
+        for rung in self._rung.values():
+            rung.set()
+        for listener in self._listeners:
+            listener.join()
         self._scheduler.shutdown(wait=True)
+
+    def wake(self, connection: str) -> None:
+        """Answer the connection's hints now, or as soon as the last answer is long enough ago."""
+        if connection in self._rung:
+            self._rung[connection].set()
+
+    def _listen(self, connector: Connector) -> None:
+        """Answer hints when woken; those that another process kept are found within ``LOOK_FOR_WORK``."""
+        name = connector.line.name
+        rung = self._rung[name]
+        while not self._stopping.is_set():
+            rung.wait(LOOK_FOR_WORK.total_seconds())
+            rung.clear()
+            try:
+                self._answer(connector)
+            except Exception as error:  # noqa: BLE001 - the top of a loop; the hints are still there
+                log.error("hints could not be answered: %s", type(error).__name__, extra={"connection": name})
+            self._stopping.wait(BETWEEN_ANSWERS.total_seconds())
 
     def _every(
         self,
@@ -91,6 +123,17 @@ class Service:
             connector.pass_time()
             self._guarded(connector, connector.name_people)
             self._guarded(connector, connector.learn)
+
+    def _answer(self, connector: Connector) -> None:
+        """Read again what rang, if anything did."""
+        name, now = connector.line.name, self._clock()
+        if self._resting.get(name, now) > now or self._stopping.is_set():
+            return
+        with self._store.reading() as tx:
+            waiting = tx.hints(name, 1)
+        if waiting:
+            self._guarded(connector, connector.answer)
+            self._guarded(connector, connector.name_people)
 
     def _compare(self, connector: Connector) -> None:
         name = connector.line.name

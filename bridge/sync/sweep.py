@@ -83,16 +83,39 @@ def sweep(client: FhirClient, store: Store, line: Line, clock: Callable[[], date
         if not rows:
             return _sum(total, _settle_missing(store, line, seen, clock()))
         after = rows[-1].ref
-        total = _sum(total, _sweep_some(client, store, line, rows, seen, clock))
+        total = _sum(total, _compare_some(client, store, line, rows, seen, clock, SWEEP_STREAM))
 
 
-def _sweep_some(
+def compare(
+    client: FhirClient,
+    store: Store,
+    line: Line,
+    rows: Sequence[SourceRow],
+    clock: Callable[[], datetime],
+    stream: str,
+) -> SweepReport:
+    """
+    Compare some sources with the EHR, as a sweep does with all.
+
+    Args:
+        stream: Under which name what moved is counted.
+
+    Raises:
+        RemoteError: The EHR does not answer.
+    """
+    seen = _Round()
+    report = _compare_some(client, store, line, rows, seen, clock, stream)
+    return _sum(report, _settle_missing(store, line, seen, clock()))
+
+
+def _compare_some(
     client: FhirClient,
     store: Store,
     line: Line,
     rows: Sequence[SourceRow],
     seen: _Round,
     clock: Callable[[], datetime],
+    stream: str,
 ) -> SweepReport:
     found = _search(client, rows)
     gone = 0
@@ -113,7 +136,7 @@ def _sweep_some(
         if row.ref in found and row.missed_at is not None:
             _mark(store, line, replace(row, missed_at=None), clock())
     moved = [found[row.ref] for row in rows if row.ref in found and found[row.ref].version != row.snapshot.version]
-    counts = ingest(Intake(SWEEP_STREAM, moved, "sweep"), store, line, clock()).counts if moved else Counts()
+    counts = ingest(Intake(stream, moved, stream), store, line, clock()).counts if moved else Counts()
     return SweepReport(len(rows), counts.received - counts.duplicate, gone, counts=counts)
 
 

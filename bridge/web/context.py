@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bridge.store.port import Store
 from bridge.sync.line import Line
+from bridge.sync.notify import NotKept
+from bridge.web.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,15 @@ class ConnectionInfo:
     routes: Sequence[RouteLine] = ()
 
 
+Ring = Callable[[str, Sequence[str]], None]
+"""Makes it durable that resources of a connection should be read again; raises ``NotKept``."""
+
 Replay = Callable[[Sequence[int]], int]
 """Tries parked rows (by id) again and returns for how many of them that helped."""
+
+
+def _nobody_answers(connection: str, refs: Sequence[str]) -> None:
+    raise NotKept("nothing reads notifications here")
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ class WebContext:
         zone: The site's time zone; every time a person reads is in it.
         acting_as: Who a command is recorded as being by, while there is no login.
         allowed_hosts: Names beside the loopback ones that this server may be called by (``Host`` header).
+        gates: What a sender of notifications has to show, by connection; one that is not here takes none.
+        ring: Keeps what a notification is about.
         stale_after: How old EHR data may be before people are warned.
     """
 
@@ -72,4 +83,6 @@ class WebContext:
     zone: ZoneInfo
     acting_as: str = "local user"
     allowed_hosts: frozenset[str] = frozenset()
+    gates: Mapping[str, Gate] = field(default_factory=dict)
+    ring: Ring = _nobody_answers
     stale_after: timedelta = timedelta(minutes=15)

@@ -16,7 +16,7 @@ from bridge.web.pages.render import html, page
 
 PROBLEM_JSON = "application/problem+json"
 
-_FOR_PROGRAMS = ("/api/", "/health/", "/metrics", "/static/")
+_FOR_PROGRAMS = ("/api/", "/health/", "/hooks/", "/metrics", "/static/")
 
 _log = logging.getLogger(__name__)
 

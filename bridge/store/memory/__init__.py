@@ -25,7 +25,7 @@ from bridge.errors import DomainError, StaleVersion
 from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_cursor
 from bridge.store.memory.outbox import OutboxRoom
 from bridge.store.memory.state import State, kept, require
-from bridge.store.port import CaseFilter, CasePage, Counts, Cursor, InboxRow, InboxState
+from bridge.store.port import CaseFilter, CasePage, Counts, Cursor, Hint, InboxRow, InboxState
 from bridge.store.worklist import due_order, matches
 
 T = TypeVar("T")
@@ -176,6 +176,21 @@ class MemoryTx(OutboxRoom):
 
     def people_unreadable(self, connection: str, refs: Iterable[str], retry_at: datetime) -> None:
         self._now.wanted.update({(connection, clean(ref)): retry_at for ref in refs})
+
+    # Hints ------------------------------------------------------------------------------------------------
+    def note_hints(self, connection: str, refs: Iterable[str], now: datetime, mark: int) -> None:
+        for ref in {clean(ref) for ref in refs}:
+            self._now.hints[connection, ref] = kept(Hint(ref, now, mark))
+
+    def hints(self, connection: str, limit: int) -> list[Hint]:
+        waiting = [hint for (where, _), hint in self._now.hints.items() if where == connection]
+        return sorted(waiting, key=lambda hint: (hint.noted_at, hint.ref))[:limit]
+
+    def drop_hints(self, connection: str, hints: Sequence[Hint]) -> None:
+        for hint in hints:
+            stored = self._now.hints.get((connection, hint.ref))
+            if stored is not None and stored.mark == hint.mark:
+                del self._now.hints[connection, hint.ref]
 
     # Reading for people -----------------------------------------------------------------------------------
     def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:

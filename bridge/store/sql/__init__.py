@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from bridge.errors import DomainError
 from bridge.store.engine import Engines
 from bridge.store.sql.cases import CasesRoom
+from bridge.store.sql.hints import HintsRoom
 from bridge.store.sql.inbox import InboxRoom
 from bridge.store.sql.outbox import OutboxRoom
 from bridge.store.sql.people import PeopleRoom
@@ -19,7 +20,7 @@ from bridge.store.sql.timers import TimersRoom
 from bridge.store.sql.work import Names
 
 
-class SqlTx(InboxRoom, SourcesRoom, CasesRoom, PeopleRoom, OutboxRoom, TimersRoom):
+class SqlTx(InboxRoom, HintsRoom, SourcesRoom, CasesRoom, PeopleRoom, OutboxRoom, TimersRoom):
     """One transaction (``port.Tx``)."""
 
 

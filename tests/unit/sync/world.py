@@ -38,6 +38,10 @@ class World:
         self.clinic = client_of(self.ehr, clinic=True)
         self.store = MemoryStore()
         self.requests: list[httpx.Request] = []
+        self.away = False
+        """Whether no connection to the EHR can be made."""
+        self.forbidden: set[str] = set()
+        """Resources (``Type/id``) that the EHR answers no request about."""
         self._vendor = vendor
         section = {"base_url": BASE, "vendor": vendor, **connection}
         owners = {
@@ -50,7 +54,7 @@ class World:
 
     def new_bridge(self) -> Connector:
         """Return a Bridge over the same store, as after a restart."""
-        transport = _Recorder(SimulatorTransport(self.ehr), self.requests)
+        transport = _Line(self, SimulatorTransport(self.ehr))
         endpoint = Endpoint("main", BASE, attempts=1, ids_per_search=20)
         client = FhirClient(endpoint, clock=self.clock, sleep=lambda _: None, transport=transport)
         return Connector(self.line, client, self.store, self.clock, lambda: self._channel(client))
@@ -123,14 +127,21 @@ class World:
         return found[0]
 
 
-class _Recorder(httpx.BaseTransport):
-    """Remembers what went through."""
+class _Line(httpx.BaseTransport):
+    """The way to the EHR: remembers what went through, and breaks when told."""
 
-    def __init__(self, inner: httpx.BaseTransport, seen: list[httpx.Request]) -> None:
-        self._inner, self._seen = inner, seen
+    def __init__(self, world: World, inner: httpx.BaseTransport) -> None:
+        self._world, self._inner = world, inner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self._seen.append(request)
+        if self._world.away:
+            raise httpx.ConnectError("refused", request=request)
+        self._world.requests.append(request)
+        kind = request.url.path.rpartition("/")[2]
+        asked = {request.url.path.removeprefix("/fhir/")}
+        asked |= {f"{kind}/{one}" for one in request.url.params.get("_id", "").split(",")}
+        if asked & self._world.forbidden:
+            return httpx.Response(403, request=request)
         return self._inner.handle_request(request)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from itertools import count
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi.testclient import TestClient
@@ -210,7 +211,7 @@ class Clinic:
         """Return an unused id."""
         return f"id-{next(self._ids)}"
 
-    def context(self) -> WebContext:
+    def context(self, **more: Any) -> WebContext:
         """Return what ``create_app`` is given."""
         return WebContext(
             store=self.store,
@@ -223,6 +224,7 @@ class Clinic:
             version="0.0.0-test",
             zone=ZONE,
             allowed_hosts=self.allowed_hosts,
+            **more,
         )
 
     def client(self) -> TestClient:

@@ -1,0 +1,208 @@
+"""
+Notify: what an EHR tells us of its own accord, made durable at once and read again soon after.
+
+A notification is a hint. The *doorbell* keeps which resources it is about, before the sender is told that it
+was heard; many rings share one commit, so that a flood costs the disk no more than a trickle. The *answer*
+reads those resources from the EHR and takes them in like any others. A resource that rings a thousand times
+waits in one row and is read once each time round. Nothing here is the only way in: whatever a notification
+misses, the poll and the sweep find.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Condition, Thread
+
+from bridge.cases.sources import SourceRow
+from bridge.errors import Refused
+from bridge.fhir.client import FhirClient
+from bridge.fhir.source import SourceVersion
+from bridge.store.port import Counts, Hint, Store
+from bridge.sync.ingest import Intake, ingest
+from bridge.sync.line import Line
+from bridge.sync.poll import add
+from bridge.sync.sweep import compare
+
+log = logging.getLogger(__name__)
+
+NOTIFY_STREAM = "notify"
+AT_ONCE = 100
+PATIENCE_SECONDS = 1.5
+"""How long a sender waits for its hint to be durable; athenahealth hangs up after 2 s (rule ours)."""
+
+
+class NotKept(Exception):
+    """A hint could not be made durable in time; the sender has to be told to send it again."""
+
+
+@dataclass
+class _Ring:
+    connection: str
+    refs: frozenset[str]
+    kept: Future[None] = field(default_factory=Future)
+
+
+class Doorbell:
+    """
+    Makes hints durable; safe to ring from any number of threads.
+
+    Args:
+        wake: Told the connections that something was noted for, once it is durable.
+    """
+
+    def __init__(
+        self, store: Store, clock: Callable[[], datetime], wake: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._store, self._clock, self._wake = store, clock, wake
+        self._rung: list[_Ring] = []
+        self._changed = Condition()
+        self._ended = False
+        self._thread = Thread(target=self._keep, name="doorbell", daemon=True)
+        self._thread.start()
+
+    def ring(self, connection: str, refs: Iterable[str], *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """
+        Return once it is durable that *refs* (``Type/id``, or ``Type`` for all of a type) should be read again.
+
+        Raises:
+            NotKept: The database did not take it in time. It may yet do so; that does no harm.
+        """
+        ring = _Ring(connection, frozenset(refs))
+        with self._changed:
+            if self._ended:
+                raise NotKept("the process is ending")
+            self._rung.append(ring)
+            self._changed.notify()
+        try:
+            ring.kept.result(patience_seconds)
+        except NotInTime:
+            raise NotKept(f"not durable after {patience_seconds} s") from None
+
+    def close(self) -> None:
+        """Keep what was rung and end."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._rung or self._ended)
+                rings, self._rung = self._rung, []
+            if not rings:
+                return
+            self._commit(rings)
+
+    def _commit(self, rings: Sequence[_Ring]) -> None:
+        wanted: dict[str, set[str]] = {}
+        for ring in rings:
+            wanted.setdefault(ring.connection, set()).update(ring.refs)
+        try:
+            with self._store.transaction() as tx:
+                for connection, refs in wanted.items():
+                    tx.note_hints(connection, refs, self._clock(), secrets.randbits(62))
+        except Exception as error:  # noqa: BLE001 - the top of a loop: every sender is told, the loop goes on
+            log.error("hints were not kept: %s", type(error).__name__)
+            for ring in rings:
+                ring.kept.set_exception(NotKept(f"the database refused ({type(error).__name__})"))
+            return
+        for ring in rings:
+            ring.kept.set_result(None)
+        for connection in wanted:
+            self._wake(connection)
+
+
+@dataclass(frozen=True)
+class AnswerReport:
+    """What came of some hints: resources asked for, streams to be polled, resources the EHR would not show."""
+
+    asked: int = 0
+    streams: frozenset[str] = frozenset()
+    refused: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+
+def answer(
+    client: FhirClient,
+    store: Store,
+    line: Line,
+    clock: Callable[[], datetime],
+    poll_stream: Callable[[str], object],
+) -> AnswerReport:
+    """
+    Read again what rang, each resource once; what rings again meanwhile waits for the next round.
+
+    Args:
+        poll_stream: Reads a whole stream up to now; for hints that name no resource.
+
+    Raises:
+        RemoteError: The EHR does not answer; the hints stay.
+    """
+    total, answered = AnswerReport(), set[str]()
+    while True:
+        with store.reading() as tx:
+            hints = [hint for hint in tx.hints(line.name, AT_ONCE) if hint.ref not in answered]
+        if not hints:
+            return total
+        answered.update(hint.ref for hint in hints)
+        total = _sum(total, _answer_some(client, store, line, clock, hints, poll_stream))
+        with store.transaction() as tx:
+            tx.drop_hints(line.name, hints)
+
+
+def _answer_some(
+    client: FhirClient,
+    store: Store,
+    line: Line,
+    clock: Callable[[], datetime],
+    hints: Sequence[Hint],
+    poll_stream: Callable[[str], object],
+) -> AnswerReport:
+    refs = [hint.ref for hint in hints if "/" in hint.ref]
+    streams = frozenset(hint.ref for hint in hints) - frozenset(refs)
+    for stream in sorted(streams & frozenset(line.types)):
+        poll_stream(stream)
+    with store.reading() as tx:
+        known = {ref: row for ref, row in tx.sources(line.name, refs).items() if row.gone_at is None}
+    counts = _compared(client, store, line, clock, list(known.values()))
+    versions, refused = _read(client, [ref for ref in refs if ref not in known])
+    if versions:
+        counts = add(counts, ingest(Intake(NOTIFY_STREAM, versions, "notify"), store, line, clock()).counts)
+    return AnswerReport(len(refs), streams, refused, counts)
+
+
+def _compared(
+    client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime], rows: Sequence[SourceRow]
+) -> Counts:
+    """Compare what is known with the EHR, deletions included, as a sweep does."""
+    return compare(client, store, line, rows, clock, NOTIFY_STREAM).counts if rows else Counts()
+
+
+def _read(client: FhirClient, refs: Sequence[str]) -> tuple[list[SourceVersion], int]:
+    """Return what the EHR shows of *refs*, and how many it refuses; one that it refuses does not hold up others."""
+    try:
+        return list(client.batch_read(refs)), 0
+    except Refused as error:
+        if len(refs) == 1:
+            log.warning("the EHR refuses %s: %s", refs[0], error)
+            return [], 1
+    half = len(refs) // 2
+    first, refused = _read(client, refs[:half])
+    second, refused_too = _read(client, refs[half:])
+    return first + second, refused + refused_too
+
+
+def _sum(one: AnswerReport, other: AnswerReport) -> AnswerReport:
+    return AnswerReport(
+        one.asked + other.asked,
+        one.streams | other.streams,
+        one.refused + other.refused,
+        add(one.counts, other.counts),
+    )
