@@ -16,7 +16,8 @@ from bridge.cases import changes as facts_of
 from bridge.cases import commands as do
 from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, Fact
-from bridge.cases.derive import Facts, Standing, gather, standing
+from bridge.cases.derive import Standing, standing
+from bridge.cases.facts import Facts, gather
 from bridge.cases.model import (
     ACTION_TEXT,
     Attempt,

@@ -23,7 +23,8 @@ from msgspec.structs import replace
 from bridge.cases import changes as facts_of
 from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, Change, Fact, fold
-from bridge.cases.derive import Answer, Facts, View, derive, gather
+from bridge.cases.derive import View, derive
+from bridge.cases.facts import Answer, Facts, gather
 from bridge.cases.grouping import CROSSES_PATIENTS, group
 from bridge.cases.model import Case, CasePatient, Closure, ClosureReason, OwnerKind, SourceLine, Status
 from bridge.cases.people import Person

@@ -14,7 +14,8 @@ from bridge.cases.act import act
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Cause, CauseKind, Change, fold
 from bridge.cases.commands import AnyCommand, LogOutreach
-from bridge.cases.derive import View, derive, gather
+from bridge.cases.derive import View, derive
+from bridge.cases.facts import gather
 from bridge.cases.lanes import parse_lanes
 from bridge.cases.model import AttemptOutcome, Case, Channel, OwnerKind
 from bridge.cases.owners import OwnerBook, OwnerEntry

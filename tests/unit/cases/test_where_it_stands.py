@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.cases.derive import visit_that_counts
+from bridge.cases.facts import visit_that_counts
 from bridge.cases.model import AttemptOutcome, Status
 from bridge.cases.snapshot import Party, Snapshot
 from tests.unit.cases.builders import (

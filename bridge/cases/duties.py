@@ -1,0 +1,119 @@
+"""Who acts next, what they do, and by when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bridge.cases.blockers import UNBLOCKS
+from bridge.cases.facts import LIVE_TASK, Answer, Facts, visit_at, visit_failed_at
+from bridge.cases.lanes import Due, Lane
+from bridge.cases.model import ACTION_TEXT, Attempt, Blocker, Local, NextAction, Owner, Status
+from bridge.cases.owners import owner_in_ehr
+from bridge.cases.rules import Rules, running_out_since
+from bridge.cases.snapshot import Effect, Priority
+
+_BUSIEST = {Effect.UNDER_WAY: 0, Effect.PAUSED: 1, Effect.ACCEPTED: 2, Effect.ASKED: 3}
+
+
+def owner_of(facts: Facts, rules: Rules) -> Answer[Owner]:
+    """Return who owns the case by what the EHR says, else the lane's role queue: an open case always has an owner."""
+    live = [task for task in facts.tasks if task.effect in LIVE_TASK]
+    for task in sorted(live, key=lambda task: (_BUSIEST[task.effect], task.ref)):
+        ours = rules.owners.find(task.owner)
+        if ours is not None:
+            return Answer(ours, "task-owner-is-ours")
+        theirs = None if rules.owners.is_us(task.owner) else owner_in_ehr(task.owner)
+        if theirs is not None:
+            return Answer(theirs, "task-owner-in-ehr")
+    named = rules.owners.find(facts.lead.owner)
+    if named is not None:
+        return Answer(named, "performer-is-ours")
+    return Answer(rules.owners.owner(facts.lane.owner), "lane-role")
+
+
+def backup_of(owner: Owner, lane: Lane, rules: Rules) -> Owner | None:
+    """Return who is told when the owner is away: the owner's own backup, else the lane's."""
+    personal = rules.owners.backup_of(owner.id)
+    if personal is not None:
+        return personal
+    if owner.id != lane.backup:
+        return rules.owners.owner(lane.backup)
+    return rules.owners.owner(lane.owner) if owner.id != lane.owner else None
+
+
+def next_action_of(lane: Lane, status: Status, blocker: Answer[Blocker] | None) -> Answer[NextAction]:
+    """Return what happens next: what undoes the blocker, else the lane's step."""
+    if blocker is not None and status is not Status.ESCALATED:
+        action = UNBLOCKS[blocker.value.category]
+        return Answer(NextAction(action, ACTION_TEXT[action]), f"unblock:{blocker.value.category.value}")
+    step = lane.next[status]
+    return Answer(NextAction(step.action, step.words()), f"lane-step:{status.value}")
+
+
+def due_at(
+    facts: Facts, rules: Rules, status: Answer[Status], priority: Priority, begun_at: datetime
+) -> Answer[datetime] | None:
+    """Return when the next action is due: by the EHR's own limit, else by the lane's step, else by its window."""
+    if status.value is Status.CLOSED:
+        return None
+    ends = [
+        rules.calendar.end_of(task.due) for task in facts.tasks if task.due is not None and task.effect in LIVE_TASK
+    ]
+    if stated := [end for end in ends if end is not None]:
+        return Answer(min(stated), "task-restriction-period")
+    due = facts.lane.next[status.value].due
+    anchor = _anchor(facts, due, rules, begun_at)
+    window = rules.calendar.after(begun_at, facts.lane.window[priority])
+    if due.span is None or anchor is None:
+        return Answer(window, "lane-window")
+    move = rules.calendar.before if due.before else rules.calendar.after
+    at = move(anchor, due.span)
+    if due.before and at < begun_at:
+        return Answer(min(window, anchor), "asked-at-short-notice")
+    return Answer(at, f"lane-step:{status.value.value}")
+
+
+def work_begun_at(
+    facts: Facts, rules: Rules, local: Local, last: Attempt | None, opened_at: datetime, now: datetime
+) -> datetime:
+    """
+    Return since when the step that the case is at has been waiting to be done.
+
+    Work begins when it was asked for, and anew when a visit is missed or called off, when a supply is about to
+    run out, when a person reopens the case, and with the attempt that left it waiting (rule ours).
+    """
+    anew = [visit_failed_at(facts.visit), local.reopened_at, last.at if last is not None else None]
+    if facts.lead.effect is Effect.PRESCRIBED:
+        anew.append(running_out_since(facts.lead, facts.lane, rules.calendar, now))
+    return max((opened_at, *filter(None, anew)))
+
+
+def promised(due: Answer[datetime] | None, last: Attempt | None) -> Answer[datetime] | None:
+    """A promise made in the attempt that decides the status is when to look again; a limit from the EHR stands."""
+    if last is None or last.promised_for is None:
+        return due
+    if due is not None and due.rule == "task-restriction-period" and due.value < last.promised_for:
+        return due
+    return Answer(last.promised_for, "promised-in-outreach")
+
+
+def _anchor(facts: Facts, due: Due, rules: Rules, begun_at: datetime) -> datetime | None:
+    if due.anchor == "visit":
+        return visit_failed_at(facts.visit) or visit_at(facts)
+    if due.anchor == "run-out":
+        return rules.calendar.end_of(facts.lead.run_out) if facts.lead.run_out is not None else None
+    return begun_at
+
+
+def decided_next(
+    local: Local, action: Answer[NextAction] | None, due: Answer[datetime] | None
+) -> tuple[Answer[NextAction] | None, Answer[datetime] | None]:
+    """Return the next action and its due time as a person decided them, where one did."""
+    decided = local.next_action
+    if decided is not None and decided.next_action is not None:
+        action = Answer(decided.next_action, "set-by-person")
+    if decided is not None and decided.due_at is not None:
+        due = Answer(decided.due_at, "set-by-person")
+    if local.snoozed_until is not None and (due is None or local.snoozed_until > due.value):
+        due = Answer(local.snoozed_until, "snoozed")
+    return action, due

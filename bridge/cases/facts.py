@@ -1,0 +1,128 @@
+"""The sources of one group sorted out once, for the rules that draw conclusions from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from bridge.cases.calendar import plausible
+from bridge.cases.lanes import Lane
+from bridge.cases.rules import Rules
+from bridge.cases.snapshot import Effect, Snapshot
+from bridge.cases.sources import SourceRow
+
+LIVE_TASK = frozenset({Effect.ASKED, Effect.ACCEPTED, Effect.UNDER_WAY, Effect.PAUSED})
+"""Effects of a Task that somebody is still to do."""
+FIRM_VISIT = frozenset({Effect.BOOKED, Effect.ARRIVED})
+"""Effects of a visit whose time is agreed."""
+
+
+_T = TypeVar("_T")
+
+
+class Answer(msgspec.Struct, Generic[_T], frozen=True, gc=False):
+    """A conclusion and the rule that drew it."""
+
+    value: _T
+    rule: str
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """The sources of one group, sorted out once: the root, what is live, and the visit that counts."""
+
+    root: SourceRow | None
+    rows: tuple[SourceRow, ...]
+    live: tuple[Snapshot, ...]
+    tasks: tuple[Snapshot, ...]
+    visit: Snapshot | None
+    lead: Snapshot
+    lane: Lane
+
+
+def gather(root: str, rows: Sequence[SourceRow], rules: Rules, fallback: str | None) -> Facts | None:
+    """
+    Sort out the sources of a group; ``None`` when no lane that is switched on knows this kind of work.
+
+    Args:
+        fallback: The lane the case was in before, for work that no lane claims any longer.
+    """
+    ordered = tuple(sorted(rows, key=lambda row: (row.ref != root, row.ref)))
+    live = tuple(row.snapshot for row in ordered if row.gone_at is None and row.snapshot.effect is not Effect.VOID)
+    lead = ordered[0].snapshot if ordered[0].ref == root or not live else live[0]
+    lane = rules.lanes.of(lead)
+    if lane is None:
+        lane = next((found for found in map(rules.lanes.of, live) if found is not None), None)
+    if lane is None and fallback is not None and fallback in rules.lanes:
+        lane = rules.lanes[fallback]
+    if lane is None:
+        return None
+    return Facts(
+        root=ordered[0] if ordered[0].ref == root else None,
+        rows=ordered,
+        live=live,
+        tasks=tuple(snapshot for snapshot in live if _does_the_work(snapshot, root, lane, rules)),
+        visit=visit_that_counts(live),
+        lead=lead,
+        lane=lane,
+    )
+
+
+def visit_that_counts(live: Sequence[Snapshot]) -> Snapshot | None:
+    """Return the last firm visit (booked or arrived), else the last of any other kind."""
+    visits = [snapshot for snapshot in live if snapshot.type == "Appointment"]
+    firm = [visit for visit in visits if visit.effect in FIRM_VISIT]
+    return max(firm or visits, key=_when, default=None)
+
+
+def _when(snapshot: Snapshot) -> tuple[float, str]:
+    at = snapshot.start_at or snapshot.updated_at
+    return (at.timestamp() if at is not None else float("-inf"), snapshot.ref)
+
+
+def visit_at(facts: Facts) -> datetime | None:
+    """Return when the visit that counts begins, where that is told."""
+    return plausible(facts.visit.start_at) if facts.visit is not None else None
+
+
+def visit_failed_at(visit: Snapshot | None) -> datetime | None:
+    """Return when the visit was missed, or called off if that was before it should have been."""
+    if visit is None or visit.effect not in (Effect.MISSED, Effect.VISIT_CANCELLED):
+        return None
+    start, told = plausible(visit.start_at), stated_at(visit)
+    return min(start, told) if start is not None else told
+
+
+def stated_at(snapshot: Snapshot) -> datetime:
+    """Return when the source says that it came to be as it is."""
+    return plausible(snapshot.updated_at or snapshot.modified_at or snapshot.authored_at) or _EPOCH
+
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def by_time(snapshot: Snapshot) -> tuple[datetime, str]:
+    """Return the key by which the last word is found."""
+    return stated_at(snapshot), snapshot.ref
+
+
+def _does_the_work(snapshot: Snapshot, root: str, lane: Lane, rules: Rules) -> bool:
+    """Whether a Task stands for the work itself, rather than for a step of it or for a change of it."""
+    if snapshot.type != "Task":
+        return False
+    if snapshot.ref == root:
+        return True
+    if snapshot.parent != root or any(coding.token in _ABOUT_THE_REQUEST for coding in snapshot.codes):
+        return False
+    own_lane = rules.lanes.of(snapshot)
+    rule = own_lane.rule_for(snapshot) if own_lane is not None else None
+    return rule is None or rule.blocker is None
+
+
+_ABOUT_THE_REQUEST = frozenset(
+    f"http://hl7.org/fhir/CodeSystem/task-code|{code}"
+    for code in ("approve", "abort", "replace", "change", "suspend", "resume")
+)
+"""task-code values that ask to change or stop the request, not to do it (FHIR R4 CodeSystem task-code)."""

@@ -1,0 +1,46 @@
+"""What the EHR says holds the work up."""
+
+from __future__ import annotations
+
+from bridge.cases.blockers import LABELS, category_of_pause
+from bridge.cases.facts import FIRM_VISIT, LIVE_TASK, Answer, Facts, stated_at
+from bridge.cases.model import Blocker, BlockerCategory
+from bridge.cases.rules import Rules
+from bridge.cases.snapshot import Effect, Snapshot
+
+
+def holding(facts: Facts, rules: Rules) -> Answer[Blocker] | None:
+    """Return what the EHR says holds the work up, the root's word first."""
+    for snapshot in facts.live:
+        found = _held_by(snapshot, facts, rules)
+        if found is not None:
+            category, text, rule = found
+            return Answer(Blocker(category, text, stated_at(snapshot), snapshot.ref), rule)
+    return None
+
+
+def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCategory, str, str] | None:
+    effect = snapshot.effect
+    reason = snapshot.status_reason.label() if snapshot.status_reason is not None else None
+    if snapshot.type == "Task" and effect in LIVE_TASK:
+        lane = rules.lanes.of(snapshot)
+        rule = lane.rule_for(snapshot) if lane is not None else None
+        if rule is not None and rule.blocker is not None:
+            return rule.blocker, reason or LABELS[rule.blocker], "lane-says-task-blocks"
+    if effect is Effect.PAUSED and (snapshot is facts.lead or snapshot in facts.tasks):
+        category = category_of_pause(snapshot)
+        return category, reason or LABELS[category], "paused-in-ehr"
+    if effect is Effect.UNCLEAR and snapshot is facts.lead:
+        return BlockerCategory.INTERNAL_QUEUE, "The EHR does not know the status", "status-unknown-in-ehr"
+    if effect in (Effect.DECLINED, Effect.FAILED) and snapshot in facts.tasks and _nobody_else_does(facts):
+        words = "Declined" if effect is Effect.DECLINED else "Could not be done"
+        return BlockerCategory.EXTERNAL_PROVIDER, f"{words}: {reason}" if reason else words, "task-refused"
+    if effect is Effect.WAITLISTED and snapshot is facts.visit:
+        category = BlockerCategory.SCHEDULING_CAPACITY
+        return category, reason or LABELS[category], "on-waitlist"
+    return None
+
+
+def _nobody_else_does(facts: Facts) -> bool:
+    booked = facts.visit is not None and facts.visit.effect in FIRM_VISIT
+    return not booked and not any(task.effect in LIVE_TASK for task in facts.tasks)
