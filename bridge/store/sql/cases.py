@@ -126,6 +126,7 @@ class CasesRoom(Work):
         self.write(_ADD_STATE, [(pk, pack(case)) for pk, case in keyed])
         for pk, case in keyed:
             self.knows_case(case.id, pk)
+        self.new_cases.update(case.id for case in cases)
 
     def _identity(self, case: Case) -> tuple[Any, ...]:
         return clean(case.id), self.connection_id(case.connection), clean(case.root), clean(case.tenant)

@@ -102,11 +102,12 @@ class OutboxRoom(Work):
         missing = sorted({intent.case_id for intent in intents} - pks.keys())
         if missing:
             raise DomainError(f"an intent belongs to case {missing[0]}, which is not stored")
-        case_ids = {pk: case_id for case_id, pk in pks.items()}
-        known = {(case_ids[row.case_pk], row.key) for row in self.rows(_KEYS, pks=list(case_ids))}
+        older = {pk: case_id for case_id, pk in pks.items() if case_id not in self.new_cases}
+        known = {(older[row.case_pk], row.key) for row in self.rows(_KEYS, pks=list(older))} if older else set()
         fresh = rules.fresh(intents, known)
-        unsure = self._supersede(pks, rules.level_slots(fresh), now)
+        unsure = self._supersede(pks, rules.level_slots(fresh), now) if older else set()
         queued = rules.queued(fresh, now, unsure)
+        self.new_cases -= pks.keys()
         self.write(_ADD, [self._new_values(row, pks[row.intent.case_id]) for row in queued])
 
     def _supersede(self, pks: Mapping[str, int], slots: Set[rules.Slot], now: datetime) -> set[rules.Slot]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Table, bindparam, func, select
@@ -53,6 +54,8 @@ class Work:
         self._committed = names
         self._names = Names()
         self._pks: dict[str, int] = {}
+        self.new_cases: set[str] = set()
+        """Cases stored by this transaction: nothing else refers to them yet."""
 
     def committed(self) -> None:
         """Let the store remember what this transaction learned."""
@@ -113,10 +116,19 @@ class Work:
         Knowing keys before the rows are written lets a page's rows and what refers to them go in as two
         batches. SQLite has one writer, so the largest key is enough; PostgreSQL has a sequence.
         """
-        key = next(iter(table.primary_key))
         if not self.on_postgresql:
-            top = self.conn.execute(select(func.coalesce(func.max(key), 0))).scalar_one()
+            top = self.conn.execute(_top_key(table)).scalar_one()
             return range(top + 1, top + 1 + count)
-        sequence = func.pg_get_serial_sequence(table.name, key.name)
-        series = func.generate_series(1, count).table_valued("n")
-        return list(self.conn.execute(select(func.nextval(sequence)).select_from(series)).scalars())
+        return list(self.conn.execute(_next_keys(table), {"count": count}).scalars())
+
+
+# Made once for each table: making a statement costs more than running these.
+@cache
+def _top_key(table: Table) -> Executable:
+    return select(func.coalesce(func.max(next(iter(table.primary_key))), 0))
+
+
+@cache
+def _next_keys(table: Table) -> Executable:
+    sequence = func.pg_get_serial_sequence(table.name, next(iter(table.primary_key)).name)
+    return select(func.nextval(sequence)).select_from(func.generate_series(1, bindparam("count")).table_valued("n"))

@@ -86,8 +86,9 @@ def _cases() -> None:
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.Column("search_text", WORDS, nullable=False),
         sa.CheckConstraint(
-            "status IN ('closed', 'escalated', 'needs-outreach', 'new', 'scheduled',"
-            " 'waiting-on-documents', 'waiting-on-patient', 'waiting-on-provider')",
+            "status = 'new' OR status = 'needs-outreach' OR status = 'waiting-on-patient'"
+            " OR status = 'waiting-on-provider' OR status = 'waiting-on-documents' OR status = 'scheduled'"
+            " OR status = 'escalated' OR status = 'closed'",
             name=op.f("ck_care_case_status_known"),
         ),
         sa.CheckConstraint("merged_into <> id", name=op.f("ck_care_case_not_merged_into_itself")),
@@ -145,7 +146,9 @@ def _inbox() -> None:
         sa.CheckConstraint(
             "state = 'applied' OR code IS NOT NULL", name=op.f("ck_source_version_not_applied_says_why")
         ),
-        sa.CheckConstraint("state IN ('applied', 'ignored', 'parked')", name=op.f("ck_source_version_state_known")),
+        sa.CheckConstraint(
+            "state = 'applied' OR state = 'ignored' OR state = 'parked'", name=op.f("ck_source_version_state_known")
+        ),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_source_version_connection_id")),
         sa.ForeignKeyConstraint(["raw_id"], ["raw_page.id"], name=op.f("fk_source_version_raw_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_source_version")),
@@ -247,11 +250,13 @@ def _outbox() -> None:
             name=op.f("ck_outbox_settled_when_final"),
         ),
         sa.CheckConstraint(
-            "kind IN ('coordination-task', 'outreach-record', 'retraction', 'source-task', 'status-message')",
+            "kind = 'coordination-task' OR kind = 'source-task' OR kind = 'status-message'"
+            " OR kind = 'outreach-record' OR kind = 'retraction'",
             name=op.f("ck_outbox_kind_known"),
         ),
         sa.CheckConstraint(
-            "state IN ('confirmed', 'not-writable', 'parked', 'queued', 'sending', 'superseded')",
+            "state = 'queued' OR state = 'sending' OR state = 'confirmed' OR state = 'superseded'"
+            " OR state = 'parked' OR state = 'not-writable'",
             name=op.f("ck_outbox_state_known"),
         ),
         sa.CheckConstraint("attempts >= 0", name=op.f("ck_outbox_attempts_counted")),
@@ -268,6 +273,6 @@ def _outbox() -> None:
         "uq_outbox_slot",
         "outbox",
         ["case_pk", "level_slot"],
-        "level_slot IS NOT NULL AND state IN ('queued', 'parked', 'not-writable')",
+        "level_slot IS NOT NULL AND (state = 'queued' OR state = 'parked' OR state = 'not-writable')",
         unique=True,
     )
