@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from bridge.cases.book import Known, Outcome
 from bridge.cases.changes import Change
 from bridge.cases.model import Case
-from bridge.cases.reconcile import Known, Outcome
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.store.port import Tx
 from bridge.sync.line import Line
 from bridge.tasks.intents import intents_for
+
+_ALL = 1_000_000
 
 
 def load(tx: Tx, connection: str, snapshots: Sequence[Snapshot]) -> Known:
@@ -88,6 +90,7 @@ def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:
     by_case: dict[str, list[Change]] = {}
     for change in outcome.changes:
         by_case.setdefault(change.case_id, []).append(change)
+    silent = _silent(tx, line, outcome)
     intents = [
         intent
         for prior, case in outcome.pairs
@@ -99,10 +102,20 @@ def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:
             tell=_told(line, case),
             acknowledge_with=line.acknowledge_with,
             zone=line.rules.calendar.zone,
+            silent=case.id in silent,
         )
     ]
     tx.add_intents(intents, now)
     return len(intents)
+
+
+def _silent(tx: Tx, line: Line, outcome: Outcome) -> set[str]:
+    """Return the cases that were over before and after this and of which nothing was ever to be told."""
+    over = {case.id for prior, case in outcome.pairs if prior is not None and not (prior.is_open or case.is_open)}
+    if not over:
+        return set()
+    rows = tx.outbox(connection=line.name, case_ids=sorted(over), limit=_ALL)
+    return over - {row.intent.case_id for row in rows}
 
 
 def tasks_that_ask_us(line: Line, rows: Iterable[SourceRow]) -> list[Snapshot]:

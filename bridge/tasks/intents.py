@@ -41,6 +41,7 @@ def intents_for(
     tell: Collection[str],
     acknowledge_with: str,
     zone: tzinfo,
+    silent: bool = False,
 ) -> list[Intent]:
     """
     Return what should become true in the EHR after these changes of one case.
@@ -50,12 +51,16 @@ def intents_for(
         tell: Case statuses whose entering is told to the requester.
         acknowledge_with: Status of an asking Task that we know of (``received`` or ``accepted``).
         zone: The site's time zone, for the days in messages.
+        silent: Whether nothing was ever said about the case: it was over before Bridge first saw it.
 
-    A case that was over before Bridge first saw it has nothing to say.
+    A case that was over before Bridge first saw it has nothing to say, also when its patient's name becomes known
+    later, until it is reopened; an attempt to reach the patient is recorded all the same.
     """
     facts = [change.fact for change in changes]
     if prior is None and not case.is_open:
         return []
+    if silent and not case.is_open:
+        return [_outreach(case, fact.attempt.id, fact) for fact in facts if isinstance(fact, facts_of.OutreachLogged)]
     found: list[Intent] = []
     if prior is not None and facts_of.is_other_patient(prior.patient, case.patient):
         found.append(_level(case, IntentKind.RETRACTION, "retraction", None))

@@ -130,3 +130,28 @@ def test_many_people_are_read_in_batches(many: int) -> None:
     world.bridge.read()
 
     assert world.bridge.name_people().read == many
+
+
+def test_a_case_that_was_over_when_first_seen_is_not_told_of_when_its_patient_gets_a_name() -> None:
+    """It is not put before the clinic as news; one that Bridge saw open is kept right."""
+    world = World()
+    for resource in (patient(), order(status="completed"), a_task(), order("o2")):
+        world.ehr.put(resource)
+
+    world.sync()
+
+    assert patient_of(world.case(ROOT)) == ("Pat Example", None)
+    assert {row.intent.case_id for row in world.outbox()} == {world.case("ServiceRequest/o2").id}
+    assert len(world.ours("Task", "urn:bridge:case")) == 1
+
+
+def test_a_case_that_was_over_when_first_seen_is_told_of_once_it_is_work_again() -> None:
+    world = World()
+    for resource in (patient(), order(status="completed"), a_task()):
+        world.ehr.put(resource)
+    world.sync()
+
+    world.ehr.put(order())
+    world.sync()
+
+    assert world.task(ROOT)["status"] == "ready"
