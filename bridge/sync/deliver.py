@@ -23,8 +23,9 @@ from bridge.errors import DomainError, RemoteError, VersionConflict
 from bridge.fhir.client import FhirClient
 from bridge.fhir.retry import Then, decide
 from bridge.store.port import OutboxRow, Settlement, Store
+from bridge.sync.hand import Stop
 from bridge.sync.line import Line
-from bridge.sync.write import Stop, Writer
+from bridge.sync.write import Writer
 from bridge.tasks.coordination_task import Form
 from bridge.tasks.route import RoutePlan
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from bridge.cases.intents import Intent, IntentKind, IntentState
@@ -12,38 +11,33 @@ from bridge.cases.model import Case, ClosureReason
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.errors import Gone, NotFound
-from bridge.fhir.client import Written, escape
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import normalize
 from bridge.store.port import Store
+from bridge.sync.hand import Done, Hand, Stop
 from bridge.sync.known import tasks_that_ask_us
-from bridge.tasks.check import checked, encode
+from bridge.tasks.check import checked
 from bridge.tasks.communication import render_message
 from bridge.tasks.coordination_task import render_task
 from bridge.tasks.elements import Json
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, message_ref, task_identifier, task_ref
-from bridge.tasks.merge import decode, merge_task, move_source_task, patient_of, refuse_modifiers, retract, same
+from bridge.tasks.merge import (
+    OVER,
+    decode,
+    end_earlier,
+    merge_task,
+    move_source_task,
+    patient_of,
+    refuse_modifiers,
+    retract,
+    same,
+)
 from bridge.tasks.route import How
 from bridge.tasks.standing import ENDS, asked_status, coordination_status, steps
+from bridge.tasks.transitions import FINAL
 
 if TYPE_CHECKING:
     from bridge.sync.deliver import Channel
-
-
-@dataclass(frozen=True)
-class Done:
-    """What stands on the EHR now: the resource and its version, ``None`` where nothing had to be there."""
-
-    ref: str | None
-    version: str | None
-
-
-class Stop(Exception):
-    """This intent ends here, without a write: its state, a stable code, and a reason a person can act on."""
-
-    def __init__(self, state: IntentState, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.state, self.code, self.reason = state, code, reason
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,8 @@ class _Scene:
 
 _IN_ERROR = ENDS[ClosureReason.ENTERED_IN_ERROR]
 _MOST_MESSAGES = 10_000
+_REOPENED = "The case was reopened; a newer Task says where the work stands."
+_MERGED = "The work goes on in another case."
 
 
 class Writer:
@@ -66,8 +62,12 @@ class Writer:
     def __init__(self, store: Store, channel: Channel) -> None:
         self._store, self._channel = store, channel
         self._client, self._line = channel.client, channel.line
-        self._lock = Lock()
-        self.written = 0
+        self._hand = Hand(channel.client)
+
+    @property
+    def written(self) -> int:
+        """How many resources were created or changed on the EHR."""
+        return self._hand.written
 
     def make_true(self, intent: Intent) -> Done:
         """
@@ -165,7 +165,9 @@ class Writer:
 
     def _coordination_task(self, scene: _Scene, how: How) -> Done:
         case = scene.case
-        theirs = self._look(how, task_ref(case), CASE_SYSTEM, task_identifier(case))
+        theirs = self._hand.look(how, task_ref(case), CASE_SYSTEM, task_identifier(case))
+        if theirs is None:
+            self._end_earlier(scene, how)
         if theirs is None and case.merged_into is not None:
             raise Stop(IntentState.SUPERSEDED, "merged", "the case was merged before its Task was written")
         goals = coordination_status(case, knows_ready=self._channel.knows_ready)
@@ -179,7 +181,7 @@ class Writer:
         if theirs is None:
             status = steps(None, goals)[0]
             body = checked(self._rendered(case, status, part_of), self._line.fhir_version)
-            made = self._create(how, "Task", task_ref(case), CASE_SYSTEM, task_identifier(case), body)
+            made = self._hand.create(how, "Task", task_ref(case), CASE_SYSTEM, task_identifier(case), body)
             if made.created or how is How.PUT_OWN_ID:
                 return Done(made.ref, made.version)
             theirs = self._client.read(made.ref)
@@ -199,7 +201,7 @@ class Writer:
             merged = merge_task(current, ours)
             if same(current, merged):
                 continue
-            version, current = self._update(theirs.ref, merged, version), merged
+            version, current = self._hand.update(theirs.ref, merged, version), merged
         return Done(theirs.ref, version)
 
     def _rendered(self, case: Case, status: str, part_of: Sequence[str]) -> Json:
@@ -214,7 +216,33 @@ class Writer:
             reason = f"{ref} on the EHR is for another patient than the case; nothing was written"
             raise Stop(IntentState.PARKED, "patient-mismatch", reason)
 
-    # What was written for another patient -----------------------------------------------------------------
+    # What was written before -----------------------------------------------------------------
+
+    def _end_earlier(self, scene: _Scene, how: How) -> None:
+        """
+        End the Tasks of the case's earlier lives that are not over, so that no two say where the work stands.
+
+        A case may end and come back before its end was sent. This comes before the Task of its new life is
+        created: a process that dies in between finds that one missing, and begins here again.
+        """
+        case = scene.case
+        standing = [(one, decode(one.raw)) for one in self._tasks(case, how, range(1, case.round))]
+        live = [(one, current) for one, current in standing if current.get("status") not in FINAL]
+        ours = [(one, current) for one, current in live if patient_of(current) == case.patient_ref]
+        for theirs, current in live:
+            if patient_of(current) != case.patient_ref:
+                self._retracted(theirs, case)
+        if ours:
+            self._check_patient(scene, retiring=True)
+        for theirs, current in ours:
+            self._ended(theirs, current, case)
+
+    def _ended(self, theirs: SourceVersion, current: Json, case: Case) -> None:
+        refuse_modifiers(current)
+        words, version = _REOPENED if case.merged_into is None else _MERGED, theirs.version
+        for status in steps(current.get("status"), OVER, direct_cancel=self._channel.direct_cancel):
+            current = end_earlier(current, status, words, case.updated_at, self._line.fhir_version)
+            version = self._hand.update(theirs.ref, current, version)
 
     def _retraction(self, scene: _Scene) -> Done:
         """Take back every Task and message of the case that stands in another patient's record."""
@@ -224,18 +252,22 @@ class Writer:
                 done = self._retracted(theirs, scene.case)
         return done
 
+    def _tasks(self, case: Case, how: How, rounds: range) -> Iterator[SourceVersion]:
+        """Find the case's Tasks of these rounds that stand on the EHR."""
+        for number in rounds:
+            stands = self._hand.look(how, task_ref(case, number), CASE_SYSTEM, task_identifier(case, number))
+            if stands is not None:
+                yield stands
+
     def _written_by(self, case: Case) -> Iterator[SourceVersion]:
         plan = self._channel.plan
         task, message = plan[IntentKind.COORDINATION_TASK].how, plan[IntentKind.STATUS_MESSAGE].how
-        for number in range(1, case.round + 1):
-            stands = self._look(task, task_ref(case, number), CASE_SYSTEM, task_identifier(case, number))
-            if stands is not None:
-                yield stands
+        yield from self._tasks(case, task, range(1, case.round + 1))
         with self._store.reading() as tx:
             rows = tx.outbox(case_ids=[case.id], limit=_MOST_MESSAGES)
         for row in rows:
             if row.intent.message is not None and message is not How.NOT_WRITABLE:
-                stands = self._look(message, message_ref(row.intent.key), MESSAGE_SYSTEM, row.intent.key)
+                stands = self._hand.look(message, message_ref(row.intent.key), MESSAGE_SYSTEM, row.intent.key)
                 if stands is not None:
                     yield stands
 
@@ -247,7 +279,7 @@ class Writer:
         refuse_modifiers(current)
         taken_back = retract(current, case.updated_at, self._line.fhir_version)
         checked(taken_back, self._line.fhir_version)
-        return Done(theirs.ref, self._update(theirs.ref, taken_back, theirs.version))
+        return Done(theirs.ref, self._hand.update(theirs.ref, taken_back, theirs.version))
 
     # A Task that asked us ---------------------------------------------------------------------------------
 
@@ -272,7 +304,7 @@ class Writer:
         current, version = decode(theirs.raw), theirs.version
         for status in way:
             current = move_source_task(current, case, status, self._channel.form)
-            version = self._update(target, current, version)
+            version = self._hand.update(target, current, version)
         return Done(target, version)
 
     # Communications ---------------------------------------------------------------------------------------
@@ -283,7 +315,7 @@ class Writer:
         stale = intent.kind is IntentKind.STATUS_MESSAGE and (
             intent.message is None or intent.message.status != case.status.value or case.merged_into is not None
         )
-        theirs = self._look(how, message_ref(intent.key), MESSAGE_SYSTEM, intent.key)
+        theirs = self._hand.look(how, message_ref(intent.key), MESSAGE_SYSTEM, intent.key)
         if theirs is not None:
             return Done(theirs.ref, theirs.version)
         if stale:
@@ -292,7 +324,7 @@ class Writer:
         self._check_patient(scene, retiring=False)
         resource = render_message(case, intent, self._channel.form, part_of=task)
         body = checked(resource, self._line.fhir_version)
-        made = self._create(how, "Communication", message_ref(intent.key), MESSAGE_SYSTEM, intent.key, body)
+        made = self._hand.create(how, "Communication", message_ref(intent.key), MESSAGE_SYSTEM, intent.key, body)
         return Done(made.ref, made.version)
 
     def _task_first(self, scene: _Scene) -> str | None:
@@ -301,52 +333,3 @@ class Writer:
         if scene.task_on_ehr is not None or how is How.NOT_WRITABLE or scene.case.merged_into is not None:
             return scene.task_on_ehr
         return self._coordination_task(scene, how).ref
-
-    # Looking and writing ----------------------------------------------------------------------------------
-
-    def _look(self, how: How, ref: str, system: str, value: str) -> SourceVersion | None:
-        """Return what stands on the EHR under our identifier; a deleted one does not stand."""
-        if how is How.PUT_OWN_ID:
-            try:
-                return self._client.read(ref)
-            except (Gone, NotFound):
-                return None
-        kind = ref.partition("/")[0]
-        token = f"{escape(system)}|{escape(value)}"
-        page = self._client.search(kind, [("identifier", token), ("_count", "10")], critical=("identifier",))
-        found = [version for version in page.entries if version.type == kind]
-        if len(found) > 1:
-            reason = f"the EHR holds {len(found)} resources {kind} with our identifier {value}; keep one, then replay"
-            raise Stop(IntentState.PARKED, "duplicate-on-server", reason)
-        return found[0] if found else None
-
-    def _create(self, how: How, kind: str, ref: str, system: str, value: str, body: bytes) -> Written:
-        if how is How.PUT_OWN_ID:
-            resource = {**decode(body), "id": ref.partition("/")[2]}
-            written = self._client.update(ref, encode(resource), create_only=True)
-        else:
-            condition = f"identifier={system}|{value}"
-            written = self._client.create(kind, body, if_none_exist=condition)
-        self._count()
-        return written
-
-    def _update(self, ref: str, resource: Json, version: str) -> str:
-        """Write over *version* and return the version that this made."""
-        if not _is_version(version):
-            raise Stop(
-                IntentState.NOT_WRITABLE,
-                "no-version",
-                f"the EHR gives no version of {ref}: it cannot be changed without the risk of overwriting",
-            )
-        written = self._client.update(ref, encode(resource), if_match=version)
-        self._count()
-        return written.version or self._client.read(ref).version
-
-    def _count(self) -> None:
-        with self._lock:
-            self.written += 1
-
-
-def _is_version(version: str) -> bool:
-    """Whether a version is the server's own, fit for ``If-Match``, rather than a hash of ours."""
-    return not version.startswith("sha256:")

@@ -21,7 +21,7 @@ from bridge.errors import DomainError
 from bridge.fhir.times import parse_instant
 from bridge.tasks.coordination_task import Form, outputs
 from bridge.tasks.elements import Json, concept, instant, narrative, reason
-from bridge.tasks.identity import CASE_SYSTEM, OUTPUT_SYSTEM
+from bridge.tasks.identity import CASE_SYSTEM, OUTPUT_SYSTEM, STATUS_SYSTEM
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -139,6 +139,30 @@ def retract(theirs: Json, at: datetime, fhir_version: str) -> Json:
     stamp = {"lastModified": _stamp(at, theirs)} if is_task else {}
     why = reason(words, fhir_version) if is_task else concept(words)
     return {**kept, **stamp, "status": "entered-in-error", "statusReason": why, "text": narrative([words])}
+
+
+OVER = ("cancelled", "failed")
+"""How our Task of an earlier life of a case ends, the first that is drawn from where it stands."""
+
+
+def end_earlier(theirs: Json, status: str, words: str, at: datetime, fhir_version: str) -> Json:
+    """
+    Return our Task of an earlier life of a case, moved to *status* on its way to an end of ``OVER``.
+
+    Args:
+        words: Why it ended. Once it did they take the place of what it said is to be done.
+    """
+    moved = {**theirs, "status": status, "lastModified": _stamp(at, theirs)}
+    if status not in OVER:
+        moved.pop("statusReason", None)
+        return moved
+    what = theirs.get("description")
+    told = {
+        "statusReason": reason(words, fhir_version),
+        "businessStatus": concept(words, (STATUS_SYSTEM, "closed")),
+        "text": narrative([what, words] if isinstance(what, str) else [words]),
+    }
+    return {**moved, **told}
 
 
 def patient_of(resource: Json) -> str | None:

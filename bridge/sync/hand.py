@@ -1,0 +1,89 @@
+"""What a writer does on the EHR itself: look what stands there under our identifier, create once, change a version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+
+from bridge.cases.intents import IntentState
+from bridge.errors import Gone, NotFound
+from bridge.fhir.client import FhirClient, Written, escape
+from bridge.fhir.source import SourceVersion
+from bridge.tasks.check import encode
+from bridge.tasks.elements import Json
+from bridge.tasks.merge import decode
+from bridge.tasks.route import How
+
+
+@dataclass(frozen=True)
+class Done:
+    """What stands on the EHR now: the resource and its version, ``None`` where nothing had to be there."""
+
+    ref: str | None
+    version: str | None
+
+
+class Stop(Exception):
+    """This intent ends here, without a write: its state, a stable code, and a reason a person can act on."""
+
+    def __init__(self, state: IntentState, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.state, self.code, self.reason = state, code, reason
+
+
+class Hand:
+    """Looks and writes over one client, counting what it wrote. Safe to share between threads."""
+
+    def __init__(self, client: FhirClient) -> None:
+        """Write over *client*."""
+        self._client = client
+        self._lock = Lock()
+        self.written = 0
+
+    def look(self, how: How, ref: str, system: str, value: str) -> SourceVersion | None:
+        """Return what stands on the EHR under our identifier; a deleted one does not stand."""
+        if how is How.PUT_OWN_ID:
+            try:
+                return self._client.read(ref)
+            except (Gone, NotFound):
+                return None
+        kind = ref.partition("/")[0]
+        token = f"{escape(system)}|{escape(value)}"
+        page = self._client.search(kind, [("identifier", token), ("_count", "10")], critical=("identifier",))
+        found = [version for version in page.entries if version.type == kind]
+        if len(found) > 1:
+            reason = f"the EHR holds {len(found)} resources {kind} with our identifier {value}; keep one, then replay"
+            raise Stop(IntentState.PARKED, "duplicate-on-server", reason)
+        return found[0] if found else None
+
+    def create(self, how: How, kind: str, ref: str, system: str, value: str, body: bytes) -> Written:
+        """Create a resource of ours, once, however often this is repeated."""
+        if how is How.PUT_OWN_ID:
+            resource = {**decode(body), "id": ref.partition("/")[2]}
+            written = self._client.update(ref, encode(resource), create_only=True)
+        else:
+            condition = f"identifier={system}|{value}"
+            written = self._client.create(kind, body, if_none_exist=condition)
+        self._count()
+        return written
+
+    def update(self, ref: str, resource: Json, version: str) -> str:
+        """Write over *version* and return the version that this made."""
+        if not _is_version(version):
+            raise Stop(
+                IntentState.NOT_WRITABLE,
+                "no-version",
+                f"the EHR gives no version of {ref}: it cannot be changed without the risk of overwriting",
+            )
+        written = self._client.update(ref, encode(resource), if_match=version)
+        self._count()
+        return written.version or self._client.read(ref).version
+
+    def _count(self) -> None:
+        with self._lock:
+            self.written += 1
+
+
+def _is_version(version: str) -> bool:
+    """Whether a version is the server's own, fit for ``If-Match``, rather than a hash of ours."""
+    return not version.startswith("sha256:")

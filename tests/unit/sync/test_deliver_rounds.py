@@ -1,0 +1,154 @@
+"""Deliver: a case that ended and came back has one Task that stands, whenever what was written got there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bridge.cases.commands import Close, LogOutreach, RaiseBlocker, Reopen
+from bridge.cases.intents import IntentState
+from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
+from tests.unit.sync.test_deliver import die_after_the_next_write, versions
+from tests.unit.sync.world import World, order, patient
+
+ROOT = "ServiceRequest/o1"
+FINAL = {"completed", "cancelled", "failed", "rejected", "entered-in-error"}
+
+both_routes = pytest.mark.parametrize("own_ids", [True, False], ids=["own id", "conditional"])
+
+
+def a_world(*, own_ids: bool = True) -> World:
+    """Return an EHR with one order whose Task is written."""
+    world = World()
+    for resource in (patient(), patient("p2"), order()):
+        world.ehr.put(resource)
+    world.ehr.options.update_as_create = own_ids
+    world.sync()
+    return world
+
+
+def close_and_reopen(world: World) -> None:
+    """End the case and take it up again, before any of it is sent."""
+    world.act(ROOT, Close(reason=ClosureReason.DECLINED, outcome="Moved away"))
+    world.clock.advance(minutes=1)
+    world.act(ROOT, Reopen(why="is back"))
+
+
+def tasks(world: World) -> dict[str, dict[str, Any]]:
+    """Return our Tasks on the EHR by their identifier's round (empty for the first)."""
+    case = world.case(ROOT).id
+    return {one["identifier"][0]["value"].removeprefix(case): one for one in world.ours("Task", "urn:bridge:case")}
+
+
+@both_routes
+def test_a_case_closed_and_reopened_between_two_rounds_has_one_task_that_stands(own_ids: bool) -> None:
+    world = a_world(own_ids=own_ids)
+    close_and_reopen(world)
+
+    world.sync()
+
+    first, second = tasks(world)[""], tasks(world)["-2"]
+    assert first["status"] == "cancelled"
+    assert "reopened" in first["statusReason"]["text"]
+    assert "reopened" in first["text"]["div"]
+    assert "restriction" in first, "what was said before stays"
+    assert second["status"] in ("ready", "in-progress")
+    world.sync()
+    assert world.writes == []
+
+
+def test_an_earlier_task_that_was_under_way_ends_by_a_way_that_fhir_draws() -> None:
+    world = a_world()
+    world.act(ROOT, RaiseBlocker(category=BlockerCategory.LANGUAGE, text="Interpreter"))
+    world.sync()
+    close_and_reopen(world)
+
+    world.sync()
+
+    said = [one["status"] for one in versions(world, f"Task/{tasks(world)['']['id']}")]
+    assert said == ["ready", "in-progress", "on-hold", "in-progress", "failed"]
+
+
+def test_rounds_that_were_never_written_leave_nothing() -> None:
+    world = a_world()
+    close_and_reopen(world)
+    close_and_reopen(world)
+
+    world.sync()
+
+    assert {name: task["status"] in FINAL for name, task in tasks(world).items()} == {"": True, "-3": False}
+
+
+def test_an_earlier_task_that_ended_already_is_left_as_it_ended() -> None:
+    world = a_world()
+    world.act(ROOT, Close(reason=ClosureReason.COMPLETED, outcome="Seen"))
+    world.sync()
+    ended = tasks(world)[""]
+    world.act(ROOT, Reopen(why="not seen after all"))
+
+    world.sync()
+
+    assert tasks(world)[""] == ended
+    assert tasks(world)["-2"]["status"] not in FINAL
+
+
+@both_routes
+@pytest.mark.parametrize("writes", [1, 2])
+def test_a_process_that_dies_between_ending_and_creating_leaves_one_task_that_stands(
+    own_ids: bool, writes: int
+) -> None:
+    world = a_world(own_ids=own_ids)
+    close_and_reopen(world)
+    for _ in range(writes):
+        die_after_the_next_write(world)
+        with pytest.raises(KeyboardInterrupt):
+            world.bridge.deliver()
+        with world.store.transaction() as tx:
+            assert tx.release_leases(world.clock()) == 1
+        world.bridge = world.new_bridge()
+
+    world.sync()
+
+    assert {name: task["status"] in FINAL for name, task in tasks(world).items()} == {"": True, "-2": False}
+    assert {row.state for row in world.outbox()} <= {IntentState.CONFIRMED, IntentState.SUPERSEDED}
+
+
+def test_the_task_of_an_earlier_patient_is_taken_back_before_a_new_one_is_made() -> None:
+    world = a_world()
+    close_and_reopen(world)
+    world.ehr.put(order(subject={"reference": "Patient/p2"}))
+
+    world.sync()
+
+    first = tasks(world)[""]
+    assert (first["status"], first["for"]["reference"]) == ("entered-in-error", "Patient/p1")
+    assert "focus" not in first
+    (stands,) = [task for task in tasks(world).values() if task["status"] not in FINAL]
+    assert stands["for"]["reference"] == "Patient/p2"
+
+
+def test_an_earlier_task_ends_also_when_the_case_is_over_and_its_order_deleted() -> None:
+    world = a_world()
+    close_and_reopen(world)
+    world.clinic.delete(ROOT).raise_for_status()
+    world.bridge.compare()
+    world.clock.advance(days=2)
+    world.bridge.compare()
+
+    world.sync()
+
+    assert not world.case(ROOT).is_open
+    assert all(task["status"] in FINAL for task in tasks(world).values())
+
+
+def test_a_message_sent_first_ends_the_earlier_task_too() -> None:
+    world = a_world()
+    close_and_reopen(world)
+    world.act(ROOT, LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER))
+
+    world.sync()
+
+    (message,) = [one for one in world.ours("Communication", "urn:bridge:message") if one["status"] == "not-done"]
+    assert message["partOf"] == [{"reference": f"Task/{tasks(world)['-2']['id']}"}]
+    assert tasks(world)[""]["status"] in FINAL
