@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from bridge.cases import changes as facts_of
 from bridge.cases import commands as do
+from bridge.cases.book import Book, Known, Outcome
 from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, Fact
 from bridge.cases.derive import Standing, standing
@@ -34,7 +35,7 @@ from bridge.cases.model import (
     NextActionOverride,
     OwnerOverride,
 )
-from bridge.cases.reconcile import Book, Known, Outcome, rederive
+from bridge.cases.reconcile import rederive
 from bridge.cases.rules import Rules
 from bridge.errors import CommandRefused
 

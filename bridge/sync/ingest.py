@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bridge.cases.reconcile import Arrival, Outcome, is_newer, reconcile
+from bridge.cases.book import Outcome
+from bridge.cases.reconcile import Arrival, is_newer, reconcile
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.errors import IllegalTransition

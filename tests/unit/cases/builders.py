@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 
 from bridge.cases.act import act
+from bridge.cases.book import Known, Outcome
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Cause, CauseKind, Change, fold
 from bridge.cases.commands import AnyCommand, LogOutreach
@@ -20,7 +21,7 @@ from bridge.cases.lanes import parse_lanes
 from bridge.cases.model import AttemptOutcome, Case, Channel, OwnerKind
 from bridge.cases.owners import OwnerBook, OwnerEntry
 from bridge.cases.people import Person
-from bridge.cases.reconcile import Arrival, Known, Outcome, reconcile, revisit
+from bridge.cases.reconcile import Arrival, reconcile, revisit
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Code, Concept, Party, Snapshot
 from bridge.cases.sources import SourceRow

@@ -1,0 +1,144 @@
+"""The difference between a case as it was and as it is derived, as changes with their causes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from bridge.cases import changes as facts_of
+from bridge.cases.book import Book
+from bridge.cases.calendar import plausible
+from bridge.cases.changes import Cause, Fact
+from bridge.cases.derive import View
+from bridge.cases.facts import Answer, Facts
+from bridge.cases.model import Case, CasePatient, Closure, ClosureReason, SourceLine
+from bridge.cases.naming import patient_of
+from bridge.cases.rules import case_id
+from bridge.cases.snapshot import Effect
+
+_T = TypeVar("_T")
+
+VISIT_EVENTS = {
+    Effect.MISSED: "missed",
+    Effect.VISIT_CANCELLED: "cancelled",
+    Effect.WAITLISTED: "waitlisted",
+    Effect.BOOKED: "booked",
+    Effect.ATTENDED: "attended",
+}
+
+
+def differences(
+    prior: Case | None, view: View, facts: Facts, root: str, cause: Cause, book: Book
+) -> list[tuple[Cause, Fact]]:
+    """Return what changed from *prior* to *view*, in the order in which people read it."""
+    patient = patient_of(view.patient, prior, book.known.people)
+    if prior is None:
+        opened = facts_of.CaseOpened(_opened(view, root, patient, book))
+        return [(cause, opened), *_visit_events((), facts, cause)]
+    found: list[tuple[Cause, Fact]] = []
+
+    def note(changed: bool, make: Callable[[], Fact], rule: str | None = None) -> None:
+        if changed:
+            found.append((replace(cause, rule=rule) if rule is not None else cause, make()))
+
+    note(prior.merged_into is not None, lambda: facts_of.CaseMerged(None))
+    note(
+        (prior.sources, prior.oddities) != (view.sources, view.oddities),
+        lambda: facts_of.SourcesChanged(view.sources, view.oddities),
+    )
+    found += _visit_events(prior.sources, facts, cause)
+    note(prior.lane != view.lane.name, lambda: facts_of.LaneChanged(view.lane.name, prior.lane))
+    told = (view.title, view.priority, view.requester, view.visit_at, view.opened_at)
+    was = (prior.title, prior.priority, prior.requester, prior.visit_at, prior.opened_at)
+    note(told != was, lambda: facts_of.FactsChanged(*told))
+    note(prior.patient != patient, lambda: facts_of.PatientKnown(patient))
+    _differ_in_work(prior, view, note)
+    note(prior.local != view.local, lambda: facts_of.LocalDecided(view.local))
+    return found
+
+
+def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:
+    closure = _value(view.closure)
+    if prior.closure is not None and (closure is None or _was_never(prior.closure, closure)):
+        was = prior.closure
+        note(True, lambda: facts_of.CaseReopened(was), view.status.rule)
+    blocker = _value(view.blocker)
+    if blocker is not None:
+        note(prior.blocker != blocker, lambda: facts_of.BlockerRaised(blocker), _rule(view.blocker))
+    elif prior.blocker is not None:
+        gone = prior.blocker
+        note(True, lambda: facts_of.BlockerCleared(gone))
+    note(
+        prior.status is not view.status.value,
+        lambda: facts_of.StatusChanged(view.status.value, prior.status),
+        view.status.rule,
+    )
+    note(
+        (prior.owner, prior.backup) != (view.owner.value, view.backup),
+        lambda: facts_of.OwnerAssigned(view.owner.value, view.backup),
+        view.owner.rule,
+    )
+    action, due = _value(view.next_action), _value(view.due_at)
+    note(
+        (prior.next_action, prior.due_at) != (action, due),
+        lambda: facts_of.NextActionSet(action, due),
+        _rule(view.next_action),
+    )
+    note(closure is not None and prior.escalation is not None, lambda: facts_of.Escalated(None))
+    if closure is not None and prior.closure != closure:
+        note(True, lambda: facts_of.CaseClosed(closure), _rule(view.closure))
+
+
+_NEVER = frozenset({ClosureReason.ENTERED_IN_ERROR, ClosureReason.DUPLICATE})
+
+
+def _was_never(was: Closure, now: Closure) -> bool:
+    """Whether a case that should never have been turns out to be one after all: another life begins."""
+    return was.reason in _NEVER and now.reason not in _NEVER
+
+
+def _opened(view: View, root: str, patient: CasePatient | None, book: Book) -> Case:
+    rules, closure = book.rules, _value(view.closure)
+    return Case(
+        id=case_id(rules.connection, root),
+        connection=rules.connection,
+        tenant=rules.tenant,
+        root=root,
+        lane=view.lane.name,
+        status=view.status.value,
+        priority=view.priority,
+        patient=patient,
+        title=view.title,
+        requester=view.requester,
+        sources=view.sources,
+        owner=view.owner.value,
+        backup=view.backup,
+        next_action=_value(view.next_action),
+        due_at=_value(view.due_at),
+        blocker=_value(view.blocker),
+        closure=closure,
+        oddities=view.oddities,
+        visit_at=view.visit_at,
+        opened_at=view.opened_at,
+        updated_at=book.now,
+        closed_at=closure.at if closure is not None else None,
+    )
+
+
+def _visit_events(before: Sequence[SourceLine], facts: Facts, cause: Cause) -> list[tuple[Cause, Fact]]:
+    known = {line.ref: line.effect for line in before}
+    return [
+        (cause, facts_of.VisitHappened(VISIT_EVENTS[snapshot.effect], snapshot.ref, plausible(snapshot.start_at)))
+        for snapshot in facts.live
+        if snapshot.effect in VISIT_EVENTS and known.get(snapshot.ref) is not snapshot.effect
+    ]
+
+
+def _value(answer: Answer[_T] | None) -> _T | None:
+    return answer.value if answer is not None else None
+
+
+def _rule(answer: Answer[_T] | None) -> str | None:
+    return answer.rule if answer is not None else None
