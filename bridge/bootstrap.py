@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import gc
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -44,6 +45,15 @@ ASK_AGAIN = timedelta(hours=1)
 """How long what an EHR declares of itself is believed (rule ours)."""
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def collect_seldom() -> None:
+    """
+    Let Python look for reference cycles less often: a page makes tens of thousands of values and hardly a cycle.
+
+    Measured 2026-11: the usual thresholds spent 20 of 240 us per resource on it.
+    """
+    gc.set_threshold(20_000, 20, 20)
 
 
 def utc_now() -> datetime:
@@ -313,6 +323,7 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
     url = settings.database.url.get_secret_value()
     with ExitStack() as stack:
         if owning:
+            collect_seldom()
             stack.enter_context(own(url))
         store = create_or_open(url)
         stack.callback(store.close)
