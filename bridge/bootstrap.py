@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import re
+import gc
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager

@@ -31,6 +31,15 @@ class Stop(Exception):
         self.state, self.code, self.reason = state, code, reason
 
 
+class EndedThere(Stop):
+    """Our Task was ended on the EHR while the case is open: that stands, and is shown."""
+
+    def __init__(self, ref: str, status: object) -> None:
+        reason = f"{ref} was ended in the EHR by somebody else ({status}): it is left so while the case is open here"
+        super().__init__(IntentState.NOT_WRITABLE, "ended-in-ehr", reason)
+        self.ref = ref
+
+
 class Hand:
     """Looks and writes over one client, counting what it wrote. Safe to share between threads."""
 

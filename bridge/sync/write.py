@@ -14,7 +14,7 @@ from bridge.errors import Gone, NotFound
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import normalize
 from bridge.store.port import Store
-from bridge.sync.hand import Done, Hand, Stop
+from bridge.sync.hand import Done, EndedThere, Hand, Stop
 from bridge.sync.known import tasks_that_ask_us
 from bridge.tasks.check import checked
 from bridge.tasks.communication import render_message
@@ -193,6 +193,8 @@ class Writer:
         current = decode(theirs.raw)
         self._ours_for_this_patient(current, case, theirs.ref)
         refuse_modifiers(current)
+        if case.closure is None and current.get("status") in FINAL:
+            raise EndedThere(theirs.ref, current["status"])
         way = steps(current.get("status"), goals, direct_cancel=self._channel.direct_cancel)
         version = theirs.version
         for status in way or (str(current.get("status")),):
@@ -332,4 +334,7 @@ class Writer:
         how = self._channel.plan[IntentKind.COORDINATION_TASK].how
         if scene.task_on_ehr is not None or how is How.NOT_WRITABLE or scene.case.merged_into is not None:
             return scene.task_on_ehr
-        return self._coordination_task(scene, how).ref
+        try:
+            return self._coordination_task(scene, how).ref
+        except EndedThere as ended:
+            return ended.ref

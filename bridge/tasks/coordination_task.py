@@ -29,7 +29,7 @@ from bridge.tasks.elements import (
     reference,
 )
 from bridge.tasks.identity import CASE_SYSTEM, LANE_SYSTEM, OUTPUT_SYSTEM, STATUS_SYSTEM, task_identifier
-from bridge.tasks.intents import day, status_words
+from bridge.tasks.words import blocked_sentences, by_day, ended, ended_sentences, sentence, status_words
 
 TASK_CODES = "http://hl7.org/fhir/CodeSystem/task-code"
 _COMPLETED = ClosureReason.COMPLETED
@@ -85,8 +85,7 @@ def outputs(closure: Closure) -> list[Json]:
     """Return what came of the work: the outcome in words and what proves it."""
     kind = {"coding": [{"system": OUTPUT_SYSTEM, "code": "outcome"}], "text": "Outcome"}
     proof = {"coding": [{"system": OUTPUT_SYSTEM, "code": "evidence"}], "text": "Evidence"}
-    said = f"{closure.reason.value.replace('-', ' ')}: {closure.outcome}"
-    found: list[Json] = [{"type": kind, "valueString": clean(said)}]
+    found: list[Json] = [{"type": kind, "valueString": clean(ended(closure))}]
     for evidence in closure.evidence:
         value = {"valueReference": {"reference": evidence}} if is_local(evidence) else {"valueString": clean(evidence)}
         found.append({"type": proof, **value})
@@ -97,13 +96,12 @@ def _business(case: Case, form: Form) -> str:
     words = status_words(case.status)
     if case.next_action is None:
         return words
-    due = f" by {day(case.due_at, form.zone)}" if case.due_at is not None else ""
-    return f"{words}: {case.next_action.text.lower()}{due}"
+    return f"{words}: {by_day(case.next_action.text, case.due_at, form.zone)}"
 
 
 def _reason(case: Case) -> str:
     if case.closure is not None:
-        return f"{case.closure.reason.value.replace('-', ' ')}: {case.closure.outcome}"
+        return ended(case.closure)
     if case.blocker is not None:
         label = LABELS[case.blocker.category]
         return label if case.blocker.text == label else f"{label}: {case.blocker.text}"
@@ -142,12 +140,18 @@ def _notes(case: Case) -> list[Json]:
 
 
 def _lines(case: Case, lane_title: str, form: Form) -> list[str]:
-    lines = [f"{lane_title}: {_business(case, form)}."]
+    lines = [_what(case, lane_title)]
     if case.closure is not None:
-        lines.append(f"Closed: {_reason(case)}.")
-        return lines
+        return [*lines, ended_sentences(case.closure, case.closure.outcome, "Closed")]
+    lines.append(f"{_business(case, form)}.")
     if case.blocker is not None:
-        lines.append(f"Blocked: {_reason(case)}.")
+        lines.append(blocked_sentences(case.blocker))
     backup = f" (backup: {case.backup.display})" if case.backup is not None else ""
     lines.append(f"Responsible: {case.owner.display}{backup}.")
     return lines
+
+
+def _what(case: Case, lane_title: str) -> str:
+    """Return what the work is, and which kind of work where that is not said yet."""
+    title = clean(case.title)[:1000]
+    return sentence(title if lane_title.casefold() in title.casefold() else f"{title} ({lane_title})")

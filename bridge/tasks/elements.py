@@ -39,6 +39,9 @@ MESSAGE_RECIPIENTS = frozenset({"Practitioner", "PractitionerRole", "Organizatio
 _LOCAL = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
+_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Bidi controls (Unicode 15, Bidi_Control): they can make words look other than they are, and HAPI 8.0.0 warns."""
+
 
 def is_local(ref: str) -> bool:
     """Whether *ref* is a relative literal reference."""
@@ -90,8 +93,8 @@ def narrative(lines: Collection[str]) -> Json:
 
 
 def clean(text: str) -> str:
-    """Return *text* fit for a FHIR string: no control characters, at least one visible one, trimmed."""
-    return _UNPRINTABLE.sub(" ", text).strip() or "-"
+    """Return *text* fit for a FHIR string: no control or bidi characters, at least one visible one, trimmed."""
+    return _UNPRINTABLE.sub(" ", _DIRECTION.sub("", text)).strip() or "-"
 
 
 def instant(at: datetime) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from bridge.cases import changes as facts_of
 from bridge.cases.blockers import LABELS
-from bridge.cases.changes import Change
+from bridge.cases.changes import CauseKind, Change
 from bridge.cases.intents import Intent, IntentKind, Message
-from bridge.cases.model import ACTION_TEXT, Case, Status
+from bridge.cases.model import Case, Closure, Status
 from bridge.cases.snapshot import Snapshot
 from bridge.tasks.standing import asked_status
+from bridge.tasks.words import by_day, day, ended_sentences, in_sentence, our_words, status_words
 
 _SHOWN = (
     facts_of.CaseOpened,
@@ -30,6 +31,9 @@ _SHOWN = (
     facts_of.CaseMerged,
 )
 """Facts that the coordination Task shows; the others change nothing an EHR user sees."""
+
+_DELETED = "/_history/deleted"
+"""A cause that is no version: what is deleted may come back, and be deleted again."""
 
 
 def intents_for(
@@ -74,7 +78,7 @@ def intents_for(
     found += [_outreach(case, fact.attempt.id, fact) for fact in facts if isinstance(fact, facts_of.OutreachLogged)]
     entered = (prior is None or prior.status is not case.status) and case.status.value in tell
     if entered:
-        found.append(_told(case, changes[-1], zone))
+        found.append(_told(case, _entering(changes), zone))
     return found
 
 
@@ -90,8 +94,23 @@ def _level(case: Case, kind: IntentKind, slot: str, target: str | None) -> Inten
     )
 
 
+def _entering(changes: Sequence[Change]) -> Change:
+    """Return the change by which the case entered its status."""
+    entered = (facts_of.CaseOpened, facts_of.StatusChanged)
+    return next((change for change in reversed(changes) if isinstance(change.fact, entered)), changes[-1])
+
+
 def _told(case: Case, change: Change, zone: tzinfo) -> Intent:
-    key = f"{case.id}/told/{case.status.value}/{case.version}"
+    """
+    The key names the status and what brought it about: the version of a resource, or the moment.
+
+    A version comes once, so each entering has a key of its own; and the same version read again into a new
+    database finds the message that was sent, where a count of ours would begin anew and double it.
+    """
+    cause = change.cause
+    by_version = cause.kind is CauseKind.SOURCE and not cause.what.endswith(_DELETED)
+    moment = cause.what if by_version else f"{change.at.isoformat()}/{case.version}"
+    key = f"{case.id}/told/{case.status.value}/{moment}"
     return Intent(
         connection=case.connection,
         case_id=case.id,
@@ -118,33 +137,28 @@ def _outreach(case: Case, attempt_id: str, fact: facts_of.OutreachLogged) -> Int
     )
 
 
-def status_words(status: Status) -> str:
-    """Return a case status as people read it."""
-    words = status.value.replace("-", " ")
-    return words[0].upper() + words[1:]
-
-
-def day(at: datetime, zone: tzinfo) -> str:
-    """Return the civil day of *at* at the site."""
-    return at.astimezone(zone).date().isoformat()
-
-
 def message_text(case: Case, zone: tzinfo) -> str:
     """
     Return where the work stands, with the least a clinician needs: no diagnosis, drug or reason.
 
-    Only words of ours: the next action in the words of its code, as a person's own may say more.
+    Only words of the lane and of ours, as a person's own may say more. The one exception is the outcome that a
+    person gave in closing: it is the answer to whoever asked.
     """
     parts = [f"{case.lane.replace('-', ' ').capitalize()}: {status_words(case.status).lower()}."]
     if case.closure is not None:
-        parts.append(f"Outcome: {case.closure.reason.value.replace('-', ' ')}.")
+        parts.append(ended_sentences(case.closure, _told_outcome(case, case.closure), "Outcome"))
     if case.status is Status.SCHEDULED and case.visit_at is not None:
         parts.append(f"Visit on {day(case.visit_at, zone)}.")
     if case.blocker is not None:
-        parts.append(f"Waiting because: {LABELS[case.blocker.category].lower()}.")
+        parts.append(f"Waiting because: {in_sentence(LABELS[case.blocker.category])}.")
     if case.next_action is not None:
-        due = f" by {day(case.due_at, zone)}" if case.due_at is not None else ""
-        parts.append(f"Next: {ACTION_TEXT[case.next_action.code].lower()}{due}.")
+        parts.append(f"Next: {by_day(our_words(case, case.next_action), case.due_at, zone)}.")
     if case.is_open:
         parts.append(f"Responsible: {case.owner.display}.")
     return " ".join(parts)
+
+
+def _told_outcome(case: Case, closure: Closure) -> str:
+    """Return the outcome; of one that the EHR stated only our words, which end where its own reason begins."""
+    by_person = case.local.closure is not None and case.local.closure.closure is not None
+    return closure.outcome if by_person else closure.outcome.partition(":")[0]

@@ -22,6 +22,7 @@ from bridge.fhir.times import parse_instant
 from bridge.tasks.coordination_task import Form, outputs
 from bridge.tasks.elements import Json, concept, instant, narrative, reason
 from bridge.tasks.identity import CASE_SYSTEM, OUTPUT_SYSTEM, STATUS_SYSTEM
+from bridge.tasks.words import ended
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -112,8 +113,7 @@ def move_source_task(theirs: Json, case: Case, status: str, form: Form) -> Json:
     moved = {**theirs, "status": status}
     moved["lastModified"] = _stamp(case.updated_at, theirs)
     if case.closure is not None and status in ("rejected", "failed", "cancelled"):
-        why = f"{case.closure.reason.value.replace('-', ' ')}: {case.closure.outcome}"
-        moved["statusReason"] = reason(why, form.fhir_version)
+        moved["statusReason"] = reason(ended(case.closure), form.fhir_version)
     elif "statusReason" in moved:
         del moved["statusReason"]
     if case.closure is not None and status == "completed":

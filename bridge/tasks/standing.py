@@ -68,6 +68,8 @@ def steps(start: str | None, goals: tuple[str, ...], *, direct_cancel: bool = Fa
 
 
 _NOT_YET_BEGUN = frozenset({"requested", "received"})
+_ASKED_ENDS = {**ENDS, ClosureReason.DUPLICATE: ("rejected", "failed")}
+"""How a Task that asks us ends: that of a duplicate was asked for in earnest, and is refused with that reason."""
 
 
 def asked_status(case: Case, task: Snapshot, *, acknowledge_with: str, direct_cancel: bool = False) -> tuple[str, ...]:
@@ -75,17 +77,17 @@ def asked_status(case: Case, task: Snapshot, *, acknowledge_with: str, direct_ca
     Return the statuses to write, one after the other, to a Task that asks us to do the work; none to leave it.
 
     It is acknowledged when we know of it, ``in-progress`` once somebody acts, and ends with the case. A Task that
-    is final, a draft, or put on hold by its author is left alone; so is everything when the case ended because
-    the request itself was an error.
+    is final or a draft is left alone, and one put on hold by its author while the case is open; so is everything
+    when the case ended because the request itself was an error.
     """
-    if task.status in FINAL or task.effect in (Effect.DRAFTED, Effect.PAUSED, Effect.VOID):
-        return ()
-    if case.merged_into is not None:
+    if task.status in FINAL or task.effect in (Effect.DRAFTED, Effect.VOID) or case.merged_into is not None:
         return ()
     if case.closure is not None:
-        if case.closure.reason in (ClosureReason.ENTERED_IN_ERROR, ClosureReason.DUPLICATE):
+        if case.closure.reason is ClosureReason.ENTERED_IN_ERROR:
             return ()
-        goals = ENDS[case.closure.reason]
+        goals = _ASKED_ENDS[case.closure.reason]
+    elif task.effect is Effect.PAUSED:
+        return ()
     elif case.status is Status.NEW:
         goals = (acknowledge_with,) if task.status in _NOT_YET_BEGUN else (task.status,)
     else:

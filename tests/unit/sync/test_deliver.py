@@ -9,6 +9,7 @@ import pytest
 from bridge.cases.commands import Assign, Close, LogOutreach, RaiseBlocker
 from bridge.cases.intents import IntentState
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason, Status
+from bridge.store.memory import MemoryStore
 from conformance.simulator import Options
 from tests.unit.sync.world import World, a_task, order, patient, visit
 
@@ -182,6 +183,40 @@ def test_an_unknown_modifier_extension_on_our_task_stops_automation() -> None:
     assert world.task(ROOT)["status"] == "ready"
 
 
+@pytest.mark.parametrize("ended_as", ["cancelled", "completed"])
+def test_our_task_that_the_ehrs_users_ended_stays_ended_and_the_outbox_says_so(ended_as: str) -> None:
+    world = a_world()
+    world.sync()
+    put(world, {**world.task(ROOT), "status": ended_as, "statusReason": {"text": "Not wanted"}})
+    world.act(ROOT, RaiseBlocker(category=BlockerCategory.LANGUAGE, text="Interpreter"))
+    world.act(ROOT, LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER))
+
+    world.sync()
+
+    task = world.task(ROOT)
+    assert (task["status"], task["statusReason"]["text"]) == (ended_as, "Not wanted")
+    (row,) = [row for row in world.outbox() if row.state is IntentState.NOT_WRITABLE]
+    assert (row.code, ended_as in (row.reason or "")) == ("ended-in-ehr", True)
+    assert "ended in the EHR by somebody else" in (row.reason or "")
+    assert parked(world) == []
+    (message,) = [one for one in world.ours("Communication", MESSAGES) if one["status"] == "not-done"]
+    assert message["partOf"] == [{"reference": f"Task/{task['id']}"}]
+
+
+def test_a_database_that_was_lost_doubles_no_message() -> None:
+    world = a_world()
+    world.sync()
+    world.ehr.put(visit())
+    world.sync()
+    (told,) = world.ours("Communication", MESSAGES)
+
+    world.store = MemoryStore()
+    world.bridge = world.new_bridge()
+    world.sync()
+
+    assert world.ours("Communication", MESSAGES) == [told]
+
+
 # A Task that asks us --------------------------------------------------------------------------------------
 
 
@@ -225,6 +260,33 @@ def test_a_task_put_on_hold_by_its_author_is_left_alone() -> None:
     world.sync()
 
     assert world.ehr.get("Task/t1")["status"] == "on-hold"
+
+
+def test_a_task_on_hold_by_its_author_ends_with_the_case() -> None:
+    world = a_world()
+    held = {"status": "on-hold", "statusReason": {"text": "Waiting for the ward"}}
+    world.ehr.put(a_task(owner={"reference": "Organization/desk"}, **held))
+    world.sync()
+    world.act(ROOT, Close(reason=ClosureReason.COMPLETED, outcome="Seen"))
+
+    world.sync()
+
+    assert [one["status"] for one in versions(world, "Task/t1")] == ["on-hold", "in-progress", "completed"]
+    assert "statusReason" not in world.ehr.get("Task/t1")
+
+
+def test_a_task_that_asks_for_what_is_asked_for_already_is_refused_as_a_duplicate() -> None:
+    world = a_world()
+    world.ehr.put(a_task(status="in-progress", owner={"reference": "Organization/desk"}))
+    world.sync()
+    world.act(ROOT, Close(reason=ClosureReason.DUPLICATE, outcome="Same as the referral of May"))
+
+    world.sync()
+
+    ended = world.ehr.get("Task/t1")
+    assert ended["status"] == "failed"
+    assert ended["statusReason"]["text"] == "duplicate: Same as the referral of May"
+    assert world.task(ROOT)["status"] == "entered-in-error"
 
 
 def test_a_task_of_somebody_else_is_never_changed() -> None:

@@ -11,13 +11,19 @@ from hypothesis import strategies as st
 
 from bridge.cases.intents import Intent, IntentKind, Message
 from bridge.cases.model import (
+    Action,
     Attempt,
     AttemptOutcome,
     Blocker,
     BlockerCategory,
+    Case,
     Channel,
     Closure,
+    ClosureOverride,
     ClosureReason,
+    Local,
+    NextAction,
+    NextActionOverride,
     Owner,
     OwnerKind,
     Status,
@@ -99,9 +105,106 @@ def test_the_narrative_alone_says_status_next_step_owner_due_date_and_blocker() 
     text = render_task(case, "on-hold", Form(), lane_title="Referral")["text"]
 
     assert text["status"] == "generated"
-    said = ("New", "schedule the visit", "2026-06-03", "Referral coordinators", "Supervisor", "No &lt;ride&gt; &amp;")
-    for words in said:
-        assert words in text["div"]
+    assert paragraphs(text["div"]) == [
+        "Referral to cardiology.",
+        "New: schedule the visit by 2026-06-03.",
+        "Blocked: transport needed. No &lt;ride&gt; &amp; no bus.",
+        "Responsible: Referral coordinators (backup: Supervisor).",
+    ]
+
+
+def paragraphs(div: str) -> list[str]:
+    """Return the paragraphs of a narrative."""
+    return [part.partition("</p>")[0] for part in div.split("<p>")[1:]]
+
+
+def test_the_narrative_names_the_kind_of_work_where_the_title_does_not() -> None:
+    text = render_task(a_case(title="MRI of the knee"), "ready", Form(), lane_title="Referral")["text"]
+
+    assert paragraphs(text["div"])[0] == "MRI of the knee (Referral)."
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome", "sentences", "line"),
+    [
+        (ClosureReason.COMPLETED, "Seen", "Closed: completed. Seen.", "completed: Seen"),
+        (ClosureReason.DECLINED, "declined", "Closed: declined.", "declined"),
+        (ClosureReason.UNABLE_TO_REACH, "unable-to-reach", "Closed: unable to reach.", "unable to reach"),
+        (
+            ClosureReason.DECLINED,
+            "Declined by the performer",
+            "Closed: declined by the performer.",
+            "Declined by the performer",
+        ),
+        (
+            ClosureReason.CANCELLED_BY_REQUESTER,
+            "Cancelled by the requester: moved.",
+            "Closed. Cancelled by the requester: moved.",
+            "Cancelled by the requester: moved.",
+        ),
+        (ClosureReason.OTHER, "Deleted in the EHR", "Closed: other. Deleted in the EHR.", "other: Deleted in the EHR"),
+    ],
+)
+def test_nothing_about_how_it_ended_is_said_twice(
+    reason: ClosureReason, outcome: str, sentences: str, line: str
+) -> None:
+    closure = Closure(reason=reason, outcome=outcome, by="ann", at=AT)
+    case = a_case(status=Status.CLOSED, closure=closure, next_action=None, due_at=None)
+
+    task = render_task(case, "failed", Form(), lane_title="Referral")
+
+    assert paragraphs(task["text"]["div"]) == ["Referral to cardiology.", sentences]
+    assert task["output"][0]["valueString"] == line
+    assert task["statusReason"]["text"] == line
+
+
+@pytest.mark.parametrize("control", ["\u061c", "\u200e", "\u200f", "\u202e", "\u2066", "\u2069"])
+def test_characters_that_turn_the_direction_of_words_are_taken_out(control: str) -> None:
+    task = render_task(a_case(title=f"Referral{control} to cardiology"), "ready", Form(), lane_title="Referral")
+
+    assert task["description"] == "Referral to cardiology"
+    assert control not in task["text"]["div"]
+
+
+def closed_case(reason: ClosureReason, outcome: str, *, by_person: bool) -> Case:
+    closure = Closure(reason=reason, outcome=outcome, by="ann", at=AT)
+    local = Local(closure=ClosureOverride(over="", by="ann", at=AT, closure=closure)) if by_person else Local()
+    return a_case(status=Status.CLOSED, closure=closure, next_action=None, due_at=None, local=local)
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        (closed_case(ClosureReason.COMPLETED, "Seen on 3 June", by_person=True), "Outcome: completed. Seen on 3 June."),
+        (closed_case(ClosureReason.DECLINED, "declined", by_person=True), "Outcome: declined."),
+        (
+            closed_case(ClosureReason.COMPLETED, "The visit took place", by_person=False),
+            "Outcome: completed. The visit took place.",
+        ),
+        (
+            closed_case(ClosureReason.CANCELLED_BY_REQUESTER, "Cancelled by the requester: cancer", by_person=False),
+            "Outcome: cancelled by requester.",
+        ),
+    ],
+)
+def test_the_closing_message_tells_the_outcome_and_no_reason_of_the_ehr(case: Case, said: str) -> None:
+    assert message_text(case, UTC) == f"Referral: closed. {said}"
+
+
+def test_a_message_names_the_next_step_in_the_lanes_words_and_never_in_a_persons() -> None:
+    lanes = a_case(next_action=NextAction(Action.SCHEDULE, "Take up the referral"))
+    decided = NextActionOverride(
+        over="", by="ann", at=AT, next_action=NextAction(Action.SCHEDULE, "HIV clinic"), due_at=None
+    )
+    persons = a_case(next_action=decided.next_action, local=Local(next_action=decided))
+    only_due = a_case(
+        next_action=lanes.next_action,
+        local=Local(next_action=NextActionOverride(over="", by="ann", at=AT, next_action=None, due_at=AT)),
+    )
+
+    assert "Next: take up the referral by 2026-06-03." in message_text(lanes, UTC)
+    assert "Next: schedule the visit by 2026-06-03." in message_text(persons, UTC)
+    assert "Next: take up the referral by 2026-06-03." in message_text(only_due, UTC)
 
 
 @given(st.text(max_size=60), st.text(max_size=60))

@@ -1,0 +1,50 @@
+"""What a change leaves in the outbox, and under which key it is known for ever."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from bridge.cases.changes import Cause, CauseKind, Change, StatusChanged
+from bridge.cases.intents import Intent, IntentKind
+from bridge.cases.model import Case, Status
+from bridge.tasks.intents import intents_for
+from tests.unit.tasks.builders import AT, a_case
+
+
+def told(prior: Case, case: Case, cause: Cause, at: datetime = AT) -> Intent:
+    """Return the message that tells that *case* entered its status."""
+    change = Change(case.id, case.version, case.version, at, cause, StatusChanged(case.status, prior.status))
+    found = intents_for(
+        prior, case, [change], asked=(), tell={case.status.value}, acknowledge_with="received", zone=UTC
+    )
+    (message,) = [intent for intent in found if intent.kind is IntentKind.STATUS_MESSAGE]
+    return message
+
+
+def test_a_status_that_a_version_brought_is_told_under_one_key_whatever_our_count() -> None:
+    """A new database counts anew; the message that was sent must be found again."""
+    booked = Cause(CauseKind.SOURCE, "Appointment/v1/_history/2")
+
+    before = told(a_case(), a_case(status=Status.SCHEDULED, version=7), booked)
+    after_loss = told(a_case(), a_case(status=Status.SCHEDULED, version=2), booked, AT + timedelta(days=1))
+
+    assert before.key == after_loss.key == "c0ffee/told/scheduled/Appointment/v1/_history/2"
+
+
+def test_every_entering_of_a_status_has_a_key_of_its_own() -> None:
+    causes = [
+        Cause(CauseKind.SOURCE, "Appointment/v1/_history/2"),
+        Cause(CauseKind.SOURCE, "Appointment/v1/_history/3"),
+        Cause(CauseKind.SOURCE, "Appointment/v1/_history/deleted"),
+        Cause(CauseKind.SOURCE, "Appointment/v1/_history/deleted"),
+        Cause(CauseKind.PERSON, "ann"),
+        Cause(CauseKind.PERSON, "ann"),
+        Cause(CauseKind.TIMER, "watch"),
+    ]
+
+    keys = [
+        told(a_case(), a_case(status=Status.SCHEDULED, version=version), cause, AT + timedelta(hours=version)).key
+        for version, cause in enumerate(causes, start=2)
+    ]
+
+    assert len(set(keys)) == len(causes)
