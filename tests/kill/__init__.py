@@ -1,0 +1,1 @@
+"""Bridge killed at any moment, again and again: nothing is lost and nothing is done twice."""
