@@ -87,10 +87,10 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime) -> Vie
     priority = _priority(facts)
     last = deciding_attempt(status, facts, prior)
     begun_at = work_begun_at(facts, rules, local, last, opened_at, now)
-    due = promised(due_at(facts, rules, status, priority, begun_at), last)
+    due = promised(due_at(facts, rules, status, priority, begun_at, now), last)
     local = lapse_snooze(lapse_next_action(local, said), said)
     is_open = status.value is not Status.CLOSED
-    action = next_action_of(facts.lane, status.value, blocker) if is_open else None
+    action = next_action_of(facts, status, blocker, now) if is_open else None
     action, due = decided_next(local, action, due)
     return View(
         lane=facts.lane,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from bridge.cases.blockers import UNBLOCKS
-from bridge.cases.facts import LIVE_TASK, Answer, Facts, visit_at, visit_failed_at
+from bridge.cases.calendar import Span, Unit
+from bridge.cases.facts import LIVE_TASK, Answer, Facts, cancellation_asked, stated_at, visit_at, visit_failed_at
 from bridge.cases.lanes import Due, Lane
-from bridge.cases.model import ACTION_TEXT, Attempt, Blocker, Local, NextAction, Owner, Status
+from bridge.cases.model import ACTION_TEXT, Action, Attempt, Blocker, Local, NextAction, Owner, Status
 from bridge.cases.owners import owner_in_ehr
 from bridge.cases.rules import Rules, running_out_since
 from bridge.cases.snapshot import Effect, Priority
@@ -41,26 +42,53 @@ def backup_of(owner: Owner, lane: Lane, rules: Rules) -> Owner | None:
     return rules.owners.owner(lane.owner) if owner.id != lane.owner else None
 
 
-def next_action_of(lane: Lane, status: Status, blocker: Answer[Blocker] | None) -> Answer[NextAction]:
-    """Return what happens next: what undoes the blocker, else the lane's step."""
-    if blocker is not None and status is not Status.ESCALATED:
+_STOP = NextAction(Action.CLOSE_WITH_REASON, "Stop the work: the requester asks to cancel it")
+_HERE = NextAction(Action.CONFIRM_APPOINTMENT, "Record how the visit went: the patient has arrived")
+_WENT = NextAction(Action.CONFIRM_APPOINTMENT, "Find out whether the visit took place")
+AFTER_VISIT = Span(1, Unit.BUSINESS_DAYS)
+"""How soon after a visit it has to be known how it went (rule ours)."""
+
+
+def next_action_of(
+    facts: Facts, status: Answer[Status], blocker: Answer[Blocker] | None, now: datetime
+) -> Answer[NextAction]:
+    """Return what happens next: to stop where that is asked, what undoes the blocker, else the lane's step."""
+    if cancellation_asked(facts) is not None:
+        return Answer(_STOP, "cancellation-asked")
+    if blocker is not None and status.value is not Status.ESCALATED:
         action = UNBLOCKS[blocker.value.category]
         return Answer(NextAction(action, ACTION_TEXT[action]), f"unblock:{blocker.value.category.value}")
-    step = lane.next[status]
-    return Answer(NextAction(step.action, step.words()), f"lane-step:{status.value}")
+    if _visit_began(facts, status, now):
+        return Answer(_HERE if status.rule == "visit-arrived" else _WENT, "visit-began")
+    step = facts.lane.next[status.value]
+    return Answer(NextAction(step.action, step.words()), f"lane-step:{status.value.value}")
+
+
+def _visit_began(facts: Facts, status: Answer[Status], now: datetime) -> bool:
+    """Whether the case stands as scheduled for a visit that has begun, or should have."""
+    if status.rule not in ("visit-booked", "visit-arrived"):
+        return False
+    at = visit_at(facts)
+    return status.rule == "visit-arrived" or (at is not None and at <= now)
 
 
 def due_at(
-    facts: Facts, rules: Rules, status: Answer[Status], priority: Priority, begun_at: datetime
+    facts: Facts, rules: Rules, status: Answer[Status], priority: Priority, begun_at: datetime, now: datetime
 ) -> Answer[datetime] | None:
     """Return when the next action is due: by the EHR's own limit, else by the lane's step, else by its window."""
     if status.value is Status.CLOSED:
         return None
+    stop = cancellation_asked(facts)
+    if stop is not None:
+        return Answer(rules.calendar.after(stated_at(stop), facts.lane.window[priority]), "cancellation-asked")
     ends = [
         rules.calendar.end_of(task.due) for task in facts.tasks if task.due is not None and task.effect in LIVE_TASK
     ]
     if stated := [end for end in ends if end is not None]:
         return Answer(min(stated), "task-restriction-period")
+    began = visit_at(facts) if _visit_began(facts, status, now) else None
+    if began is not None:
+        return Answer(rules.calendar.after(began, AFTER_VISIT), "visit-began")
     due = facts.lane.next[status.value].due
     anchor = _anchor(facts, due, rules, begun_at)
     window = rules.calendar.after(begun_at, facts.lane.window[priority])

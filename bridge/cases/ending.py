@@ -33,6 +33,9 @@ def _root_ended(facts: Facts, root: SourceRow, rules: Rules, now: datetime) -> A
     if root.gone_at is not None:
         closure = Closure(reason=ClosureReason.OTHER, outcome="Deleted in the EHR", by=root.ref, at=root.gone_at)
         return Answer(closure, "root-deleted")
+    if snapshot.do_not_perform and not _is_asked(facts):
+        words = "The request now says that it is not to be done"
+        return Answer(_ended_by(snapshot, ClosureReason.CANCELLED_BY_REQUESTER, words), "root-do-not-perform")
     if snapshot.effect in _ENDS:
         return Answer(_ended_by(snapshot, *_ENDS[snapshot.effect]), f"root-{snapshot.effect.value}")
     if snapshot.type == "Appointment" and snapshot.effect is Effect.ATTENDED:
@@ -47,7 +50,7 @@ def _prescription_ended(facts: Facts, snapshot: Snapshot, rules: Rules, now: dat
     ended, since = _work_ended(facts), running_out_since(snapshot, facts.lane, rules.calendar, now)
     if since is not None:
         return ended if ended is not None and ended.value.at >= since else None
-    if ended is None and all(task.effect is Effect.CANCELLED for task in facts.tasks):
+    if ended is None and not _is_asked(facts) and all(task.effect is Effect.CANCELLED for task in facts.tasks):
         return Answer(_ended_by(snapshot, ClosureReason.COMPLETED, "Prescribed"), "prescription-active")
     return ended
 
@@ -59,6 +62,11 @@ def _work_ended(facts: Facts) -> Answer[Closure] | None:
         return None
     last = max(done, key=by_time)
     return Answer(_ended_by(last, ClosureReason.COMPLETED, "The Task was completed"), "task-completed")
+
+
+def _is_asked(facts: Facts) -> bool:
+    """Whether a Task in the group still asks for something, if only for leave."""
+    return any(snapshot.type == "Task" and snapshot.effect in LIVE_TASK for snapshot in facts.live)
 
 
 def _orphans_ended(facts: Facts) -> Answer[Closure] | None:

@@ -52,7 +52,7 @@ def gather(root: str, rows: Sequence[SourceRow], rules: Rules, fallback: str | N
     ordered = tuple(sorted(rows, key=lambda row: (row.ref != root, row.ref)))
     live = tuple(row.snapshot for row in ordered if row.gone_at is None and row.snapshot.effect is not Effect.VOID)
     lead = ordered[0].snapshot if ordered[0].ref == root or not live else live[0]
-    lane = rules.lanes.of(lead)
+    lane = _lane_of_errand(lead, live, rules) or rules.lanes.of(lead)
     if lane is None:
         lane = next((found for found in map(rules.lanes.of, live) if found is not None), None)
     if lane is None and fallback is not None and fallback in rules.lanes:
@@ -68,6 +68,24 @@ def gather(root: str, rows: Sequence[SourceRow], rules: Rules, fallback: str | N
         lead=lead,
         lane=lane,
     )
+
+
+def _lane_of_errand(lead: Snapshot, live: Sequence[Snapshot], rules: Rules) -> Lane | None:
+    """A prescription in force is no work by itself: what a Task about it asks for says what kind of work it is."""
+    if lead.effect is not Effect.PRESCRIBED:
+        return None
+    errands = (one for one in live if one.type == "Task" and one.effect in LIVE_TASK)
+    return next((lane for lane in map(rules.lanes.of, errands) if lane is not None), None)
+
+
+def cancellation_asked(facts: Facts) -> Snapshot | None:
+    """Return the Task by which the requester asks to stop the work (HL7 Clinical Order Workflows 1.0.0), if any."""
+    asking = [task for task in facts.live if task.type == "Task" and task.effect in LIVE_TASK and _aborts(task)]
+    return min(asking, key=by_time, default=None)
+
+
+def _aborts(task: Snapshot) -> bool:
+    return any(coding.token == _ABORT for coding in task.codes)
 
 
 def visit_that_counts(live: Sequence[Snapshot]) -> Snapshot | None:
@@ -121,6 +139,7 @@ def _does_the_work(snapshot: Snapshot, root: str, lane: Lane, rules: Rules) -> b
     return rule is None or rule.blocker is None
 
 
+_ABORT = "http://hl7.org/fhir/CodeSystem/task-code|abort"
 _ABOUT_THE_REQUEST = frozenset(
     f"http://hl7.org/fhir/CodeSystem/task-code|{code}"
     for code in ("approve", "abort", "replace", "change", "suspend", "resume")

@@ -21,6 +21,8 @@ def holding(facts: Facts, rules: Rules) -> Answer[Blocker] | None:
 
 def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCategory, str, str] | None:
     effect = snapshot.effect
+    if snapshot.do_not_perform and facts.root is not None and snapshot is facts.root.snapshot:
+        return BlockerCategory.CLINICAL_REVIEW, "The request says not to do what a Task asks for", "do-not-perform"
     reason = snapshot.status_reason.label() if snapshot.status_reason is not None else None
     if snapshot.type == "Task" and effect in LIVE_TASK:
         lane = rules.lanes.of(snapshot)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from bridge.cases.calendar import Calendar
+from bridge.cases.calendar import Calendar, plausible
 from bridge.cases.lanes import NEVER_OPENING_INTENTS, Lane, Lanes, Opens
 from bridge.cases.owners import OwnerBook
-from bridge.cases.snapshot import Snapshot
+from bridge.cases.snapshot import Effect, Snapshot
 
 STALE_SUPPLY = timedelta(days=30)
 """A supply that ended longer ago is history, not work (rule ours): old prescriptions often stay ``active``."""
@@ -34,7 +34,7 @@ class Rules:
 
 
 class Opening(NamedTuple):
-    """Whether a version opens a case, and else when time alone might make it do so."""
+    """Whether a version opens a case, and when time alone might make it do so or change what has to be done."""
 
     opens: bool
     watch_at: datetime | None = None
@@ -54,11 +54,11 @@ def opening(snapshot: Snapshot, rules: Rules, now: datetime) -> Opening:
     lane = rules.lanes.of(snapshot)
     if lane is None:
         return Opening(False)
-    watch = None
+    watch = _visit_ahead(snapshot, now)
     for rule in lane.opens:
         if snapshot.status in rule.statuses and rule.fits(snapshot):
             if rule.runs_out_within is None:
-                return Opening(True)
+                return Opening(True, watch)
             watch = runs_out_at(snapshot, rule, rules.calendar)
             if watch is not None and watch <= now:
                 ended = _supply_end(snapshot, rules.calendar)
@@ -87,6 +87,12 @@ def running_out_since(snapshot: Snapshot, lane: Lane, calendar: Calendar, now: d
             if at is not None and at <= now:
                 return at
     return None
+
+
+def _visit_ahead(snapshot: Snapshot, now: datetime) -> datetime | None:
+    """Return when a booked visit begins, while that lies ahead: from then on it has to be found out how it went."""
+    start = plausible(snapshot.start_at) if snapshot.effect is Effect.BOOKED else None
+    return start if start is not None and start > now else None
 
 
 def case_id(connection: str, root: str) -> str:

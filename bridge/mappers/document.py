@@ -46,7 +46,7 @@ IN_CASE: Mapping[str, str] = {
     "reasons": "the lane, and the category of a `blocker` by its words",
     "status_reason": "text and category of the `blocker`, outcome of the `closure`",
     "business_status": "the lane, and the category of a `blocker` by its words",
-    "authored_at": "`opened_at`, from which response windows run",
+    "authored_at": "`opened_at`, from which response windows first run",
     "modified_at": "stands in where the server gives no `meta.lastUpdated`",
     "due": "`due_at` where a Task that is not finished has one; the lane's window else",
     "start_at": "the visit: `scheduled`, and due dates that are reckoned from it",
