@@ -286,7 +286,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     reopened_at: datetime | None = None
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
+class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     One piece of coordination work for one patient.
 

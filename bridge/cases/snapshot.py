@@ -146,7 +146,7 @@ class Remark(msgspec.Struct, frozen=True, gc=False):
     author: str | None = None
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     One version of one Task, ServiceRequest, Appointment or MedicationRequest, as coordination sees it.
 

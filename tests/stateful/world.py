@@ -60,5 +60,5 @@ def cases_in(store: Store) -> dict[str, dict[str, Any]]:
 def _settled(case: Case) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(case)
     for name in ("version", "round", "updated_at"):
-        del fields[name]
+        fields.pop(name, None)
     return fields
