@@ -95,6 +95,14 @@ def test_an_empty_post_asks_for_everything(ehr: TestClient, bell: Bell) -> None:
     assert bell.rung == [(MAIN, list(READ_ORDER))]
 
 
+def test_an_empty_post_may_come_as_a_form(ehr: TestClient, bell: Bell) -> None:
+    """As HAPI 8.0.0 sends it."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
+
+    assert ehr.post(f"{HOOK}/Task", headers=headers, content=b"").status_code == 204
+    assert bell.rung == [(MAIN, ["Task"])]
+
+
 def test_a_post_to_a_type_asks_for_that_type(ehr: TestClient, bell: Bell) -> None:
     assert ehr.post(f"{HOOK}/Appointment").status_code == 204
     assert bell.rung == [(MAIN, ["Appointment"])]
