@@ -9,6 +9,7 @@ behind a sender that waits for it.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -73,9 +74,18 @@ def serve(folder: Path, base_url: str) -> tuple[subprocess.Popen[str], int]:
         [sys.executable, "-m", "bridge", "serve"], cwd=folder, env=env, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    address = process.stdout.readline().split()[3]
-    time.sleep(2)
-    return process, int(address.rpartition(":")[2])
+    port = int(process.stdout.readline().split()[3].rpartition(":")[2])
+    while not has_read(port):
+        time.sleep(0.1)
+    return process, port
+
+
+def has_read(port: int) -> bool:
+    """Return whether the first poll is over, so that notifications are all there is to do."""
+    asking = HTTPConnection("127.0.0.1", port, timeout=30)
+    asking.request("GET", "/api/v1/connections")
+    (connection,) = json.load(asking.getresponse())["connections"]
+    return all(stream["last_success_at"] for stream in connection["streams"])
 
 
 if __name__ == "__main__":
