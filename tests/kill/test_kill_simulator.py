@@ -70,13 +70,17 @@ class Site:
 
 @contextmanager
 def site(folder: Path, filled_at: datetime) -> Iterator[Site]:
-    """Serve an EHR that holds the same, to the millisecond, for the same *filled_at*."""
+    """
+    Serve an EHR that holds the same, to the millisecond, for the same *filled_at*.
+
+    It lets nobody choose an id: where Bridge may, repeating a write cannot make a second one anyway.
+    """
     clock = SeedingClock(filled_at)
     server = Ambush(clock)
     with client_of(server, clinic=True) as clinic:
         for bundle in transactions(generate(SEED, COUNT, at=filled_at)):
             clinic.post("", json=bundle).raise_for_status()
-    clock.live = True
+    clock.live, server.options.update_as_create = True, False
     with start(simulator=server) as handle, httpx.Client(base_url=f"{handle.base_url}/", timeout=60) as client:
         yield Site(Workplace(folder, handle.base_url, connection=SETTINGS, more="[web]\nport = 0"), server, Ehr(client))
 
