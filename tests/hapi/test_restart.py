@@ -94,17 +94,17 @@ def test_a_server_that_goes_away_is_named_and_caught_up_with(site: Site) -> None
     interrupted.watch(lambda: Glimpse.delivering_since(glimpse(database), seen))
     site.server.stop()
     interrupted.wait()
+    said = interrupted.said()
     without = site.workplace.run("sync", "--once")
     site.server.start()
     report = caught_up(site.workplace)
     after, repeat = standing(site.workplace, site.ehr), sync(site.workplace)
 
-    print(interrupted.code, interrupted.said(), without, report)
     assert interrupted.code != 0
     assert without.code == UNREACHABLE
     assert "NOT complete" in without.out
     assert f"127.0.0.1:{site.server.port}" in without.out
-    assert "Traceback" not in without.out + without.err + interrupted.said()
+    assert "Traceback" not in said + without.out + without.err
     assert report["complete"]
     assert set(after.cases) == set(before.cases) | new
     assert len(after.tasks) == len(before.tasks) + len(new)
