@@ -37,6 +37,7 @@ from bridge.cases.model import (
 )
 from bridge.cases.reconcile import rederive
 from bridge.cases.rules import Rules
+from bridge.cases.status_table import EFFECTS
 from bridge.errors import CommandRefused
 
 ENOUGH_ATTEMPTS = 2
@@ -187,10 +188,23 @@ def _close(on: _Decision, command: do.Close) -> list[Fact]:
     in_vain = sum(attempt.outcome not in _ANSWERED for attempt in on.case.outreach)
     if reason is ClosureReason.UNABLE_TO_REACH and in_vain < ENOUGH_ATTEMPTS:
         raise CommandRefused(f"Unable to reach needs {ENOUGH_ATTEMPTS} logged attempts in vain; there are {in_vain}.")
+    for named in evidence:
+        _check_evidence(named, on.facts)
     closure = Closure(reason=reason, outcome=outcome or reason.value, evidence=evidence, by=on.by, at=on.now)
     decided = ClosureOverride(over=on.said.work, by=on.by, at=on.now, closure=closure)
     ended: list[Fact] = [facts_of.Escalated(None)] if on.case.escalation is not None else []
     return [*ended, on.local(closure=decided)]
+
+
+def _check_evidence(named: str, facts: Facts) -> None:
+    """Refuse what proves nothing about this case: somebody else's order or visit, or who the patient is."""
+    kind, slash, own_id = named.partition("/")
+    if not slash or not own_id or " " in named:
+        return
+    if kind == "Patient":
+        raise CommandRefused(f"{named} proves no outcome; name what does, such as Appointment/12, or say it in words.")
+    if kind in EFFECTS and named not in {row.ref for row in facts.rows}:
+        raise CommandRefused(f"{named} is not part of this case, so it is no evidence of its outcome.")
 
 
 def _reopen(on: _Decision, command: do.Reopen) -> list[Fact]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
+from urllib.parse import quote
 
 from bridge.cases.intents import IntentState
 from bridge.errors import Gone, NotFound
@@ -66,12 +67,17 @@ class Hand:
         return found[0] if found else None
 
     def create(self, how: How, kind: str, ref: str, system: str, value: str, body: bytes) -> Written:
-        """Create a resource of ours, once, however often this is repeated."""
+        """
+        Create a resource of ours, once, however often this is repeated.
+
+        ``If-None-Exist`` is read as a query string: a plain ``+`` in it is a space, finds nothing, and HAPI 8.0.0
+        refuses to create what does not fit its own condition (HAPI-0929, seen 2026-11).
+        """
         if how is How.PUT_OWN_ID:
             resource = {**decode(body), "id": ref.partition("/")[2]}
             written = self._client.update(ref, encode(resource), create_only=True)
         else:
-            condition = f"identifier={system}|{value}"
+            condition = f"identifier={quote(f'{escape(system)}|{escape(value)}', safe='/:|')}"
             written = self._client.create(kind, body, if_none_exist=condition)
         self._count()
         return written

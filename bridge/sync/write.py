@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from bridge.errors import Gone, NotFound
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import normalize
 from bridge.store.port import Store
+from bridge.sync.evidence import proven as proven_evidence
 from bridge.sync.hand import Done, EndedThere, Hand, Stop
 from bridge.sync.known import tasks_that_ask_us
 from bridge.tasks.check import checked
@@ -180,7 +181,7 @@ class Writer:
         part_of = [task.ref for task in tasks_that_ask_us(self._line, scene.rows) if task.ref != case.root]
         if theirs is None:
             status = steps(None, goals)[0]
-            body = checked(self._rendered(case, status, part_of), self._line.fhir_version)
+            body = checked(self._rendered(case, status, part_of, self._proven(case)), self._line.fhir_version)
             made = self._hand.create(how, "Task", task_ref(case), CASE_SYSTEM, task_identifier(case), body)
             if made.created or how is How.PUT_OWN_ID:
                 return Done(made.ref, made.version)
@@ -196,9 +197,9 @@ class Writer:
         if case.closure is None and current.get("status") in FINAL:
             raise EndedThere(theirs.ref, current["status"])
         way = steps(current.get("status"), goals, direct_cancel=self._channel.direct_cancel)
-        version = theirs.version
+        version, proven = theirs.version, self._proven(case)
         for status in way or (str(current.get("status")),):
-            ours = self._rendered(case, status, part_of)
+            ours = self._rendered(case, status, part_of, proven)
             checked(ours, self._line.fhir_version)
             merged = merge_task(current, ours)
             if same(current, merged):
@@ -206,10 +207,13 @@ class Writer:
             version, current = self._hand.update(theirs.ref, merged, version), merged
         return Done(theirs.ref, version)
 
-    def _rendered(self, case: Case, status: str, part_of: Sequence[str]) -> Json:
+    def _proven(self, case: Case) -> frozenset[str]:
+        return proven_evidence(self._client, case, self._line.base_url)
+
+    def _rendered(self, case: Case, status: str, part_of: Sequence[str], proven: Collection[str]) -> Json:
         lanes = self._line.rules.lanes
         title = lanes[case.lane].title if case.lane in lanes else case.lane
-        return render_task(case, status, self._channel.form, lane_title=title, part_of=part_of)
+        return render_task(case, status, self._channel.form, lane_title=title, part_of=part_of, proven=proven)
 
     def _ours_for_this_patient(self, current: Json, case: Case, ref: str) -> None:
         assert case.patient is not None
@@ -303,9 +307,9 @@ class Writer:
             acknowledge_with=self._line.acknowledge_with if self._channel.knows_ready else "accepted",
             direct_cancel=self._channel.direct_cancel,
         )
-        current, version = decode(theirs.raw), theirs.version
+        current, version, proven = decode(theirs.raw), theirs.version, self._proven(case)
         for status in way:
-            current = move_source_task(current, case, status, self._channel.form)
+            current = move_source_task(current, case, status, self._channel.form, proven)
             version = self._hand.update(target, current, version)
         return Done(target, version)
 

@@ -8,7 +8,7 @@ Shape: HL7 Clinical Order Workflows coordination task (hl7.fhir.uv.cow 1.0.0-bal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta, tzinfo
 
@@ -23,7 +23,6 @@ from bridge.tasks.elements import (
     concept,
     identifier,
     instant,
-    is_local,
     narrative,
     reason,
     reference,
@@ -46,13 +45,22 @@ class Form:
     message_status: str = "completed"
 
 
-def render_task(case: Case, status: str, form: Form, *, lane_title: str, part_of: Sequence[str] = ()) -> Json:
+def render_task(
+    case: Case,
+    status: str,
+    form: Form,
+    *,
+    lane_title: str,
+    part_of: Sequence[str] = (),
+    proven: Collection[str] = (),
+) -> Json:
     """
     Return the coordination Task of *case* in *status*.
 
     Args:
         lane_title: The kind of work as people read it.
         part_of: The Tasks (``Task/id``) that asked us to do the work.
+        proven: The evidence (``Type/id``) that was found on the EHR to be of this patient; the rest is words.
     """
     assert case.patient is not None, "a case without a patient is not written"
     authored = case.opened_at
@@ -76,18 +84,18 @@ def render_task(case: Case, status: str, form: Form, *, lane_title: str, part_of
         "restriction": _restriction(case),
         "partOf": [{"reference": ref} for ref in part_of] or None,
         "note": _notes(case) or None,
-        "output": outputs(case.closure) if case.closure is not None else None,
+        "output": outputs(case.closure, proven) if case.closure is not None else None,
     }
     return {name: value for name, value in task.items() if value is not None}
 
 
-def outputs(closure: Closure) -> list[Json]:
-    """Return what came of the work: the outcome in words and what proves it."""
+def outputs(closure: Closure, proven: Collection[str] = ()) -> list[Json]:
+    """Return what came of the work: the outcome in words and what proves it, by reference where *proven*."""
     kind = {"coding": [{"system": OUTPUT_SYSTEM, "code": "outcome"}], "text": "Outcome"}
     proof = {"coding": [{"system": OUTPUT_SYSTEM, "code": "evidence"}], "text": "Evidence"}
     found: list[Json] = [{"type": kind, "valueString": clean(ended(closure))}]
     for evidence in closure.evidence:
-        value = {"valueReference": {"reference": evidence}} if is_local(evidence) else {"valueString": clean(evidence)}
+        value = {"valueReference": {"reference": evidence}} if evidence in proven else {"valueString": clean(evidence)}
         found.append({"type": proof, **value})
     return found
 

@@ -11,6 +11,7 @@ from bridge.cases.changes import CauseKind, Change
 from bridge.cases.intents import Intent, IntentKind, Message
 from bridge.cases.model import Case, Closure, Status
 from bridge.cases.snapshot import Snapshot
+from bridge.fhir.times import format_instant
 from bridge.tasks.standing import asked_status
 from bridge.tasks.words import by_day, day, ended_sentences, in_sentence, our_words, status_words
 
@@ -109,7 +110,7 @@ def _told(case: Case, change: Change, zone: tzinfo) -> Intent:
     """
     cause = change.cause
     by_version = cause.kind is CauseKind.SOURCE and not cause.what.endswith(_DELETED)
-    moment = cause.what if by_version else f"{change.at.isoformat()}/{case.version}"
+    moment = cause.what if by_version else f"{format_instant(change.at)}/{case.version}"
     key = f"{case.id}/told/{case.status.value}/{moment}"
     return Intent(
         connection=case.connection,

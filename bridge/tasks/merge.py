@@ -7,6 +7,7 @@ Changing a resource that others also write: only our elements, everything else k
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -103,11 +104,12 @@ def merge_task(theirs: Json, ours: Json) -> Json:
     return merged
 
 
-def move_source_task(theirs: Json, case: Case, status: str, form: Form) -> Json:
+def move_source_task(theirs: Json, case: Case, status: str, form: Form, proven: Collection[str] = ()) -> Json:
     """
     Return a Task that asked us to do the work, moved to *status*; nothing else of it changes but its stamp.
 
-    The reason is given for rejected, failed and cancelled; completed brings the outcome in ``output``.
+    The reason is given for rejected, failed and cancelled; completed brings the outcome in ``output``, the
+    evidence by reference where it is *proven*.
     """
     refuse_modifiers(theirs)
     moved = {**theirs, "status": status}
@@ -117,7 +119,7 @@ def move_source_task(theirs: Json, case: Case, status: str, form: Form) -> Json:
     elif "statusReason" in moved:
         del moved["statusReason"]
     if case.closure is not None and status == "completed":
-        moved["output"] = _combine("output", theirs.get("output") or [], outputs(case.closure))
+        moved["output"] = _combine("output", theirs.get("output") or [], outputs(case.closure, proven))
     return moved
 
 

@@ -123,6 +123,8 @@ def test_a_closed_case_only_takes_notes_attempts_and_reopening(command: AnyComma
         (do.Close(reason=ClosureReason.COMPLETED, outcome=" ", evidence=("", " ")), "needs an outcome in words"),
         (do.Close(reason=ClosureReason.OTHER), "Other needs an outcome"),
         (do.Close(reason=ClosureReason.OTHER, evidence=("Task/1",)), "Other needs an outcome"),
+        (do.Close(reason=ClosureReason.COMPLETED, evidence=(ORDER, "Appointment/12")), "Appointment/12 is not part of"),
+        (do.Close(reason=ClosureReason.COMPLETED, outcome="seen", evidence=("Patient/1",)), "Patient/1 proves no"),
         (do.Close(reason=ClosureReason.UNABLE_TO_REACH), "needs 2 logged attempts in vain; there are 0"),
         (do.Reopen(why="why not"), "is open"),
     ],
@@ -183,7 +185,7 @@ def test_a_patient_who_answered_was_reached() -> None:
     "command",
     [
         do.Close(reason=ClosureReason.COMPLETED, outcome="seen"),
-        do.Close(reason=ClosureReason.COMPLETED, evidence=("Appointment/12",)),
+        do.Close(reason=ClosureReason.COMPLETED, evidence=(ORDER, "Encounter/3", "Appointment slip, on paper")),
         do.Close(reason=ClosureReason.DECLINED),
         do.Close(reason=ClosureReason.REDIRECTED),
         do.Close(reason=ClosureReason.CANCELLED_BY_REQUESTER),

@@ -125,8 +125,9 @@ def test_a_blocker_puts_our_task_on_hold_with_its_reason_and_clearing_resumes_it
 
 def test_closing_ends_the_task_with_its_outcome() -> None:
     world = a_world()
+    world.ehr.put({"resourceType": "Encounter", "id": "e9", "subject": {"reference": "Patient/p1"}})
     world.sync()
-    world.act(ROOT, Close(reason=ClosureReason.COMPLETED, outcome="Seen", evidence=("Encounter/9",)))
+    world.act(ROOT, Close(reason=ClosureReason.COMPLETED, outcome="Seen", evidence=("Encounter/e9",)))
 
     world.sync()
 
@@ -134,7 +135,7 @@ def test_closing_ends_the_task_with_its_outcome() -> None:
     assert task["status"] == "completed"
     assert [one.get("valueString") or one["valueReference"]["reference"] for one in task["output"]] == [
         "completed: Seen",
-        "Encounter/9",
+        "Encounter/e9",
     ]
 
 
