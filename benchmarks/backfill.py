@@ -19,7 +19,7 @@ import httpx
 
 from benchmarks.intake import a_line
 from benchmarks.pages import BASE, BEGAN, pages
-from bridge.bootstrap import collect_seldom
+from bridge.bootstrap import spare_what_stays
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.times import parse_instant
 from bridge.store.opening import create_or_open
@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=200_000)
     count = parser.parse_args().count
-    collect_seldom()
+    spare_what_stays()
     began = time.perf_counter()
     samples, opened = run(count)
     if opened != count:

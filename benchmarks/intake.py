@@ -25,7 +25,7 @@ import msgspec
 
 from benchmarks.floor import Floor, PostgresFloor, SqliteFloor
 from benchmarks.pages import BASE, pages
-from bridge.bootstrap import collect_seldom, make_line, read_lanes
+from bridge.bootstrap import make_line, read_lanes, spare_what_stays
 from bridge.config import Settings
 from bridge.fhir.bundle import split
 from bridge.store.migrations import migrate
@@ -150,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--postgres", help="URL of an empty PostgreSQL database")
     url = parser.parse_args().postgres
-    collect_seldom()
+    spare_what_stays()
     with opened(url) as (store, floor):
         found = measure(store, floor)
     print(f"{'PostgreSQL' if url else 'SQLite'}, {os.cpu_count()} cores, {RUNS} runs of {MEASURED:,}, pages of {SIZE}")
