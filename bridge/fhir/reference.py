@@ -48,7 +48,7 @@ class ParsedReference(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=16384)
-def parse_reference(text: str, *, base_url: str | None = None) -> ParsedReference:
+def parse_reference(text: str, base_url: str | None = None) -> ParsedReference:
     """Take a reference apart; an absolute URL under *base_url* counts as relative."""
     if len(text) > LONGEST:
         return ParsedReference("invalid", text)

@@ -100,7 +100,10 @@ def label_of(coded: wire.Coded | None) -> str | None:
     """Return the words of a concept, or of the resource that a CodeableReference names."""
     if coded is None:
         return None
-    said = concept(coded)
+    inner = coded.concept or coded
+    if inner.text:
+        return inner.text
+    said = concept(inner)
     label = said.label() if said is not None else None
     return label or (coded.reference.display if coded.reference is not None else None)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -15,7 +14,7 @@ from bridge.cases.snapshot import BusinessIdentifier, Party, Priority, When
 from bridge.cases.status_table import EFFECTS
 from bridge.errors import SourceError
 from bridge.fhir import wire
-from bridge.fhir.reference import Kind, parse_reference
+from bridge.fhir.reference import parse_reference
 from bridge.fhir.source import SourceVersion
 from bridge.fhir.times import parse_instant, parse_moment
 from bridge.fhir.wire_decode import decode
@@ -45,33 +44,12 @@ VITAL = frozenset(
 MOST_LINKS = 64
 """Further links of one resource are left out of its Snapshot and noted (rule ours)."""
 
-LONGEST_REFERENCE = 2048
-"""Longer ones are not looked into (rule ours): no server serves them, and some are made to cost time."""
-
 _URI = "urn:ietf:rfc:3986"
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?identifier=(?:([^|&]*)(?:\||%7C))?([^|&]{1,1024})")
 _SUBSETTED = "SUBSETTED"
 _PRIORITIES = {priority.value: priority for priority in Priority}
 _named = msgspec.json.Decoder(wire.Named)
 _W = TypeVar("_W", bound=wire.Resource)
-
-
-class Target(NamedTuple):
-    """Where a reference leads; ``ref`` only where that is a resource of this server."""
-
-    kind: Kind
-    type: str | None
-    ref: str | None
-    id: str | None
-
-
-@lru_cache(maxsize=32768)
-def target_of(text: str, base_url: str) -> Target:
-    """Return where a literal reference leads, a version in it left out; one too long leads nowhere."""
-    if len(text) > LONGEST_REFERENCE:
-        return Target("invalid", None, None, None)
-    parsed = parse_reference(text, base_url=base_url)
-    return Target(parsed.kind, parsed.type, parsed.ref, parsed.id)
 
 
 class Reading(Generic[_W]):
@@ -99,8 +77,8 @@ class Reading(Generic[_W]):
         text = reference.reference
         if not text:
             return _party(_type_of(reference), identifier, reference.display)
-        target = target_of(text, self.base_url)
-        if target.ref is not None:
+        target = parse_reference(text, self.base_url)
+        if target.kind == "relative":
             return Party(target.type, target.ref, identifier, reference.display)
         if target.kind == "contained":
             return self._contained_party(target.id or "", reference, identifier)
@@ -164,7 +142,7 @@ class Reading(Generic[_W]):
         """Return ``Type/id`` where a reference leads to another resource of this server."""
         if reference is None or not reference.reference:
             return None
-        ref = target_of(reference.reference, self.base_url).ref
+        ref = parse_reference(reference.reference, self.base_url).ref
         if ref is not None and ref == self.own_ref:
             self.odd("refers to itself")
             return None
@@ -266,7 +244,7 @@ class Reading(Generic[_W]):
 
     def newer(self, *elements: object) -> None:
         """Note elements that only R5 has where the connection is said to be R4 or R4B."""
-        if self.fhir_version != "R5" and any(element is not None for element in elements):
+        if self.fhir_version != "R5" and elements.count(None) < len(elements):
             self.odd("has elements of FHIR R5")
 
     def odd(self, words: str) -> None:

@@ -56,7 +56,7 @@ def normalize(version: SourceVersion, base_url: str, fhir_version: str = "R4") -
         about=reading.links(_others(request), patient=patient),
         identifiers=identifiers(request.identifier),
         group=business_identifier(request.requisition),
-        title=title_of(label_of(code), words(request.category), "Service request"),
+        title=title_of(label_of(code)) or title_of(words(request.category), "Service request"),
         codes=codes((code,)),
         categories=codes(request.category or ()),
         reasons=concepts((*(request.reasonCode or ()), *(request.reason or ()))),

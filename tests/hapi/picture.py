@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bridge.cases.changes import CaseOpened, Change, LaneChanged, StatusChanged
+from bridge.cases.changes import CaseMerged, CaseOpened, Change, LaneChanged, StatusChanged
 from bridge.cases.intents import IntentState
 from bridge.cases.model import Case, Status
 from bridge.store.port import InboxRow, OutboxRow
@@ -84,9 +84,10 @@ class Picture:
         opened = any(fact.case.is_open for fact in facts if isinstance(fact, CaseOpened))
         return opened or any(fact.status is not Status.CLOSED for fact in facts if isinstance(fact, StatusChanged))
 
-    def stayed_in_lane(self, case: Case) -> bool:
-        """Whether the case is in the lane in which it was opened."""
-        return not any(isinstance(change.fact, LaneChanged) for change in self.histories[case.id])
+    def stayed_itself(self, case: Case) -> bool:
+        """Whether the case is in the lane in which it was opened, and never was part of another case."""
+        facts = [change.fact for change in self.histories[case.id]]
+        return not any(isinstance(fact, LaneChanged | CaseMerged) for fact in facts)
 
     def outbox_in(self, *states: IntentState) -> list[str]:
         """Return what is in these states in the outbox, in words."""

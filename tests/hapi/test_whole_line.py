@@ -164,12 +164,15 @@ def test_every_message_stands_once_at_its_case_for_its_patient(picture: Picture)
 
 
 def test_the_requester_is_told_where_the_work_stands(picture: Picture) -> None:
-    """Wherever the lane says so; of what was deleted with its request there is nobody to tell."""
+    """
+    Wherever the lane says so. Of what was deleted with its request there is nobody to tell, and only the entering
+    of a status is told: not another lane, nor that work which ended in one case is a case of its own now.
+    """
     untold = [
         f"{case.root}: {case.status.value}"
         for case in picture.cases.values()
         if picture.was_open(case)
-        and picture.stayed_in_lane(case)
+        and picture.stayed_itself(case)
         and case.status.value in picture.tell[case.lane]
         and case.root in picture.present
         and not any(key.startswith(f"{case.id}/told/{case.status.value}/") for key in picture.messages)
