@@ -284,15 +284,20 @@ def test_a_task_that_asks_us_is_moved_and_keeps_what_we_do_not_know(site: Site, 
     assert clinic.read(asked)["status"] == "in-progress"
     assert _unmoved(clinic.read(asked)) == kept
 
-    done = Close(reason=ClosureReason.COMPLETED, outcome="Seen on the 3rd", evidence=("Appointment/77",))
+    visited = clinic.create(
+        "Encounter", status="finished", subject={"reference": patient}, **{"class": {"code": "AMB"}}
+    )
+    done = Close(reason=ClosureReason.COMPLETED, outcome="Seen on the 3rd", evidence=(visited, "Encounter/not-there"))
     site.bridge.act(order, done)
     site.after_a_round(order)
     finished = clinic.read(asked)
     assert finished["status"] == "completed"
     assert [one.get("valueString") or one["valueReference"]["reference"] for one in finished["output"]] == [
         "completed: Seen on the 3rd",
-        "Appointment/77",
+        visited,
+        "Encounter/not-there",
     ]
+    assert [("valueReference" in one) for one in finished["output"]] == [False, True, False]
     assert _unmoved(finished) == kept
     assert clinic.read(order)["meta"]["versionId"] == "1", "an order that we did not write is never changed"
 
