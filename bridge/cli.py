@@ -9,8 +9,9 @@ output, progress and problems to standard error. Imports are inside the commands
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -19,9 +20,11 @@ import typer
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from types import FrameType
 
     from bridge.bootstrap import Bridge
     from bridge.config import Settings
+    from bridge.sync.poll import Progress
 
 DONE, NEEDS_A_PERSON, WRONG_SETUP, UNREACHABLE = 0, 1, 2, 3
 
@@ -141,8 +144,8 @@ def sync(
             print("Working; Ctrl-C ends it. The log says what goes wrong.", file=sys.stderr)
             run_worker(bridge)
             return
-        with _resumable(), bars() as watch:
-            reports = [connector.sync_once(watch) for connector in bridge.connectors.values()]
+        with _resumable() as check, bars() as watch:
+            reports = [connector.sync_once(_until(check, watch)) for connector in bridge.connectors.values()]
     if as_json:
         _print_json([sync_as_dict(report) for report in reports])
     else:
@@ -170,11 +173,11 @@ def backfill(
     start = _day(since)
     settings = _with_connections(_settings(config))
     results: dict[str, Any] = {}
-    with _bridge(settings, only=connection) as bridge, _resumable():
+    with _bridge(settings, only=connection) as bridge, _resumable() as check:
         for name, connector in bridge.connectors.items():
             chosen = dataclasses.replace(connector, since=start) if start is not None else connector
             with bars(partial(totals, chosen)) as watch:
-                polls, problems = chosen.read(watch)
+                polls, problems = chosen.read(_until(check, watch))
             try:
                 chosen.name_people()
             except RemoteError as error:
@@ -391,12 +394,42 @@ def _make_folder(settings: Settings) -> None:
 
 
 @contextmanager
-def _resumable() -> Iterator[None]:
+def _resumable() -> Iterator[Callable[[], None]]:
+    """
+    Say on Ctrl-C that nothing is lost; gives a check that ends the work where the interruption went under.
+
+    Python raises KeyboardInterrupt wherever it is, and drops it in a finalizer (language reference, ``__del__``).
+    """
+    asked = False
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupted)
     try:
-        yield
+        yield check
+        check()
     except KeyboardInterrupt:
         print("Interrupted. What was read is stored; the next run goes on from there.", file=sys.stderr)
         raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _until(check: Callable[[], None], watch: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """Return *watch* with *check* after every page."""
+
+    def checked(progress: Progress) -> None:
+        watch(progress)
+        check()
+
+    return checked
 
 
 def _day(text: str | None) -> datetime | None:

@@ -599,6 +599,17 @@ def test_ctrl_c_while_reading_leaves_a_sound_database_and_the_next_run_goes_on(
     assert _sound(tmp_path) == _sound(tmp_path, "undisturbed.sqlite3")
 
 
+def test_ctrl_c_that_goes_under_ends_the_work_at_the_next_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """Python drops a KeyboardInterrupt that meets it in a finalizer."""
+    with pytest.raises(KeyboardInterrupt), cli._resumable() as check:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        check()
+        raise AssertionError("the work went on")
+
+    assert "What was read is stored" in capsys.readouterr().err
+
+
 def _sound(folder: Path, name: str = "bridge.sqlite3") -> int:
     """Check the file and return how many versions it holds."""
     database = sqlite3.connect(folder / name)
