@@ -29,6 +29,7 @@ def sync_as_dict(report: SyncReport) -> dict[str, Any]:
             "repaired": report.sweep.repaired,
             "gone": report.sweep.gone,
             "missing": report.sweep.missing,
+            "lost": report.sweep.lost,
         },
         "writes": deliveries.written if deliveries is not None else 0,
         "delivered": {
@@ -64,6 +65,7 @@ def sync_as_text(report: SyncReport) -> str:
     if sweep.compared or not report.problems:
         lines.append(
             f"  sweep: {sweep.compared} compared, {sweep.repaired} repaired, {sweep.gone} gone, {sweep.missing} missing"
+            + (f"; {sweep.lost} of our Tasks deleted or ended by others" if sweep.lost else "")
         )
     if report.deliveries is not None:
         ended = ", ".join(f"{count} {state.value}" for state, count in sorted(report.deliveries.ended.items()))

@@ -161,4 +161,6 @@ def _oddities(facts: Facts) -> tuple[str, ...]:
         found += [f"{row.ref}: {oddity}" for oddity in row.snapshot.oddities]
         if row.aside is not None:
             found.append(f"{row.ref}: {CROSSES_PATIENTS}")
+        if row.unread is not None:
+            found.append(f"{row.ref}: version {row.unread.version} could not be read")
     return tuple(found)

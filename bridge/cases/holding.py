@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from bridge.cases.blockers import LABELS, category_of_pause
+from bridge.cases.calendar import plausible
 from bridge.cases.facts import FIRM_VISIT, LIVE_TASK, Answer, Facts, stated_at
 from bridge.cases.model import Blocker, BlockerCategory
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Effect, Snapshot
+from bridge.cases.sources import SourceRow
 
 
 def holding(facts: Facts, rules: Rules) -> Answer[Blocker] | None:
-    """Return what the EHR says holds the work up, the root's word first."""
+    """Return what the EHR says holds the work up, the root's word first; before all, what could not be read."""
+    unread = next((row for row in facts.rows if row.unread is not None and row.gone_at is None), None)
+    if unread is not None:
+        return _unread(unread)
     for snapshot in facts.live:
         found = _held_by(snapshot, facts, rules)
         if found is not None:
             category, text, rule = found
             return Answer(Blocker(category, text, stated_at(snapshot), snapshot.ref), rule)
     return None
+
+
+def _unread(row: SourceRow) -> Answer[Blocker]:
+    """What is known may no longer be so: the version that could not be read may have called the work off."""
+    text = f"The newest version of {row.ref} cannot be read; look at it in the EHR"
+    assert row.unread is not None
+    since = plausible(row.unread.updated_at) or stated_at(row.snapshot)
+    return Answer(Blocker(BlockerCategory.INTERNAL_QUEUE, text, since, row.ref), "newest-version-unread")
 
 
 def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCategory, str, str] | None:

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from bridge.cases import changes as facts_of
 from bridge.cases.book import Book, Known, Outcome, cause_for, cause_of
 from bridge.cases.calendar import plausible
-from bridge.cases.changes import Cause
+from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.derive import derive
 from bridge.cases.differences import differences
 from bridge.cases.facts import gather
@@ -33,7 +33,7 @@ from bridge.cases.merging import merge_away
 from bridge.cases.naming import with_names
 from bridge.cases.rules import Rules, opening
 from bridge.cases.snapshot import Snapshot
-from bridge.cases.sources import SourceRow
+from bridge.cases.sources import SourceRow, Unread
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,20 @@ def is_newer(snapshot: Snapshot, than: Snapshot) -> bool:
     return _age(snapshot) > _age(than)
 
 
-def _age(snapshot: Snapshot) -> tuple[float, int, str]:
-    at = snapshot.updated_at.timestamp() if snapshot.updated_at is not None else float("-inf")
-    number = int(snapshot.version) if len(snapshot.version) <= _ID_LENGTH and _is_number(snapshot.version) else -1
-    return at, number, snapshot.version
+def _age(one: Snapshot | Unread) -> tuple[float, int, str]:
+    at = one.updated_at.timestamp() if one.updated_at is not None else float("-inf")
+    number = int(one.version) if len(one.version) <= _ID_LENGTH and _is_number(one.version) else -1
+    return at, number, one.version
 
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def reconcile(arrivals: Sequence[Arrival], known: Known, rules: Rules, now: datetime) -> Outcome:
-    """Fold a page of arrivals into the cases they touch; see the module's docstring."""
+def reconcile(
+    arrivals: Sequence[Arrival], known: Known, rules: Rules, now: datetime, unread: Sequence[Unread] = ()
+) -> Outcome:
+    """Fold a page of arrivals, and of what came and could not be read, into the cases they touch; see above."""
     rows = dict(known.sources)
     stale: set[tuple[str, str]] = set()
     causes: dict[str, Cause] = {}
@@ -87,6 +89,12 @@ def reconcile(arrivals: Sequence[Arrival], known: Known, rules: Rules, now: date
         causes[snapshot.ref] = cause_of(merged.snapshot)
         if arrival.note is not None:
             notes.setdefault(snapshot.ref, []).append((cause_of(snapshot), arrival.note))
+    for version in unread:
+        row = rows.get(version.ref)
+        if row is not None and _age(version) > max(_age(one) for one in (row.snapshot, row.unread) if one):
+            rows[version.ref] = replace(row, unread=version)
+            causes[version.ref] = Cause(CauseKind.SOURCE, f"{version.ref}/_history/{version.version}")
+            touched.add(version.ref)
     return _settle(rows, touched, causes, notes, stale, known, rules, now)
 
 
@@ -168,6 +176,7 @@ def _merge(before: SourceRow | None, snapshot: Snapshot, rules: Rules, now: date
         watch_at=told.watch_at,
         gone_at=None,
         missed_at=None,
+        unread=before.unread if before.unread is not None and _age(before.unread) > _age(snapshot) else None,
     )
 
 

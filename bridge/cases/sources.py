@@ -9,6 +9,14 @@ import msgspec
 from bridge.cases.snapshot import Snapshot
 
 
+class Unread(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a resource that was received and could not be read: what it says is not known."""
+
+    ref: str
+    version: str
+    updated_at: datetime | None = None
+
+
 class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     """
     The newest known version of one resource, and where it belongs.
@@ -18,7 +26,7 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     ``gone_at`` is set when the EHR said twice that it is deleted. ``missed_at`` is the first direct read that
     found nothing. ``watch_at`` is when time alone may make it work (a supply that runs out). ``aside`` is the
     parent it names but does not join, because that is of another patient: when that one changes, this is looked
-    at again.
+    at again. ``unread`` is a version newer than the snapshot that could not be read.
     """
 
     connection: str
@@ -31,3 +39,4 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     missed_at: datetime | None = None
     watch_at: datetime | None = None
     aside: str | None = None
+    unread: Unread | None = None

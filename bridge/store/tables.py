@@ -149,6 +149,7 @@ source = Table(
     Column("missed_at", Instant),
     Column("watch_at", Instant),
     Column("aside", Words),
+    Column("unread", LargeBinary),
     Column("snapshot", LargeBinary, nullable=False),
     PrimaryKeyConstraint("ref", "connection_id"),
 )

@@ -15,7 +15,7 @@ from datetime import datetime
 from bridge.cases.book import Outcome
 from bridge.cases.reconcile import Arrival, is_newer, reconcile
 from bridge.cases.snapshot import Snapshot
-from bridge.cases.sources import SourceRow
+from bridge.cases.sources import SourceRow, Unread
 from bridge.errors import IllegalTransition
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked, normalize
@@ -66,9 +66,10 @@ def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestRepor
         fresh = _fresh(tx, line, page.versions)
         verdicts = [(version, read_version(version, line)) for version in fresh]
         snapshots = [verdict for _, verdict in verdicts if isinstance(verdict, Snapshot)]
-        known = load(tx, line.name, snapshots)
+        unread = [_unread(version) for version, verdict in verdicts if isinstance(verdict, Parked)]
+        known = load(tx, line.name, snapshots, unread)
         arrivals = [Arrival(snapshot, _odd_move(snapshot, known.sources)) for snapshot in snapshots]
-        outcome = reconcile(arrivals, known, line.rules, now)
+        outcome = reconcile(arrivals, known, line.rules, now, unread)
         rows = [_inbox_row(version, verdict, outcome, page, line, now) for version, verdict in verdicts]
         tx.add_versions(rows)
         intents = record(tx, line, outcome, now)
@@ -97,6 +98,10 @@ def read_version(version: SourceVersion, line: Line) -> Verdict:
     if isinstance(verdict, Snapshot) and is_own(verdict.identifiers):
         return Ignored(OWN_WRITE, "our own Task")
     return verdict
+
+
+def _unread(version: SourceVersion) -> Unread:
+    return Unread(ref=version.ref, version=version.version, updated_at=version.updated_at)
 
 
 def _odd_move(snapshot: Snapshot, known: Mapping[str, SourceRow]) -> str | None:

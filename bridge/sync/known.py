@@ -9,7 +9,7 @@ from bridge.cases.book import Known, Outcome
 from bridge.cases.changes import Change
 from bridge.cases.model import Case
 from bridge.cases.snapshot import Snapshot
-from bridge.cases.sources import SourceRow
+from bridge.cases.sources import SourceRow, Unread
 from bridge.store.port import Tx
 from bridge.sync.line import Line
 from bridge.tasks.intents import intents_for
@@ -17,14 +17,14 @@ from bridge.tasks.intents import intents_for
 _ALL = 1_000_000
 
 
-def load(tx: Tx, connection: str, snapshots: Sequence[Snapshot]) -> Known:
+def load(tx: Tx, connection: str, snapshots: Sequence[Snapshot], unread: Sequence[Unread] = ()) -> Known:
     """Return everything that these new versions can touch, in a handful of queries for a whole page."""
     refs, parents = set(), set()
     for snapshot in snapshots:
         refs.add(snapshot.ref)
         if snapshot.parent is not None:
             parents.add(snapshot.parent)
-    rows = tx.sources(connection, refs | parents)
+    rows = tx.sources(connection, refs | parents | {version.ref for version in unread})
     roots = refs | parents | {row.root for row in rows.values()}
     return load_roots(tx, connection, roots, rows, snapshots)
 

@@ -5,6 +5,8 @@ A resource that a search does not return is not therefore deleted: it is read di
 server's own word and is asked for twice at once; 404 may be a search index or a permission, so a second 404
 must come at least five minutes after the first (rule ours). And where of many resources of a type not one is
 found, it is the server that is not believed: a permission was lost, not a department's work.
+
+What Bridge wrote for these cases is looked at as well (``bridge.sync.standing``).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from bridge.sync.ingest import Intake, ingest
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.poll import add
+from bridge.sync.standing import check_standing
 
 AT_ONCE = 100
 CONFIRM_AFTER = timedelta(minutes=5)
@@ -44,13 +47,15 @@ class SweepReport:
     """
     How many sources were compared, how many had moved unseen, how many are gone or missing.
 
-    ``problems`` are the types of which nothing at all was found, in words; nothing was marked for them.
+    ``lost`` are coordination Tasks of ours that somebody else deleted or ended. ``problems`` are the types of
+    which nothing at all was found, in words; nothing was marked for them.
     """
 
     compared: int = 0
     repaired: int = 0
     gone: int = 0
     missing: int = 0
+    lost: int = 0
     counts: Counts = field(default_factory=Counts)
     problems: tuple[str, ...] = ()
 
@@ -64,8 +69,9 @@ class Absence(Enum):
 
 @dataclass
 class _Round:
-    """What one sweep has seen so far: by type, whether anything was there, and what was not."""
+    """What one sweep has seen so far: by type, whether anything was there, and what was not; whose cases."""
 
+    roots: set[str] = field(default_factory=set)
     there: set[str] = field(default_factory=set)
     missing: dict[str, list[SourceRow]] = field(default_factory=dict)
 
@@ -84,6 +90,11 @@ def sweep(client: FhirClient, store: Store, line: Line, clock: Callable[[], date
             return _sum(total, _settle_missing(store, line, seen, clock()))
         after = rows[-1].ref
         total = _sum(total, _compare_some(client, store, line, rows, seen, clock, SWEEP_STREAM))
+        roots = {row.root for row in rows} - seen.roots
+        seen.roots |= roots
+        standing = check_standing(client, store, line, roots, clock())
+        problems = (standing.problem,) if standing.problem is not None else ()
+        total = _sum(total, SweepReport(lost=standing.lost, problems=problems))
 
 
 def compare(
@@ -202,6 +213,7 @@ def _sum(one: SweepReport, other: SweepReport) -> SweepReport:
         one.repaired + other.repaired,
         one.gone + other.gone,
         one.missing + other.missing,
+        one.lost + other.lost,
         add(one.counts, other.counts),
         one.problems + other.problems,
     )

@@ -83,13 +83,23 @@ def intents_for(
     return found
 
 
-def _level(case: Case, kind: IntentKind, slot: str, target: str | None) -> Intent:
+def task_again(case: Case, why: str) -> Intent:
+    """
+    Return the intent that the case's Task stands as it should, though the case did not change.
+
+    Args:
+        why: What happened to the Task, in the same words however often it is seen: the intent is queued once.
+    """
+    return _level(case, IntentKind.COORDINATION_TASK, "task", None, moment=why)
+
+
+def _level(case: Case, kind: IntentKind, slot: str, target: str | None, moment: str | None = None) -> Intent:
     return Intent(
         connection=case.connection,
         case_id=case.id,
         kind=kind,
         slot=slot,
-        key=f"{case.id}/{slot}/{case.version}",
+        key=f"{case.id}/{slot}/{moment or case.version}",
         case_version=case.version,
         target=target,
     )

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from bridge.cases.model import CasePatient, Owner, OwnerKind, Status
+from bridge.cases.sources import Unread
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.port import Store
 
@@ -52,6 +53,16 @@ def test_sources_aside_are_found_by_the_parent_they_do_not_join(store: Store) ->
     with store.reading() as tx:
         assert tx.sources_aside(EHR, ["ServiceRequest/1", "Task/1"]) == [a_source("Task/1", aside="ServiceRequest/1")]
         assert tx.sources_aside(EHR, []) == []
+
+
+def test_a_version_that_could_not_be_read_is_kept_with_its_source(store: Store) -> None:
+    unread = Unread(ref="Task/1", version="2\0", updated_at=minutes(1))
+    with store.transaction() as tx:
+        tx.save_sources([a_source("Task/1", unread=unread), a_source("Task/2")])
+
+    with store.reading() as tx:
+        found = tx.sources(EHR, ["Task/1", "Task/2"])
+    assert (found["Task/1"].unread, found["Task/2"].unread) == (unread, None)
 
 
 def test_sources_to_watch_are_those_whose_time_has_come_earliest_first(store: Store) -> None:

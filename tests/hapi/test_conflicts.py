@@ -156,6 +156,35 @@ def test_a_task_that_is_given_to_another_patient_meanwhile_is_left_alone(site: S
     assert clinic.progress(patient, order).status == "in-progress"
 
 
+def test_a_task_of_ours_that_the_clinic_deletes_is_written_again(site: Site, clinic: Clinic) -> None:
+    """Who asked would look for the answer in vain. HAPI 8.0.0 brings a deleted id back as its next version."""
+    patient = clinic.patient("Sycamore")
+    order = clinic.order(patient)
+    site.bridge.sync()
+    ours = clinic.progress(patient, order)
+    clinic.delete(ours.ref)
+
+    report = site.bridge.sync()
+
+    again = clinic.progress(patient, order)
+    assert report["sweep"]["lost"] == 1
+    assert (again.ref, again.status, again.case_status) == (ours.ref, ours.status, ours.case_status)
+    assert site.bridge.sync()["writes"] == 0
+
+
+def test_a_task_of_ours_that_the_clinic_ends_stays_so_and_is_shown(site: Site, clinic: Clinic) -> None:
+    patient = clinic.patient("Tallow")
+    order = clinic.order(patient)
+    site.bridge.sync()
+    clinic.change(clinic.progress(patient, order).ref, status="cancelled")
+
+    report = site.bridge.sync()
+
+    assert (report["sweep"]["lost"], report["writes"]) == (1, 0)
+    assert clinic.progress(patient, order).status == "cancelled"
+    assert any("ended in the EHR by somebody else (cancelled)" in reason for reason in report["delivery_reasons"])
+
+
 def test_somebody_who_never_stops_writing_is_left_to_a_person(site: Site, clinic: Clinic) -> None:
     """Bounded, then parked and said; once it is quiet a replay makes it true."""
     patient = clinic.patient("Tamarind")

@@ -10,13 +10,14 @@ import msgspec
 from sqlalchemy import bindparam, exists, select, union_all
 
 from bridge.cases.snapshot import Snapshot
-from bridge.cases.sources import SourceRow
+from bridge.cases.sources import SourceRow, Unread
 from bridge.store.batch import among, texts, upsert
 from bridge.store.codec import clean, instant, maybe_clean, maybe_instant, maybe_micros, micros, pack
 from bridge.store.sql.work import Found, Work
 from bridge.store.tables import JOINED, OPEN, care_case, source
 
 _snapshot = msgspec.msgpack.Decoder(Snapshot)
+_unread = msgspec.msgpack.Decoder(Unread)
 
 _OF_CONNECTION = select(
     source.c.ref,
@@ -27,6 +28,7 @@ _OF_CONNECTION = select(
     source.c.missed_at,
     source.c.watch_at,
     source.c.aside,
+    source.c.unread,
     source.c.snapshot,
 ).where(source.c.connection_id == bindparam("connection"))
 _BY_REF = _OF_CONNECTION.where(among(source.c.ref, texts("refs")))
@@ -60,6 +62,7 @@ _SAVE = upsert(
     "missed_at",
     "watch_at",
     "aside",
+    "unread",
     "snapshot",
 )
 
@@ -103,12 +106,13 @@ class SourcesRoom(Work):
             maybe_micros(row.missed_at),
             maybe_micros(row.watch_at),
             maybe_clean(row.aside),
+            None if row.unread is None else pack(row.unread),
             pack(row.snapshot),
         )
 
 
 def _source(connection: str, row: Found) -> SourceRow:
-    ref, root, opened, began_at, gone_at, missed_at, watch_at, aside, snapshot = row
+    ref, root, opened, began_at, gone_at, missed_at, watch_at, aside, unread, snapshot = row
     return SourceRow(
         connection=connection,
         ref=ref,
@@ -120,4 +124,5 @@ def _source(connection: str, row: Found) -> SourceRow:
         missed_at=maybe_instant(missed_at),
         watch_at=maybe_instant(watch_at),
         aside=aside,
+        unread=None if unread is None else _unread.decode(unread),
     )

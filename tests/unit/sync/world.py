@@ -42,6 +42,8 @@ class World:
         """Whether no connection to the EHR can be made."""
         self.forbidden: set[str] = set()
         """Resources (``Type/id``) that the EHR answers no request about."""
+        self.unfound: set[str] = set()
+        """Resources (``Type/id``) of which the EHR says 404, as it does to who may not see them."""
         self._vendor = vendor
         section = {"base_url": BASE, "vendor": vendor, **connection}
         owners = {
@@ -142,6 +144,15 @@ class _Line(httpx.BaseTransport):
         asked |= {f"{kind}/{one}" for one in request.url.params.get("_id", "").split(",")}
         if asked & self._world.forbidden:
             return httpx.Response(403, request=request)
+        if asked & self._world.unfound:
+            if request.url.params.get("_id") is None:
+                return httpx.Response(404, request=request)
+            empty = {
+                "resourceType": "Bundle",
+                "type": "searchset",
+                "link": [{"relation": "self", "url": str(request.url)}],
+            }
+            return httpx.Response(200, json=empty, request=request)
         return self._inner.handle_request(request)
 
 

@@ -196,6 +196,7 @@ def _sources_and_people() -> None:
         sa.Column("missed_at", sa.BigInteger(), nullable=True),
         sa.Column("watch_at", sa.BigInteger(), nullable=True),
         sa.Column("aside", WORDS, nullable=True),
+        sa.Column("unread", sa.LargeBinary(), nullable=True),
         sa.Column("snapshot", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_source_connection_id")),
         sa.PrimaryKeyConstraint("ref", "connection_id", name=op.f("pk_source")),

@@ -1,0 +1,90 @@
+"""
+Whether the coordination Tasks of open cases still stand on the EHR as somebody can read them.
+
+Others may delete or end them there. An intent is queued for each, and ``deliver`` does what it always does:
+it creates what is missing, once, and leaves what somebody ended, with its reason shown on the case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from bridge.cases.intents import Intent, IntentKind, IntentState
+from bridge.errors import Gone, NotFound
+from bridge.fhir.client import FhirClient
+from bridge.fhir.source import SourceVersion
+from bridge.store.port import OutboxRow, Store, Tx
+from bridge.sync.line import Line
+from bridge.tasks.intents import task_again
+from bridge.tasks.merge import decode
+from bridge.tasks.transitions import FINAL
+
+_ALL = 1_000_000
+
+MANY = 10
+"""From how many Tasks on it is unbelievable that not one is found, where the server does not say 410 (rule ours)."""
+
+
+@dataclass(frozen=True)
+class StandingReport:
+    """How many Tasks were deleted or ended by others; ``problem`` says in words why none was believed to be."""
+
+    lost: int = 0
+    problem: str | None = None
+
+
+def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable[str], now: datetime) -> StandingReport:
+    """
+    Queue an intent for each open case of *roots* whose Task on the EHR is not there or was ended.
+
+    Raises:
+        RemoteError: The EHR does not answer.
+    """
+    if not line.writes:
+        return StandingReport()
+    with store.reading() as tx:
+        written = _written(tx, line, roots)
+    if not written:
+        return StandingReport()
+    there = {version.ref: version for version in client.batch_read(written)}
+    absent: dict[str, bool] = {}
+    for ref in written.keys() - there.keys():
+        try:
+            there[ref] = client.read(ref)
+        except (Gone, NotFound) as error:
+            absent[ref] = isinstance(error, Gone)
+    if not there and len(absent) >= MANY and not any(absent.values()):
+        return StandingReport(problem="sweep: none of our Tasks is there any more; may Bridge still read Tasks?")
+    marks = [(row, _mark(row, there.get(ref))) for ref, row in written.items()]
+    return StandingReport(_queue(store, line, [(row, mark) for row, mark in marks if mark is not None], now))
+
+
+def _written(tx: Tx, line: Line, roots: Iterable[str]) -> dict[str, OutboxRow]:
+    """Return the row that wrote it, by the Task that stands for each open case with nothing on its way."""
+    cases = {case.id for case in tx.cases_of_roots(line.name, roots).values() if case.is_open}
+    rows = tx.outbox(case_ids=sorted(cases), limit=_ALL)
+    last = {row.intent.case_id: row for row in rows if row.intent.kind is IntentKind.COORDINATION_TASK}
+    done = (row for row in rows if row.state is IntentState.CONFIRMED and last.get(row.intent.case_id) == row)
+    return {row.written: row for row in done if row.written is not None}
+
+
+def _mark(row: OutboxRow, stands: SourceVersion | None) -> str | None:
+    """Return a name for what happened to the Task, the same however often it is seen; ``None`` where nothing did."""
+    if stands is None:
+        return f"lost-{row.id}"
+    moved = stands.issue is None and stands.version != row.written_version
+    return f"ended-{stands.version}" if moved and decode(stands.raw).get("status") in FINAL else None
+
+
+def _queue(store: Store, line: Line, lost: list[tuple[OutboxRow, str]], now: datetime) -> int:
+    with store.transaction() as tx:
+        tx.lock(line.name)
+        intents: list[Intent] = []
+        for row, mark in lost:
+            case = tx.case_for_update(row.intent.case_id)
+            if case is not None and case.is_open and case.merged_into is None:
+                intents.append(task_again(case, mark))
+        tx.add_intents(intents, now)
+    return len(intents)
