@@ -52,6 +52,7 @@ def streams_as_dict(polls: Iterable[PollReport]) -> dict[str, Any]:
             "parked": poll.counts.parked,
             "cases_opened": poll.opened,
             "pages": poll.pages,
+            "warnings": list(poll.warnings),
         }
         for poll in polls
     }
@@ -85,6 +86,7 @@ def streams_as_lines(polls: Sequence[PollReport]) -> list[str]:
             f"  {poll.stream:18} {counts.received:7} received = {counts.applied} applied + {counts.duplicate}"
             f" duplicate + {counts.ignored} ignored + {counts.parked} parked; {poll.opened} cases opened"
         )
+        lines += [f"    the EHR warns: {warning}" for warning in poll.warnings[:REASONS_SHOWN]]
     parked = sum(poll.counts.parked for poll in polls)
     if parked:
         lines.append(f"  {parked} parked, kept with their reasons: bridge replay inbox --all --dry-run lists them")

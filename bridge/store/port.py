@@ -59,9 +59,11 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     How far one stream (a resource type of a connection) is read.
 
     ``watermark`` is by the server's clock: everything up to it is stored. While a crawl runs, ``position`` is
-    how far it got (``_lastUpdated``), ``started_at`` the server's clock when it began, and ``next_url`` the
-    page to go on with where the position alone cannot say. ``read`` counts resources of the crawl.
-    ``checked_at`` is our clock at the last complete crawl. ``problem`` is the last failure, in words.
+    how far it got (``_lastUpdated``), or ``place`` whose resources it read last where it goes from one
+    patient or schedule to the next; ``started_at`` is the server's clock when it began and ``read`` counts its
+    resources. ``checked_at`` is our clock at the last complete crawl. ``problem`` is the last failure, in
+    words, ``warnings`` what the server warned of in the last complete crawl. ``rung`` is the way the stream
+    was read: what one way has read says nothing about where another has to begin.
     """
 
     connection: str
@@ -69,10 +71,12 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     watermark: datetime | None = None
     position: datetime | None = None
     started_at: datetime | None = None
-    next_url: str | None = None
+    place: str | None = None
     read: int = 0
     checked_at: datetime | None = None
     problem: str | None = None
+    warnings: tuple[str, ...] = ()
+    rung: str | None = None
 
 
 class Counts(msgspec.Struct, frozen=True):

@@ -130,10 +130,12 @@ cursor = Table(
     Column("watermark", Instant),
     Column("position", Instant),
     Column("started_at", Instant),
-    Column("next_url", Words),
+    Column("place", Words),
     Column("read", BigInteger, nullable=False),
     Column("checked_at", Instant),
     Column("problem", Words),
+    Column("warnings", Words),
+    Column("rung", Words),
     PrimaryKeyConstraint("connection_id", "stream"),
 )
 

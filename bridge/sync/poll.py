@@ -272,6 +272,7 @@ class _Crawl:
         """Store a page and the cursor in one transaction."""
         if self._pages >= MOST_PAGES:
             raise UnsafeAnswer(f"{self._stream}: more than {MOST_PAGES} pages in one crawl")
+        self._note_warnings(page)
         read = self._cursor.read + len(page.entries)
         cursor = replace(self._cursor, position=reached or self._cursor.position, read=read)
         if last:
@@ -281,7 +282,6 @@ class _Crawl:
         self._counts = add(self._counts, report.counts)
         self._opened, self._intents = self._opened + report.opened, self._intents + report.intents
         self._pages += 1
-        self._note_warnings(page)
         self._watch(Progress(self._stream, read, report))
 
     def _note_warnings(self, page: SearchPage) -> None:
@@ -303,10 +303,11 @@ class _Crawl:
             watermark=max(known, default=None),
             position=None,
             started_at=None,
-            next_url=None,
+            place=None,
             read=0,
             checked_at=self._clock(),
             problem=None,
+            warnings=tuple(self._warnings),
         )
 
     def _safe(self, cursor: Cursor) -> datetime | None:

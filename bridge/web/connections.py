@@ -47,6 +47,8 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
     crawling: bool
     crawled: int
     problem: str | None
+    warnings: tuple[str, ...]
+    """What the EHR warned of in the last complete read, as codes."""
     received: int
     applied: int
     duplicate: int
@@ -192,6 +194,7 @@ def _stream(name: str, cursor: Cursor | None, counts: Counts, now: datetime) -> 
         crawling=cursor.started_at is not None,
         crawled=cursor.read,
         problem=cursor.problem,
+        warnings=cursor.warnings,
         received=counts.received,
         applied=counts.applied,
         duplicate=counts.duplicate,

@@ -185,10 +185,12 @@ def test_a_cursor_comes_back_whole_and_the_last_one_counts(store: Store) -> None
         watermark=NOW,
         position=minutes(1),
         started_at=minutes(2),
-        next_url="http://127.0.0.1/fhir?_getpages=1",
+        place="Patient/p1",
         read=200,
         checked_at=minutes(3),
         problem="no answer",
+        warnings=("warning:processing", "warning:too-costly"),
+        rung="by-patient",
     )
     with store.transaction() as tx:
         assert tx.cursor(EHR, "Task") is None

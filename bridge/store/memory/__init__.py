@@ -74,7 +74,13 @@ class MemoryTx(OutboxRoom):
         return self._now.cursors.get((connection, stream))
 
     def save_cursor(self, cursor: Cursor) -> None:
-        stored = kept(cursor, next_url=maybe_clean(cursor.next_url), problem=maybe_clean(cursor.problem))
+        stored = kept(
+            cursor,
+            place=maybe_clean(cursor.place),
+            problem=maybe_clean(cursor.problem),
+            rung=maybe_clean(cursor.rung),
+        )
+        stored = msgspec.structs.replace(stored, warnings=tuple(map(clean, cursor.warnings)))
         self._now.cursors[cursor.connection, cursor.stream] = stored
 
     # Sources and cases ------------------------------------------------------------------------------------

@@ -68,10 +68,12 @@ _SAVE_CURSOR = upsert(
     "watermark",
     "position",
     "started_at",
-    "next_url",
+    "place",
     "read",
     "checked_at",
     "problem",
+    "warnings",
+    "rung",
 )
 _RAW = (
     select(source_version, raw_page.c.body)
@@ -161,10 +163,12 @@ class InboxRoom(Work):
                     maybe_micros(cursor.watermark),
                     maybe_micros(cursor.position),
                     maybe_micros(cursor.started_at),
-                    maybe_clean(cursor.next_url),
+                    maybe_clean(cursor.place),
                     cursor.read,
                     maybe_micros(cursor.checked_at),
                     maybe_clean(cursor.problem),
+                    clean("\n".join(cursor.warnings)) or None,
+                    maybe_clean(cursor.rung),
                 )
             ],
         )
@@ -235,8 +239,10 @@ def _cursor(connection: str, row: Found) -> Cursor:
         watermark=maybe_instant(row.watermark),
         position=maybe_instant(row.position),
         started_at=maybe_instant(row.started_at),
-        next_url=row.next_url,
+        place=row.place,
         read=row.read,
         checked_at=maybe_instant(row.checked_at),
         problem=row.problem,
+        warnings=tuple(row.warnings.split("\n")) if row.warnings else (),
+        rung=row.rung,
     )

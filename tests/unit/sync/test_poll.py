@@ -436,8 +436,18 @@ def test_a_warning_is_no_match_and_is_reported_without_its_text() -> None:
 
     report = reader.poll()
 
-    assert report.warnings == ("warning:incomplete x1",)
+    assert report.warnings == reader.cursor.warnings == ("warning:incomplete x1",)
     assert report.counts.received == 2
+
+
+def test_a_warning_is_kept_until_a_poll_ends_without_it() -> None:
+    reader = Reader(Ehr(rows(1, 2), warnings=[warning("incomplete", "")]))
+    reader.poll()
+    reader.ehr.warnings = ()
+
+    reader.poll()
+
+    assert reader.cursor.warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,14 @@ class Clinic:
             tx.settle([_settlement(row, IntentState.QUEUED, self.now, None) for row in rest])
         return [row.intent for row in mine]
 
-    def read_to(self, watermark: datetime | None, *, problem: str | None = None, connection: str = MAIN) -> None:
+    def read_to(
+        self,
+        watermark: datetime | None,
+        *,
+        problem: str | None = None,
+        warnings: tuple[str, ...] = (),
+        connection: str = MAIN,
+    ) -> None:
         """Say how far every stream was read."""
         with self.store.transaction() as tx:
             for stream in READ_ORDER:
@@ -165,6 +172,7 @@ class Clinic:
                     watermark=watermark,
                     checked_at=watermark,
                     problem=problem if stream == "Task" else None,
+                    warnings=warnings if stream == "Task" else (),
                 )
                 tx.save_cursor(cursor)
 

@@ -229,6 +229,16 @@ def test_parked_rows_are_looked_at_masked_and_read_again(clinic: Clinic, client:
     assert (again.status_code, clinic.replayed) == (303, [("inbox", (row,))])
 
 
+def test_what_the_ehr_warned_of_stands_on_the_connection_page(clinic: Clinic, client: TestClient) -> None:
+    clinic.read_to(clinic.now, warnings=("warning:incomplete x1",))
+
+    page = client.get("/connections").text
+    streams = client.get("/api/v1/connections").json()["connections"][0]["streams"]
+
+    assert "<li>Task: warning:incomplete x1</li>" in page
+    assert [stream["warnings"] for stream in streams if stream["type"] == "Task"] == [["warning:incomplete x1"]]
+
+
 def test_parked_write_is_tried_again(clinic: Clinic, client: TestClient) -> None:
     case = clinic.referral()
     clinic.deliver(case, IntentState.PARKED, "The server refused the owner.")

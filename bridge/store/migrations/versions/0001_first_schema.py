@@ -175,10 +175,12 @@ def _inbox() -> None:
         sa.Column("watermark", sa.BigInteger(), nullable=True),
         sa.Column("position", sa.BigInteger(), nullable=True),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
-        sa.Column("next_url", WORDS, nullable=True),
+        sa.Column("place", WORDS, nullable=True),
         sa.Column("read", sa.BigInteger(), nullable=False),
         sa.Column("checked_at", sa.BigInteger(), nullable=True),
         sa.Column("problem", WORDS, nullable=True),
+        sa.Column("warnings", WORDS, nullable=True),
+        sa.Column("rung", WORDS, nullable=True),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_cursor_connection_id")),
         sa.PrimaryKeyConstraint("connection_id", "stream", name=op.f("pk_cursor")),
     )
