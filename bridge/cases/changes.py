@@ -53,34 +53,34 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     rule: str | None = None
 
 
-class CaseOpened(msgspec.Struct, frozen=True, tag="case-opened"):
+class CaseOpened(msgspec.Struct, frozen=True, gc=False, tag="case-opened"):
     """The case came to be; holds its first state whole."""
 
     case: Case
 
 
-class SourcesChanged(msgspec.Struct, frozen=True, tag="sources-changed"):
+class SourcesChanged(msgspec.Struct, frozen=True, gc=False, tag="sources-changed"):
     """A resource joined, left, or moved to a newer version."""
 
     sources: tuple[SourceLine, ...]
     oddities: tuple[str, ...] = ()
 
 
-class StatusChanged(msgspec.Struct, frozen=True, tag="status-changed"):
+class StatusChanged(msgspec.Struct, frozen=True, gc=False, tag="status-changed"):
     """The case moved to another of the eight statuses."""
 
     status: Status
     was: Status
 
 
-class LaneChanged(msgspec.Struct, frozen=True, tag="lane-changed"):
+class LaneChanged(msgspec.Struct, frozen=True, gc=False, tag="lane-changed"):
     """The work turned out to be of another kind."""
 
     lane: str
     was: str
 
 
-class VisitHappened(msgspec.Struct, frozen=True, tag="visit-event"):
+class VisitHappened(msgspec.Struct, frozen=True, gc=False, tag="visit-event"):
     """Something happened to a visit: ``missed``, ``cancelled``, ``waitlisted``, ``booked``, ``attended``."""
 
     event: str
@@ -88,7 +88,7 @@ class VisitHappened(msgspec.Struct, frozen=True, tag="visit-event"):
     at: datetime | None = None
 
 
-class FactsChanged(msgspec.Struct, frozen=True, tag="facts-changed"):
+class FactsChanged(msgspec.Struct, frozen=True, gc=False, tag="facts-changed"):
     """Title, priority, requester, visit time or the time the work was asked for are known better."""
 
     title: str
@@ -98,7 +98,7 @@ class FactsChanged(msgspec.Struct, frozen=True, tag="facts-changed"):
     opened_at: datetime
 
 
-class PatientKnown(msgspec.Struct, frozen=True, tag="patient-known"):
+class PatientKnown(msgspec.Struct, frozen=True, gc=False, tag="patient-known"):
     """
     The patient, or more about the patient, became known.
 
@@ -108,69 +108,69 @@ class PatientKnown(msgspec.Struct, frozen=True, tag="patient-known"):
     patient: CasePatient | None
 
 
-class OwnerAssigned(msgspec.Struct, frozen=True, tag="owner-assigned"):
+class OwnerAssigned(msgspec.Struct, frozen=True, gc=False, tag="owner-assigned"):
     """Somebody else is responsible for the next action."""
 
     owner: Owner
     backup: Owner | None
 
 
-class NextActionSet(msgspec.Struct, frozen=True, tag="next-action-set"):
+class NextActionSet(msgspec.Struct, frozen=True, gc=False, tag="next-action-set"):
     """What happens next, and by when."""
 
     next_action: NextAction | None
     due_at: datetime | None
 
 
-class BlockerRaised(msgspec.Struct, frozen=True, tag="blocker-raised"):
+class BlockerRaised(msgspec.Struct, frozen=True, gc=False, tag="blocker-raised"):
     """Something holds the case up."""
 
     blocker: Blocker
 
 
-class BlockerCleared(msgspec.Struct, frozen=True, tag="blocker-cleared"):
+class BlockerCleared(msgspec.Struct, frozen=True, gc=False, tag="blocker-cleared"):
     """Nothing holds the case up any more."""
 
     was: Blocker
 
 
-class OutreachLogged(msgspec.Struct, frozen=True, tag="outreach-logged"):
+class OutreachLogged(msgspec.Struct, frozen=True, gc=False, tag="outreach-logged"):
     """Somebody tried to reach the patient."""
 
     attempt: Attempt
 
 
-class Escalated(msgspec.Struct, frozen=True, tag="escalated"):
+class Escalated(msgspec.Struct, frozen=True, gc=False, tag="escalated"):
     """Somebody was asked to step in, answered, or (``None``) is no longer needed."""
 
     escalation: Escalation | None
 
 
-class NoteAdded(msgspec.Struct, frozen=True, tag="note-added"):
+class NoteAdded(msgspec.Struct, frozen=True, gc=False, tag="note-added"):
     """A coordinator wrote a remark."""
 
     note: CaseNote
 
 
-class LocalDecided(msgspec.Struct, frozen=True, tag="local-decided"):
+class LocalDecided(msgspec.Struct, frozen=True, gc=False, tag="local-decided"):
     """A person's standing decisions, whole, after one was taken or lapsed."""
 
     local: Local
 
 
-class CaseClosed(msgspec.Struct, frozen=True, tag="case-closed"):
+class CaseClosed(msgspec.Struct, frozen=True, gc=False, tag="case-closed"):
     """The work ended."""
 
     closure: Closure
 
 
-class CaseReopened(msgspec.Struct, frozen=True, tag="case-reopened"):
+class CaseReopened(msgspec.Struct, frozen=True, gc=False, tag="case-reopened"):
     """The work was not over after all; the earlier closure stays in the history."""
 
     was: Closure
 
 
-class CaseMerged(msgspec.Struct, frozen=True, tag="case-merged"):
+class CaseMerged(msgspec.Struct, frozen=True, gc=False, tag="case-merged"):
     """
     The work turned out to belong to another case, which goes on with everything known here.
 
@@ -180,7 +180,7 @@ class CaseMerged(msgspec.Struct, frozen=True, tag="case-merged"):
     into: str | None
 
 
-class OddityNoted(msgspec.Struct, frozen=True, tag="oddity-noted"):
+class OddityNoted(msgspec.Struct, frozen=True, gc=False, tag="oddity-noted"):
     """Something was accepted although it is unusual, in fixed words, e.g. a Task move FHIR does not draw."""
 
     text: str
@@ -209,7 +209,7 @@ Fact = (
 )
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """
     One fact about one case.
 

@@ -46,7 +46,7 @@ from bridge.cases.status import deciding_attempt, status_of
 _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 
 
-class View(msgspec.Struct, frozen=True):
+class View(msgspec.Struct, frozen=True, gc=False):
     """Everything about a case that follows from its sources and the people's decisions."""
 
     lane: Lane

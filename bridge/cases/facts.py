@@ -30,7 +30,7 @@ class Answer(msgspec.Struct, Generic[_T], frozen=True, gc=False):
     rule: str
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """The sources of one group, sorted out once: the root, what is live, and the visit that counts."""
 
     root: SourceRow | None

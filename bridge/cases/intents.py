@@ -51,7 +51,7 @@ class IntentState(StrEnum):
     NOT_WRITABLE = "not-writable"
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     What a Communication says; complete when it is made, because a message is about its moment.
 
@@ -64,7 +64,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     attempt_id: str | None = None
 
 
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
+class Intent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     One thing that should become true in the EHR.
 

@@ -130,7 +130,7 @@ class OwnerKind(StrEnum):
     EHR = "ehr"
 
 
-class Owner(msgspec.Struct, frozen=True):
+class Owner(msgspec.Struct, frozen=True, gc=False):
     """
     Who acts next, or who backs them up.
 
@@ -144,7 +144,7 @@ class Owner(msgspec.Struct, frozen=True):
     party: Party | None = None
 
 
-class CasePatient(msgspec.Struct, frozen=True):
+class CasePatient(msgspec.Struct, frozen=True, gc=False):
     """The patient of a case: ``ref`` is needed before anything is written; the rest is for people."""
 
     ref: str
@@ -173,7 +173,7 @@ class Blocker(msgspec.Struct, frozen=True, gc=False):
     barrier: Barrier | None = None
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One outreach attempt."""
 
     id: str
@@ -188,7 +188,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     promised_for: datetime | None = None
 
 
-class Escalation(msgspec.Struct, frozen=True, kw_only=True):
+class Escalation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Who was asked to step in, why, and whether they answered."""
 
     level: int
@@ -200,7 +200,7 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_at: datetime | None = None
 
 
-class Closure(msgspec.Struct, frozen=True, kw_only=True):
+class Closure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """How a case ended, and what proves it (``evidence`` holds ``Type/id`` references)."""
 
     reason: ClosureReason
@@ -229,7 +229,7 @@ class SourceLine(msgspec.Struct, frozen=True, gc=False):
     gone: bool = False
 
 
-class Override(msgspec.Struct, frozen=True):
+class Override(msgspec.Struct, frozen=True, gc=False):
     """
     A person's decision about one field, and what the EHR said when it was taken.
 
@@ -242,32 +242,32 @@ class Override(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class OwnerOverride(Override, frozen=True):
+class OwnerOverride(Override, frozen=True, gc=False):
     """A person assigned the case."""
 
     owner: Owner
 
 
-class BlockerOverride(Override, frozen=True):
+class BlockerOverride(Override, frozen=True, gc=False):
     """A person raised a blocker, or (``blocker`` is ``None``) cleared the one the EHR stated."""
 
     blocker: Blocker | None
 
 
-class NextActionOverride(Override, frozen=True):
+class NextActionOverride(Override, frozen=True, gc=False):
     """A person set the next action and, optionally, when it is due."""
 
     next_action: NextAction | None
     due_at: datetime | None
 
 
-class ClosureOverride(Override, frozen=True):
+class ClosureOverride(Override, frozen=True, gc=False):
     """A person closed the case, or (``closure`` is ``None``) reopened it."""
 
     closure: Closure | None
 
 
-class Local(msgspec.Struct, frozen=True, kw_only=True):
+class Local(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     What people decided here; no decision is overwritten by a sync.
 
@@ -286,7 +286,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     reopened_at: datetime | None = None
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """
     One piece of coordination work for one patient.
 

@@ -9,7 +9,7 @@ import msgspec
 from bridge.cases.snapshot import BusinessIdentifier
 
 
-class Person(msgspec.Struct, frozen=True, kw_only=True):
+class Person(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     What a case shows of a Patient, Practitioner, Organization or the like.
 

@@ -5,7 +5,8 @@ Mappers make snapshots (``bridge/mappers``), everything in ``bridge/cases`` read
 frozen value: two snapshots of the same version are equal whichever path brought them.
 
 The structs are msgspec's rather than dataclasses: a snapshot is stored with every source and read back with
-every page, and msgspec encodes and decodes it several times faster.
+every page, and msgspec encodes and decodes it several times faster. ``gc=False``: a frozen value cannot come to
+hold itself, so Python need not look for cycles in it (measured 2026-11: 15 of 200 us per resource taken in).
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Code(msgspec.Struct, frozen=True, gc=False):
         return f"{self.system or ''}|{self.code}"
 
 
-class Concept(msgspec.Struct, frozen=True):
+class Concept(msgspec.Struct, frozen=True, gc=False):
     """A CodeableConcept (or R5 CodeableReference's concept): codings and what a person reads."""
 
     codes: tuple[Code, ...] = ()
@@ -111,7 +112,7 @@ class BusinessIdentifier(msgspec.Struct, frozen=True, gc=False):
     system: str | None = None
 
 
-class Party(msgspec.Struct, frozen=True):
+class Party(msgspec.Struct, frozen=True, gc=False):
     """
     A person, organisation or device named by a reference.
 
@@ -146,7 +147,7 @@ class Remark(msgspec.Struct, frozen=True, gc=False):
     author: str | None = None
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Snapshot(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """
     One version of one Task, ServiceRequest, Appointment or MedicationRequest, as coordination sees it.
 

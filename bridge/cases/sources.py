@@ -9,7 +9,7 @@ import msgspec
 from bridge.cases.snapshot import Snapshot
 
 
-class Unread(msgspec.Struct, frozen=True, kw_only=True):
+class Unread(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A version of a resource that was received and could not be read: what it says is not known."""
 
     ref: str
@@ -17,7 +17,7 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime | None = None
 
 
-class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
+class SourceRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     The newest known version of one resource, and where it belongs.
 

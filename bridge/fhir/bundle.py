@@ -46,21 +46,21 @@ class BundlePage(msgspec.Struct, frozen=True, kw_only=True):
     type: str | None = None
 
 
-class _Search(msgspec.Struct):
+class _Search(msgspec.Struct, gc=False):
     mode: object = None
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     resource: msgspec.Raw = msgspec.Raw()
     search: _Search | None = None
 
 
-class _Link(msgspec.Struct):
+class _Link(msgspec.Struct, gc=False):
     relation: object = None
     url: object = None
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, gc=False):
     versionId: object = None
     lastUpdated: object = None
 
@@ -74,12 +74,12 @@ class _Bundle(msgspec.Struct):
     entry: list[msgspec.Raw] | None = None
 
 
-class _Name(msgspec.Struct):
+class _Name(msgspec.Struct, gc=False):
     resourceType: object = None
     id: object = None
 
 
-class _Header(msgspec.Struct):
+class _Header(msgspec.Struct, gc=False):
     resourceType: object = None
     id: object = None
     meta: _Meta | None = None

@@ -27,7 +27,7 @@ _HOST = re.compile(r"[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
-class ParsedReference(msgspec.Struct, frozen=True):
+class ParsedReference(msgspec.Struct, frozen=True, gc=False):
     """
     A literal reference taken apart (FHIR R4 references.html#literal).
 

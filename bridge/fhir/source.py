@@ -8,7 +8,7 @@ from hashlib import sha256
 import msgspec
 
 
-class SourceVersion(msgspec.Struct, frozen=True):
+class SourceVersion(msgspec.Struct, frozen=True, gc=False):
     """
     One version of one resource as received, with its raw bytes.
 

@@ -28,7 +28,7 @@ _USUAL = re.compile(
 """Full instants that Python reads as FHIR means them; it reads more than FHIR allows, so they are told apart first."""
 
 
-class Moment(msgspec.Struct, frozen=True):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """
     A FHIR date, dateTime or instant as precise as it was given.
 

@@ -31,7 +31,7 @@ class InboxState(StrEnum):
     PARKED = "parked"
 
 
-class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
+class InboxRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     One received version and what became of it.
 
@@ -79,7 +79,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     rung: str | None = None
 
 
-class Counts(msgspec.Struct, frozen=True):
+class Counts(msgspec.Struct, frozen=True, gc=False):
     """What came in: ``received`` is always the sum of the other four (a CHECK holds it)."""
 
     received: int = 0
@@ -101,7 +101,7 @@ class Hint(msgspec.Struct, frozen=True):
     mark: int
 
 
-class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
+class OutboxRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     One intent and where it stands.
 
@@ -126,7 +126,7 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     settled_at: datetime | None = None
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+class Settlement(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     How one delivery attempt ended.
 
