@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import re
+import time as waiting
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from importlib.resources import files
+from threading import Event
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -20,7 +22,7 @@ from bridge.cases.model import OwnerKind
 from bridge.cases.owners import OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
 from bridge.config import DEFAULT_ROLES, ConnectionSection, Settings
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, Unreachable
 from bridge.fhir.auth import Auth, BasicAuth, BearerToken, NoAuth
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile
@@ -30,6 +32,7 @@ from bridge.store.opening import create_or_open
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
 from bridge.sync.deliver import Breaker, Channel
+from bridge.sync.governor import Governor, Limits
 from bridge.sync.line import READ_ORDER, Line
 from bridge.sync.notify import Doorbell
 from bridge.sync.replay import replay_inbox, replay_outbox
@@ -182,15 +185,40 @@ def _hook_secret(name: str, section: ConnectionSection, secret: str) -> str | No
     return found
 
 
-def make_client(name: str, section: ConnectionSection, clock: Callable[[], datetime]) -> FhirClient:
-    """Return the client of one connection."""
+def make_governor(
+    line: Line, section: ConnectionSection, store: Store, worker: str | None, sleep: Callable[[float], None]
+) -> Governor:
+    """Return what holds back the requests of one connection, shared with every other *worker*."""
+    limits = Limits(section.requests_per_second, section.office_requests_per_second, section.concurrency)
+    return Governor(line.name, store, utc_now, limits, line.rules.calendar, worker, sleep)
+
+
+def resting(stopping: Event) -> Callable[[float], None]:
+    """Return a way to wait that ends at once when *stopping* is set: what waits then gives up unsent."""
+
+    def rest(seconds: float) -> None:
+        if stopping.wait(seconds):
+            raise Unreachable("Bridge is stopping; nothing was sent")
+
+    return rest
+
+
+def make_client(
+    name: str,
+    section: ConnectionSection,
+    clock: Callable[[], datetime],
+    *,
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    sleep: Callable[[float], None] = waiting.sleep,
+) -> FhirClient:
+    """Return the client of one connection, which asks only when it is its *turn*."""
     endpoint = Endpoint(
         name=name,
         base_url=section.base_url,
         auth=make_auth(name, section),
         timeout_seconds=section.timeout_seconds,
     )
-    return FhirClient(endpoint, clock=clock)
+    return FhirClient(endpoint, clock=clock, sleep=sleep, turn=turn)
 
 
 class Exit:
@@ -246,6 +274,9 @@ class Bridge:
     lines: Mapping[str, Line]
     connectors: Mapping[str, Connector]
     exits: Mapping[str, Exit]
+    governors: Mapping[str, Governor]
+    stopping: Event
+    """Set when the process is about to end: nobody waits any longer."""
     clock: Callable[[], datetime] = utc_now
 
     def service(self) -> Service:
@@ -330,8 +361,12 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
         stack.callback(store.close)
         lines = {name: make_line(name, section, settings, lanes) for name, section in chosen.items()}
         exits: dict[str, Exit] = {}
+        governors: dict[str, Governor] = {}
+        stopping = Event()
+        rest, worker = resting(stopping), None if url.startswith("sqlite") else uuid.uuid4().hex
         for name, section in chosen.items():
-            client = make_client(name, section, utc_now)
+            governors[name] = make_governor(lines[name], section, store, worker, rest)
+            client = make_client(name, section, utc_now, turn=governors[name].turn, sleep=rest)
             stack.callback(client.close)
             exits[name] = Exit(lines[name], client, section)
         connectors = {
@@ -349,7 +384,7 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
         if owning and url.startswith("sqlite"):
             with store.transaction() as tx:
                 tx.release_leases(utc_now())
-        yield Bridge(settings, store, lines, connectors, exits)
+        yield Bridge(settings, store, lines, connectors, exits, governors, stopping)
 
 
 def _since(section: ConnectionSection) -> datetime | None:

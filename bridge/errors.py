@@ -10,6 +10,7 @@ What can go wrong, in one tree; every class says who has to act.
         StaleVersion       the case changed since the person looked at it
       RemoteError          the FHIR server did not do what we asked
         Unreachable, Throttled, ServerFault, AuthExpired   retried, with backoff and jitter
+          PutOff             not sent: the server is not to be asked before a time
         OutcomeUnknown     sent, no answer: look for our identifier before anything is sent again
         VersionConflict    409, or 412 on If-Match: read again, merge, write the new result
         Refused            400 403 404 410 422, or 412 on If-None-Exist: parked for a person
@@ -103,6 +104,10 @@ class Throttled(RemoteError):
     ) -> None:
         super().__init__(message, status=status, issues=issues)
         self.retry_at = retry_at
+
+
+class PutOff(Throttled):
+    """Nothing was sent: the server is away, asked to be left alone, or has been asked enough; see ``retry_at``."""
 
 
 class ServerFault(RemoteError):

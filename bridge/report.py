@@ -12,7 +12,9 @@ from bridge.sync.connector import SyncReport
 from bridge.sync.poll import PollReport
 
 REASONS_SHOWN = 10
-_ASKING = re.compile(r"(\w+: )?(search of (?P<kind>\w+)|metadata): ")
+_STREAM = re.compile(r"(?P<kind>[A-Z]\w+): ")
+_NOT_ASKED = re.compile(r"\S+: not asked before .* UTC: the EHR does not answer \((?P<why>.*)\)")
+_ASKING = re.compile(r"(search of \w+|metadata|next page): ")
 
 
 def sync_as_dict(report: SyncReport) -> dict[str, Any]:
@@ -97,10 +99,13 @@ def problems_as_lines(problems: Iterable[str]) -> list[str]:
     """Return each problem once, with the types that it kept from being searched."""
     befallen: dict[str, list[str]] = {}
     for problem in problems:
-        match = _ASKING.match(problem)
-        kinds = befallen.setdefault(problem[match.end() :] if match else problem, [])
-        if match and match["kind"] and match["kind"] not in kinds:
-            kinds.append(match["kind"])
+        stream = _STREAM.match(problem)
+        said = problem[stream.end() :] if stream else problem
+        not_asked = _NOT_ASKED.fullmatch(said)
+        said = _ASKING.sub("", not_asked["why"] if not_asked else said, count=1)
+        kinds = befallen.setdefault(said, [])
+        if stream and stream["kind"] not in kinds:
+            kinds.append(stream["kind"])
     return [f"  problem: {said}" + (f" ({', '.join(kinds)})" if kinds else "") for said, kinds in befallen.items()]
 
 

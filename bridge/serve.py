@@ -37,6 +37,7 @@ def serve_all(bridge: Bridge, listener: socket.socket) -> None:
         with closing(bridge.doorbell(service.wake)) as bell:
             _serve_web(bridge, listener, bell)
     finally:
+        bridge.stopping.set()
         service.stop()
 
 
@@ -74,6 +75,7 @@ def run_worker(bridge: Bridge) -> None:
     service = bridge.service()
     service.start()
     stop.wait()
+    bridge.stopping.set()
     service.stop()
 
 

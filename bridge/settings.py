@@ -197,6 +197,8 @@ class ConnectionSection(_Section):
     overlap_seconds: int = Field(300, ge=0, le=604_800)
     lag_seconds: int = Field(5, ge=0, le=86_400)
     concurrency: int = Field(4, ge=1, le=32)
+    requests_per_second: float | None = Field(None, gt=0, le=1000)
+    office_requests_per_second: float | None = Field(None, gt=0, le=1000)
     timeout_seconds: float = Field(30, gt=0, le=600)
     open_proposals: bool = False
     direct_cancel: bool = False

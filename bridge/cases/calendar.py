@@ -82,6 +82,12 @@ class Calendar:
         """Whether anybody works on *day*."""
         return day.weekday() in self.hours and day not in self.holidays
 
+    def is_open_at(self, moment: datetime) -> bool:
+        """Whether the site is open at an instant."""
+        local = moment.astimezone(self.zone)
+        hours = self.hours.get(local.weekday())
+        return hours is not None and self.is_open_on(local.date()) and hours[0] <= local.time() < hours[1]
+
     def after(self, start: datetime, span: Span) -> datetime:
         """
         Return when *span* after *start* is over (aware UTC).

@@ -13,6 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -29,6 +30,7 @@ from bridge.errors import (
     Gone,
     NotFound,
     OutcomeUnknown,
+    PutOff,
     Refused,
     RemoteError,
     ServerFault,
@@ -95,6 +97,7 @@ class FhirClient:
         clock: Our clock (aware UTC), for ``Retry-After`` dates.
         sleep: Waits that many seconds between two tries of a read.
         transport: Another way to send than the network; for tests of what a network can do.
+        turn: Holds back every request until the server may be asked, and is told how it ended.
     """
 
     def __init__(
@@ -104,10 +107,11 @@ class FhirClient:
         clock: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.endpoint = endpoint
         self._base = endpoint.base_url.rstrip("/")
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._turn = clock, sleep, turn
         self._http = httpx.Client(
             timeout=endpoint.timeout_seconds,
             transport=transport or Transport(),
@@ -256,6 +260,8 @@ class FhirClient:
     def _wait(self, state: RetryCallState) -> float:
         """Return how long to wait; gives up at once where the server asks for more than our patience."""
         error = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(error, PutOff):
+            raise error
         if isinstance(error, Throttled) and error.retry_at is not None:
             asked = (error.retry_at - self._clock()).total_seconds()
             if asked > self.endpoint.patience_seconds:
@@ -302,6 +308,10 @@ class FhirClient:
     # One request ------------------------------------------------------------------------------------------
 
     def _send(self, method: str, url: str, what: str, *, headers: dict[str, str], body: bytes | None = None) -> _Answer:
+        with self._turn():
+            return self._sent(method, url, what, headers, body)
+
+    def _sent(self, method: str, url: str, what: str, headers: dict[str, str], body: bytes | None) -> _Answer:
         answer = self._exchange(method, url, what, headers, body)
         if answer.status == 401 and self.endpoint.auth.refresh():
             answer = self._exchange(method, url, what, headers, body)

@@ -13,6 +13,7 @@ from bridge.errors import (
     Gone,
     NotFound,
     OutcomeUnknown,
+    PutOff,
     Refused,
     RemoteError,
     ServerFault,
@@ -54,6 +55,7 @@ class Decision:
 TABLE: Mapping[type[RemoteError], Then] = {
     Unreachable: Then.WAIT,
     Throttled: Then.WAIT,
+    PutOff: Then.WAIT,
     AuthExpired: Then.WAIT,
     ServerFault: Then.RETRY,
     OutcomeUnknown: Then.LOOK,

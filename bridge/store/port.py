@@ -101,6 +101,26 @@ class Hint(msgspec.Struct, frozen=True):
     mark: int
 
 
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How a connection's EHR is to be asked, for every process that asks it.
+
+    ``next_at`` is when the next request may be sent where so many a second are allowed. ``asked_until`` is until
+    when the EHR itself asked to be left alone. ``open_until`` is until when nobody tries because it did not
+    answer, ``away_since`` when that began and ``trips`` how often in a row it was found away. ``recovered_at`` is
+    when it came back. ``reason`` says in words what it answered last while it was away.
+    """
+
+    connection: str
+    next_at: datetime | None = None
+    asked_until: datetime | None = None
+    away_since: datetime | None = None
+    open_until: datetime | None = None
+    trips: int = 0
+    recovered_at: datetime | None = None
+    reason: str | None = None
+
+
 class OutboxRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     One intent and where it stands.
@@ -374,6 +394,16 @@ class Tx(Protocol):
 
     def case_counts(self, connection: str | None = None) -> Mapping[tuple[str, str], int]:
         """Return how many unmerged cases there are by (lane, status)."""
+
+    # Budgets ----------------------------------------------------------------------------------------------
+    def budget(self, connection: str) -> Budget:
+        """Return how the EHR is to be asked, locked until the transaction ends where that may write."""
+
+    def save_budget(self, row: Budget) -> None:
+        """Replace the budget of a connection."""
+
+    def workers(self, name: str, now: datetime, since: datetime) -> int:
+        """Note that the process *name* is at work, forget those not seen *since*, and return how many are left."""
 
     # Timers -----------------------------------------------------------------------------------------------
     def win_tick(self, name: str, now: datetime, next_at: datetime) -> bool:

@@ -257,6 +257,28 @@ hint = Table(
     PrimaryKeyConstraint("ref", "connection_id"),
 )
 
+budget = Table(
+    "budget",
+    metadata,
+    Column("connection_id", Integer, ForeignKey("connection.id"), primary_key=True, autoincrement=False),
+    Column("next_at", Instant),
+    Column("asked_until", Instant),
+    Column("away_since", Instant),
+    Column("open_until", Instant),
+    Column("trips", Integer, nullable=False),
+    Column("recovered_at", Instant),
+    Column("reason", Words),
+    CheckConstraint("(open_until IS NULL) = (away_since IS NULL)", name="away_while_open"),
+    CheckConstraint("(open_until IS NULL) = (trips = 0)", name="trips_while_open"),
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("seen_at", Instant, nullable=False),
+)
+
 timer = Table(
     "timer",
     metadata,

@@ -120,9 +120,13 @@ class _Run:
 
     def deliver(self, row: OutboxRow) -> Settlement:
         """Try one intent; whatever happens is an answer, never an exception that loses the row."""
-        until = self._channel.breaker.open_until(self._clock())
+        now = self._clock()
+        until = self._channel.breaker.open_until(now)
         if until is not None:
             return self._again(row, until, spent=False, reason=row.reason)
+        if row.lease_until is not None and now > row.lease_until - self._channel.lease / 2:
+            # It waited for its turn too long to be done in time: it is claimed anew.
+            return self._again(row, now, spent=False, reason=row.reason)
         try:
             return self._try(row)
         except Stop as end:

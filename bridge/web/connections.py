@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import Counts, Cursor, InboxState, Tx
+from bridge.store.port import Budget, Counts, Cursor, InboxState, Tx
 from bridge.web.context import ConnectionInfo
 
 
@@ -86,6 +86,14 @@ class RouteView(msgspec.Struct, frozen=True):
     reason: str
 
 
+class PauseView(msgspec.Struct, frozen=True, kw_only=True):
+    """Until when the EHR is not asked: it did not answer (``away_since``), or it asked to be left alone."""
+
+    until: datetime
+    away_since: datetime | None
+    reason: str
+
+
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     """One connection: whether its data is current, what came in, what went out, what is stuck."""
 
@@ -101,6 +109,7 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     last_success_at: datetime | None
     lag_seconds: float | None
     problem: str | None
+    paused: PauseView | None
     streams: tuple[StreamView, ...]
     outbox: OutboxStand
     parked: tuple[ParkedGroup, ...]
@@ -156,11 +165,22 @@ def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after:
         last_success_at=_oldest(successes),
         lag_seconds=_age(fresh.watermark, now),
         problem=fresh.problem,
+        paused=paused(tx.budget(info.name), now),
         streams=streams,
         outbox=_outbox(tx, info.name, now),
         parked=tuple(_groups(tx, info.name)),
         routes=tuple(RouteView(route.kind, route.how, route.reason) for route in info.routes),
     )
+
+
+def paused(budget: Budget, now: datetime) -> PauseView | None:
+    """Return until when the EHR is left alone, and why; ``None`` when it may be asked now."""
+    if budget.open_until is not None:
+        reason = budget.reason or "it does not answer"
+        return PauseView(until=max(budget.open_until, now), away_since=budget.away_since, reason=reason)
+    if budget.asked_until is not None and budget.asked_until > now:
+        return PauseView(until=budget.asked_until, away_since=None, reason="it asked to be left alone")
+    return None
 
 
 _SENTENCES = {

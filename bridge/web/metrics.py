@@ -45,13 +45,16 @@ class _Families:
             "How long the oldest unsent intent has waited; 0 when none waits.",
             labels=["connection"],
         )
+        self.away = GaugeMetricFamily(
+            "bridge_ehr_away", "1 while the EHR does not answer and is only tried now and then.", labels=["connection"]
+        )
         self.cases = GaugeMetricFamily(
             "bridge_cases", "Cases by lane and status.", labels=["connection", "lane", "status"]
         )
 
     def all(self) -> Iterator[Metric]:
         """Return every metric."""
-        yield from (self.lag, self.success, self.inbox, self.outbox, self.oldest, self.cases)
+        yield from (self.lag, self.success, self.inbox, self.outbox, self.oldest, self.away, self.cases)
 
 
 class StoreCollector(Collector):
@@ -117,3 +120,4 @@ def _outgoing(families: _Families, tx: Tx, connection: str, now: datetime) -> No
     oldest = oldest_unsent_at(tx, connection)
     age = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
     families.oldest.add_metric([connection], age)
+    families.away.add_metric([connection], tx.budget(connection).open_until is not None)

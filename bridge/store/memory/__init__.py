@@ -25,7 +25,7 @@ from bridge.errors import DomainError, StaleVersion
 from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_cursor
 from bridge.store.memory.outbox import OutboxRoom
 from bridge.store.memory.state import State, kept, require
-from bridge.store.port import CaseFilter, CasePage, Counts, Cursor, Hint, InboxRow, InboxState
+from bridge.store.port import Budget, CaseFilter, CasePage, Counts, Cursor, Hint, InboxRow, InboxState
 from bridge.store.worklist import due_order, matches
 
 T = TypeVar("T")
@@ -258,6 +258,20 @@ class MemoryTx(OutboxRoom):
 
     def case_counts(self, connection: str | None = None) -> Mapping[tuple[str, str], int]:
         return Counter((case.lane, case.status.value) for case in self._live(connection))
+
+    # Budgets ----------------------------------------------------------------------------------------------
+    def budget(self, connection: str) -> Budget:
+        return self._now.budgets.get(connection, Budget(connection=connection))
+
+    def save_budget(self, row: Budget) -> None:
+        require((row.open_until is None) == (row.away_since is None), "away_while_open")
+        require((row.open_until is None) == (row.trips == 0), "trips_while_open")
+        self._now.budgets[row.connection] = kept(row, reason=maybe_clean(row.reason))
+
+    def workers(self, name: str, now: datetime, since: datetime) -> int:
+        seen = {**self._now.workers, clean(name): now}
+        self._now.workers = {one: at for one, at in seen.items() if at >= since}
+        return len(self._now.workers)
 
     # Timers -----------------------------------------------------------------------------------------------
     def win_tick(self, name: str, now: datetime, next_at: datetime) -> bool:

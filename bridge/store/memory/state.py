@@ -15,7 +15,7 @@ from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
 from bridge.errors import DomainError
 from bridge.store.codec import pack
-from bridge.store.port import Counts, Cursor, Hint, InboxRow, OutboxRow
+from bridge.store.port import Budget, Counts, Cursor, Hint, InboxRow, OutboxRow
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -37,6 +37,8 @@ class State:
     outbox: dict[int, OutboxRow] = field(default_factory=dict)
     keys: dict[tuple[str, str], int] = field(default_factory=dict)
     timers: dict[str, datetime] = field(default_factory=dict)
+    budgets: dict[str, Budget] = field(default_factory=dict)
+    workers: dict[str, datetime] = field(default_factory=dict)
 
     def copied(self) -> State:
         """Return a copy that can change without this one changing."""

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bridge.errors import DomainError
 from bridge.store.engine import Engines
+from bridge.store.sql.budgets import BudgetsRoom
 from bridge.store.sql.cases import CasesRoom
 from bridge.store.sql.hints import HintsRoom
 from bridge.store.sql.inbox import InboxRoom
@@ -20,7 +21,7 @@ from bridge.store.sql.timers import TimersRoom
 from bridge.store.sql.work import Names
 
 
-class SqlTx(InboxRoom, HintsRoom, SourcesRoom, CasesRoom, PeopleRoom, OutboxRoom, TimersRoom):
+class SqlTx(InboxRoom, HintsRoom, SourcesRoom, CasesRoom, PeopleRoom, OutboxRoom, BudgetsRoom, TimersRoom):
     """One transaction (``port.Tx``)."""
 
 

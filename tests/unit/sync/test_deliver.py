@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -413,6 +414,22 @@ def test_a_busy_server_uses_up_no_attempt_and_holds_up_nothing_for_ever() -> Non
 
     assert all(row.attempts <= 1 for row in world.outbox())
     assert world.task(ROOT)["status"] == "ready"
+
+
+def test_what_waits_longer_than_half_its_lease_is_claimed_anew_and_sent_once() -> None:
+    """Behind a slow EHR the last of a batch would be tried when another process may hold it already."""
+    world = a_world()
+    for number in range(2, 6):
+        world.ehr.put(order(f"o{number}"))
+    world.bridge.read()
+    world.slow = timedelta(seconds=20)
+
+    report = world.bridge.deliver()
+
+    assert report.ended[IntentState.QUEUED] > 0
+    assert report.ended[IntentState.CONFIRMED] == 5
+    assert [task["meta"]["versionId"] for task in world.ours("Task", CASES)] == ["1"] * 5
+    assert all(row.attempts == 0 or row.state is IntentState.CONFIRMED for row in world.outbox())
 
 
 def test_where_the_server_offers_no_safe_way_the_intent_says_so() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -40,6 +40,8 @@ class World:
         self.requests: list[httpx.Request] = []
         self.away = False
         """Whether no connection to the EHR can be made."""
+        self.slow = timedelta(0)
+        """How long the EHR takes to answer each request."""
         self.forbidden: set[str] = set()
         """Resources (``Type/id``) that the EHR answers no request about."""
         self.unfound: set[str] = set()
@@ -139,6 +141,7 @@ class _Line(httpx.BaseTransport):
         if self._world.away:
             raise httpx.ConnectError("refused", request=request)
         self._world.requests.append(request)
+        self._world.clock.advance(seconds=self._world.slow.total_seconds())
         kind = request.url.path.rpartition("/")[2]
         asked = {request.url.path.removeprefix("/fhir/")}
         asked |= {f"{kind}/{one}" for one in request.url.params.get("_id", "").split(",")}

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
 from bridge.store.memory import MemoryStore
-from bridge.store.port import CaseFilter, Counts, Tx
+from bridge.store.port import Budget, CaseFilter, Counts, Tx
 from tests.unit.web.builders import MAIN, NOW, Clinic
 
 TASK = b'{"resourceType":"Task","id":"bad1","status":"doing","for":{"reference":"Patient/1","display":"Ada"},"n":7}'
@@ -32,6 +32,29 @@ def test_connection_says_in_a_word_whether_its_data_is_current(clinic: Clinic, c
     assert health() == ("behind", 980.0)
     clinic.read_to(NOW, problem="the server answered 503")
     assert health() == ("failing", 960.0)
+
+
+def test_connection_says_until_when_the_ehr_is_not_asked(clinic: Clinic, client: TestClient) -> None:
+    def shown() -> dict[str, object] | None:
+        found: dict[str, object] | None = client.get("/api/v1/connections").json()["connections"][0]["paused"]
+        return found
+
+    assert shown() is None
+    with clinic.store.transaction() as tx:
+        tx.save_budget(Budget(connection=MAIN, asked_until=NOW + timedelta(minutes=1)))
+    assert shown() == {
+        "until": "2026-11-23T15:01:00Z",
+        "away_since": None,
+        "reason": "it asked to be left alone",
+    }
+    with clinic.store.transaction() as tx:
+        away = {"away_since": NOW, "open_until": NOW + timedelta(seconds=5), "trips": 1}
+        tx.save_budget(Budget(connection=MAIN, reason="search of Task: answered 503", **away))
+    told = shown()
+    assert told is not None
+    assert told["reason"] == "search of Task: answered 503"
+    assert "search of Task: answered 503" in client.get("/connections").text
+    assert f'bridge_ehr_away{{connection="{MAIN}"}} 1.0' in client.get("/metrics").text
 
 
 def test_counters_of_every_stream_add_up(clinic: Clinic, client: TestClient) -> None:
