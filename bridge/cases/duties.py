@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from bridge.cases.blockers import UNBLOCKS
-from bridge.cases.calendar import Span, Unit
+from bridge.cases.calendar import Span, Unit, plausible
 from bridge.cases.facts import LIVE_TASK, Answer, Facts, cancellation_asked, stated_at, visit_at, visit_failed_at
 from bridge.cases.lanes import Due, Lane
 from bridge.cases.model import ACTION_TEXT, Action, Attempt, Blocker, Local, NextAction, Owner, Status
 from bridge.cases.owners import owner_in_ehr
 from bridge.cases.rules import Rules, running_out_since
-from bridge.cases.snapshot import Effect, Priority
+from bridge.cases.snapshot import Effect, Priority, Snapshot
 
 _BUSIEST = {Effect.UNDER_WAY: 0, Effect.PAUSED: 1, Effect.ACCEPTED: 2, Effect.ASKED: 3}
 
@@ -107,13 +107,19 @@ def work_begun_at(
     """
     Return since when the step that the case is at has been waiting to be done.
 
-    Work begins when it was asked for, and anew when a visit is missed or called off, when a supply is about to
-    run out, when a person reopens the case, and with the attempt that left it waiting (rule ours).
+    Work begins when it was asked for (about a prescription in force: by the Tasks that ask for something now),
+    and anew when a visit is missed or called off, when a supply is about to run out, when a person reopens the
+    case, and with the attempt that left it waiting (rule ours).
     """
     anew = [visit_failed_at(facts.visit), local.reopened_at, last.at if last is not None else None]
     if facts.lead.effect is Effect.PRESCRIBED:
         anew.append(running_out_since(facts.lead, facts.lane, rules.calendar, now))
+        anew.append(min((_asked_at(one) for one in facts.live if one.effect in LIVE_TASK), default=None))
     return max((opened_at, *filter(None, anew)))
+
+
+def _asked_at(task: Snapshot) -> datetime:
+    return plausible(task.authored_at) or stated_at(task)
 
 
 def promised(due: Answer[datetime] | None, last: Attempt | None) -> Answer[datetime] | None:

@@ -228,6 +228,15 @@ def test_a_supply_that_runs_out_is_due_from_then_not_from_when_it_was_prescribed
     assert desk.case("MedicationRequest/1").due_at == utc(5)
 
 
+def test_a_refill_that_is_asked_for_is_due_from_then_not_from_when_it_was_prescribed() -> None:
+    prescription = a_prescription(authored_at=LONG_AGO, run_out=When("2026-12-31"))
+    asked = a_task(parent="MedicationRequest/1", title="Refill request", authored_at=NOW, updated_at=NOW)
+
+    desk = taken(prescription, asked)
+
+    assert desk.case("MedicationRequest/1").due_at == utc(4)
+
+
 def test_a_reopened_case_is_due_from_then() -> None:
     desk = taken(a_snapshot(authored_at=LONG_AGO))
     desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen"))
