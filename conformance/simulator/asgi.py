@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,24 +26,27 @@ def application(simulator: Simulator) -> Application:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise NotImplementedError(f"the simulated EHR does not speak {scope['type']}")
-        body = await _body(receive)
-        answer = _answer(simulator, scope, body)
-        if answer.hang_up:
-            await _hang_up(receive, send)
-        else:
-            await _send(answer, scope["method"], send)
+        request = _request(scope, await _body(receive))
+        with _refused(scope) or simulator.serving(request) as answer:
+            if answer.wait_seconds:
+                await asyncio.sleep(answer.wait_seconds)
+            if answer.hang_up:
+                await _hang_up(receive, send)
+            else:
+                await _send(answer, scope["method"], send)
 
     return serve
 
 
-def _answer(simulator: Simulator, scope: Scope, body: bytes) -> Answer:
+def _refused(scope: Scope) -> AbstractContextManager[Answer] | None:
+    """Return the answer to what does not reach the FHIR server at all."""
     path = scope["path"]
     if path != BASE_PATH and not path.startswith(f"{BASE_PATH}/"):
-        return FhirError(404, "not-found", f"The FHIR base is {BASE_PATH}").answer()
+        return nullcontext(FhirError(404, "not-found", f"The FHIR base is {BASE_PATH}").answer())
     if _UNENCODED.intersection(scope["query_string"]):
         # Tomcat, and so HAPI, refuses these characters unless they are percent-encoded (RFC 3986).
-        return FhirError(400, "invalid", 'Percent-encode | " < > \\ ^ ` { } in a query').answer()
-    return simulator.handle(_request(scope, body))
+        return nullcontext(FhirError(400, "invalid", 'Percent-encode | " < > \\ ^ ` { } in a query').answer())
+    return None
 
 
 def _request(scope: Scope, body: bytes) -> Request:

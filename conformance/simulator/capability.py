@@ -67,7 +67,7 @@ def _resource(type_: str, options: Options) -> Json:
 
 def _search_parameters(type_: str, options: Options) -> list[Json]:
     listed = [{"name": "_id", "type": "token"}]
-    if options.search_by_last_updated:
+    if options.searches_last_updated(type_):
         listed.append({"name": "_lastUpdated", "type": "date"})
     known = {**COMMON, **PARAMETERS[type_]}
     return listed + [{"name": name, "type": known[name].kind.value} for name in sorted(known)]

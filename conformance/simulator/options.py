@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from conformance.simulator.surface import Surface
+
 
 @dataclass(slots=True)
 class Options:
@@ -24,9 +26,24 @@ class Options:
         cursor_pages: How many pages one search may serve before its cursor expires; None for any number.
         cursor_lifetime: How long a search may be paged through.
         commit_delay: How long after its ``lastUpdated`` a version appears in searches and histories.
+        commit_delay_at_most: Where it is longer than *commit_delay*, each version is late by a chance time
+            between the two.
         page_size: Page size when the client names none.
         page_limit: Largest page, whatever ``_count`` says.
         authorization: The ``Authorization`` header every request but ``/metadata`` must carry, or None.
+        conditional_create_must_fit: Refuse to create what does not fit its own ``If-None-Exist`` (HAPI 8.0.0,
+            HAPI-0929, seen 2026-11).
+        conditional_blindness: How old a resource must be before ``If-None-Exist`` sees it.
+        without_last_updated: Types on which ``_lastUpdated`` may not be searched.
+        ignored_parameters: Search parameters that are passed over with a warning inside the 200.
+        silently_ignored_parameters: Search parameters that are passed over without a word.
+        timestamp_step: ``lastUpdated`` is cut to a multiple of this.
+        silent_updates: Elements whose change alone leaves ``lastUpdated`` as it was; the empty set for any
+            change; None for a server that always moves it.
+        zone_shift: What the server's own time zone is ahead of UTC: it reads dates without a zone in it.
+        clock_skew: How far the server's clock is ahead.
+        fhir_version: What the CapabilityStatement declares, and the form of the server's notifications.
+        surface: What of all this clients see; None for everything.
     """
 
     lenient: bool = False
@@ -39,6 +56,22 @@ class Options:
     cursor_pages: int | None = None
     cursor_lifetime: timedelta = timedelta(hours=1)
     commit_delay: timedelta = timedelta(0)
+    commit_delay_at_most: timedelta = timedelta(0)
     page_size: int = 20
     page_limit: int = 1000
     authorization: str | None = None
+    conditional_create_must_fit: bool = True
+    conditional_blindness: timedelta = timedelta(0)
+    without_last_updated: frozenset[str] = frozenset()
+    ignored_parameters: frozenset[str] = frozenset()
+    silently_ignored_parameters: frozenset[str] = frozenset()
+    timestamp_step: timedelta = timedelta(milliseconds=1)
+    silent_updates: frozenset[str] | None = None
+    zone_shift: timedelta = timedelta(0)
+    clock_skew: timedelta = timedelta(0)
+    fhir_version: str = "4.0.1"
+    surface: Surface | None = None
+
+    def searches_last_updated(self, type_: str) -> bool:
+        """Tell whether ``_lastUpdated`` may be searched and sorted by on *type_*."""
+        return self.search_by_last_updated and type_ not in self.without_last_updated

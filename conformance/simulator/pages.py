@@ -37,6 +37,8 @@ class Listing:
     opened_at: datetime
     query: Query | None = None
     pages_served: int = 0
+    total: int | None = None
+    """The total to state; None for the number of versions, stated as HAPI does."""
 
 
 class Pages:
@@ -94,7 +96,9 @@ class Pages:
             "type": "history" if listing.query is None else "searchset",
             "link": links,
         }
-        if listing.query is None or listing.query.total or len(listing.versions) <= listing.count:
+        if listing.total is not None:
+            bundle["total"] = listing.total
+        elif listing.query is None or listing.query.total or len(listing.versions) <= listing.count:
             bundle["total"] = len(listing.versions)
         entries = self._entries(listing, page, base)
         return encode(bundle | ({"entry": entries} if entries else {}))
@@ -108,6 +112,7 @@ class Pages:
             entries.append(search_entry(version, base, "include", query.elements))
         for warning in query.warnings:
             entries.append({"resource": outcome("warning", "not-supported", warning), "search": {"mode": "outcome"}})
+        entries += [{"resource": note, "search": {"mode": "outcome"}} for note in query.notes]
         return entries
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from conformance.simulator.dates import Span, split_prefix
 from conformance.simulator.options import Options
 from conformance.simulator.parameters import PARAMETERS, Kind, Parameter, fold, parameter
-from conformance.simulator.wire import FhirError
+from conformance.simulator.surface import TypeSurface
+from conformance.simulator.wire import FhirError, Json, outcome
 
 Pairs = Iterable[tuple[str, str]]
 
+_ZONED = re.compile(r"T.*(Z|[+-]\d\d:\d\d)$")
 _PRESENTATION = frozenset({"_format", "_pretty"})
 _MODIFIERS = {
     Kind.TOKEN: frozenset({"", "missing", "not"}),
@@ -60,22 +63,32 @@ class Query:
     total: bool = False
     """Whether to state the total of several pages; that of a single page is always stated, as on HAPI."""
     warnings: list[str] = field(default_factory=list)
+    notes: list[Json] = field(default_factory=list)
+    """OperationOutcomes that come with each page."""
     used: list[tuple[str, str]] = field(default_factory=list)
     """The parameters that took effect, for the ``self`` link."""
 
 
-def parse_query(type_: str, pairs: Pairs, options: Options) -> Query:
+def parse_query(type_: str, pairs: Pairs, options: Options, surface: TypeSurface | None = None) -> Query:
     """
     Read the parameters of a search on *type_*.
 
+    Args:
+        surface: What of it a client from outside may ask; None for everything.
+
     Raises:
-        FhirError: 400 for an unknown parameter (unless the server is lenient), modifier or value.
+        FhirError: 400 for an unknown parameter (unless the server is lenient), modifier or value, or where the
+            surface wants other parameters.
     """
     query = Query(type_, count=options.page_size)
     for name, value in pairs:
         if name in _PRESENTATION or value == "":
             continue
+        if _is_ignored(query, name, options):
+            continue
         try:
+            if surface is not None and not surface.knows(name):
+                raise KeyError(name)
             _read(query, name, value, options)
         except KeyError:
             _unknown(query, name, options)
@@ -84,7 +97,18 @@ def parse_query(type_: str, pairs: Pairs, options: Options) -> Query:
         else:
             query.used.append((name, value))
     query.count = min(query.count, options.page_limit)
+    if surface is not None:
+        surface.check_search(type_, {name.partition(":")[0] for name, _ in query.used})
     return query
+
+
+def _is_ignored(query: Query, name: str, options: Options) -> bool:
+    """Tell whether the server passes over *name*, with a warning inside the 200 or without."""
+    plain = name.partition(":")[0]
+    if plain in options.ignored_parameters:
+        query.notes.append(outcome("warning", "not-supported", f"Parameter {plain} is unknown or not allowed"))
+        return True
+    return plain in options.silently_ignored_parameters
 
 
 def _unknown(query: Query, name: str, options: Options) -> None:
@@ -100,8 +124,8 @@ def _read(query: Query, name: str, value: str, options: Options) -> None:
         case "_id":
             query.ids.append(frozenset(_split(value)))
         case "_lastUpdated":
-            _refuse_last_updated(options)
-            query.last_updated.append(split_prefix(_instant(value)))
+            _refuse_last_updated(query.type, options)
+            query.last_updated.append(_date(value, options))
         case "_sort":
             query.sort.extend(_sort_key(query.type, key, options) for key in value.split(","))
         case "_count":
@@ -116,10 +140,10 @@ def _read(query: Query, name: str, value: str, options: Options) -> None:
         case "_total":
             query.total = _one_of(value, {"none", "estimate", "accurate"}) != "none"
         case _:
-            query.filters.append(_filter(query.type, name, value))
+            query.filters.append(_filter(query.type, name, value, options))
 
 
-def _filter(type_: str, name: str, value: str) -> Filter:
+def _filter(type_: str, name: str, value: str, options: Options) -> Filter:
     plain, _, modifier = name.partition(":")
     search = parameter(type_, plain)
     if search is None:
@@ -130,7 +154,7 @@ def _filter(type_: str, name: str, value: str) -> Filter:
     if modifier == "missing":
         return Filter(plain, search, modifier, (_one_of(value, {"true", "false"}),))
     if search.kind is Kind.DATE:
-        return Filter(plain, search, modifier, spans=tuple(split_prefix(_instant(text)) for text in asked))
+        return Filter(plain, search, modifier, spans=tuple(_date(text, options) for text in asked))
     if search.kind is Kind.STRING and modifier != "exact":
         asked = tuple(fold(text) for text in asked)
     if search.kind is Kind.REFERENCE and modifier in PARAMETERS:
@@ -154,14 +178,14 @@ def _include(type_: str, name: str, value: str) -> Include:
 def _sort_key(type_: str, key: str, options: Options) -> tuple[str, bool]:
     name = key.removeprefix("-")
     if name == "_lastUpdated":
-        _refuse_last_updated(options)
+        _refuse_last_updated(type_, options)
     elif name != "_id" and parameter(type_, name) is None:
         raise ValueError(f"cannot sort by {name}")
     return name, key.startswith("-")
 
 
-def _refuse_last_updated(options: Options) -> None:
-    if not options.search_by_last_updated:
+def _refuse_last_updated(type_: str, options: Options) -> None:
+    if not options.searches_last_updated(type_):
         raise ValueError("this server does not search or sort by _lastUpdated")
 
 
@@ -175,6 +199,13 @@ def _instant(value: str) -> str:
     if " " in value:
         raise ValueError(f"{value!r} has a space; percent-encode the + of a time zone as %2B")
     return value
+
+
+def _date(value: str, options: Options) -> tuple[str, Span]:
+    """Read a date and its prefix; one without a zone is meant in the server's."""
+    prefix, (first, last) = split_prefix(_instant(value))
+    shift = 0 if _ZONED.search(value) else options.zone_shift // timedelta(microseconds=1)
+    return prefix, (first - shift, last - shift)
 
 
 def _natural(value: str) -> int:

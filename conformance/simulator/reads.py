@@ -7,9 +7,9 @@ from conformance.simulator.dates import BEGINNING, parse_span
 from conformance.simulator.ehr import Ehr
 from conformance.simulator.pages import Listing, count_bundle, self_link
 from conformance.simulator.query import Pairs, parse_query
-from conformance.simulator.search import find
+from conformance.simulator.search import find, fits
 from conformance.simulator.store import Version
-from conformance.simulator.wire import Answer, FhirError, Request, json_answer
+from conformance.simulator.wire import Answer, FhirError, Json, Request, encode, json_answer
 
 
 def read(ehr: Ehr, type_: str, id_: str, request: Request) -> Answer:
@@ -48,13 +48,13 @@ def current(ehr: Ehr, type_: str, id_: str, base: str) -> Version:
 def search(ehr: Ehr, type_: str, pairs: Pairs, request: Request) -> Answer:
     """Answer a search with its first page, or its count."""
     offset, asked = _offset(ehr, list(pairs))
-    query = parse_query(type_, asked, ehr.options)
+    query = parse_query(type_, asked, ehr.options, ehr.surface_of(type_))
     now = ehr.clock()
     matches = find(ehr.index, query, micros(now))
     link = self_link(request.base, type_, query.used)
+    listing = ehr.listed(request, Listing(matches, query.count, link, now, query))
     if query.count_only:
-        return json_answer(200, count_bundle(len(matches), link, now))
-    listing = Listing(matches, query.count, link, now, query)
+        return json_answer(200, count_bundle(len(listing.versions), link, now))
     return json_answer(200, ehr.pages.first(listing, request.base, offset))
 
 
@@ -62,6 +62,13 @@ def matches_of(ehr: Ehr, type_: str, pairs: Pairs) -> list[Version]:
     """Return what the criteria of a conditional interaction match."""
     query = parse_query(type_, pairs, ehr.options)
     return find(ehr.index, query, micros(ehr.clock()))
+
+
+def would_match(ehr: Ehr, type_: str, pairs: Pairs, resource: Json) -> bool:
+    """Tell whether *resource*, which is not stored, fits the criteria of a conditional interaction."""
+    now = ehr.clock()
+    version = Version(type_, str(resource.get("id", "")), 0, 0, now, micros(now), "POST", encode(resource))
+    return fits(version, parse_query(type_, pairs, ehr.options), micros(now))
 
 
 def history(ehr: Ehr, type_: str | None, id_: str | None, request: Request) -> Answer:
@@ -72,7 +79,8 @@ def history(ehr: Ehr, type_: str | None, id_: str | None, request: Request) -> A
     if id_ is not None and not versions and ehr.store.head(str(type_), id_) is None:
         raise FhirError(404, "not-found", f"Resource {type_}/{id_} is not known")
     link = self_link(request.base, request.path, list(request.query))
-    return json_answer(200, ehr.pages.first(Listing(versions, count, link, ehr.clock()), request.base))
+    listing = ehr.listed(request, Listing(versions, count, link, ehr.clock()))
+    return json_answer(200, ehr.pages.first(listing, request.base))
 
 
 def _history_window(ehr: Ehr, request: Request) -> tuple[int, int]:

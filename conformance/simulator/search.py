@@ -40,6 +40,11 @@ def find(index: Index, query: Query, now: int) -> list[Version]:
     return _sorted(found, query.sort)
 
 
+def fits(version: Version, query: Query, now: int) -> bool:
+    """Tell whether *version* has the elements that *query* asks for; its id and its time are not asked."""
+    return all(_matches(version, condition, now) for condition in query.filters)
+
+
 def _candidates(index: TypeIndex, query: Query) -> _Candidates:
     """Start from the narrowest set at hand: by id, by posted values, by time, or all in order of creation."""
     if query.ids:

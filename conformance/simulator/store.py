@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from conformance.simulator.clock import Clock, http_date, instant, micros, to_millisecond
+from conformance.simulator.clock import http_date, instant, micros
 from conformance.simulator.wire import Json, decode, encode
 
 SearchValues = tuple[object, ...]
@@ -59,12 +59,16 @@ class Version:
         return body
 
 
+Stamp = Callable[[Version | None, Json | None], datetime]
+"""Returns the ``meta.lastUpdated`` of the version after the first argument, whose content is the second."""
+
+
 class Store:
     """Thread-safe versions, with transactions that undo everything on an error."""
 
-    def __init__(self, clock: Clock, on_commit: Callable[[Version], None]) -> None:
+    def __init__(self, stamp: Stamp, on_commit: Callable[[Version], None]) -> None:
         self.lock = threading.RLock()
-        self._clock = clock
+        self._stamp = stamp
         self._on_commit = on_commit
         self._chains: dict[str, dict[str, list[Version]]] = {}
         self._sequence = 0
@@ -102,7 +106,7 @@ class Store:
         with self.transaction() as journal:
             chain = self._chains.setdefault(type_, {}).setdefault(id_, [])
             self._sequence += 1
-            at = to_millisecond(self._clock())
+            at = self._stamp(chain[-1] if chain else None, resource)
             number = chain[-1].number + 1 if chain else 1
             raw = _stamped(resource, id_, number, at) if resource is not None else b""
             version = Version(type_, id_, number, self._sequence, at, micros(at), method, raw)

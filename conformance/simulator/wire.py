@@ -49,12 +49,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer; with ``hang_up`` the connection is closed and nothing of it is sent."""
+    """
+    One HTTP answer.
+
+    Attributes:
+        hang_up: Close the connection and send nothing of this.
+        wait_seconds: How long the server takes for it; what was asked is carried out before.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     hang_up: bool = False
+    wait_seconds: float = 0
 
 
 class FhirError(Exception):

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from conformance.simulator.codes import check_codes
 from conformance.simulator.ehr import Ehr
 from conformance.simulator.patch import apply_patch
-from conformance.simulator.reads import current, matches_of
+from conformance.simulator.reads import current, matches_of, would_match
 from conformance.simulator.references import local_targets
 from conformance.simulator.store import Version
 from conformance.simulator.wire import Answer, FhirError, Json, Request, decode, json_answer, outcome
@@ -27,8 +27,9 @@ def create(ehr: Ehr, type_: str, request: Request, new_id: str | None = None) ->
     existing = exists_already(ehr, type_, request)
     if existing is not None:
         return _written(ehr, request, existing, 200)
+    _check_fits(ehr, type_, resource, request)
     _check_references(ehr, resource)
-    return _written(ehr, request, ehr.store.save(type_, new_id or ehr.store.new_id(), resource, "POST"), 201)
+    return _written(ehr, request, _save(ehr, request, type_, new_id or ehr.store.new_id(), resource, "POST"), 201)
 
 
 def exists_already(ehr: Ehr, type_: str, request: Request) -> Version | None:
@@ -41,7 +42,9 @@ def exists_already(ehr: Ehr, type_: str, request: Request) -> Version | None:
     criteria = request.headers.get("if-none-exist")
     if not criteria or not ehr.options.conditional_create:
         return None
-    return _only_match(ehr, type_, parse_qsl(criteria.partition("?")[2] or criteria))
+    visible_until = ehr.clock() - ehr.options.conditional_blindness
+    found = matches_of(ehr, type_, _criteria(criteria))
+    return _only_one(type_, [version for version in found if version.at <= visible_until])
 
 
 def update(ehr: Ehr, type_: str, id_: str, request: Request) -> Answer:
@@ -56,7 +59,7 @@ def update(ehr: Ehr, type_: str, id_: str, request: Request) -> Answer:
     if head is not None and not head.deleted and _same_content(head, resource):
         return _written(ehr, request, head, 200)
     _check_references(ehr, resource)
-    version = ehr.store.save(type_, id_, resource, "PUT")
+    version = _save(ehr, request, type_, id_, resource, "PUT")
     return _written(ehr, request, version, 201 if head is None or head.deleted else 200)
 
 
@@ -68,14 +71,14 @@ def conditional_update(ehr: Ehr, type_: str, request: Request) -> Answer:
     match = _only_match(ehr, type_, list(request.query))
     if match is None:
         id_ = resource.get("id") or ehr.store.new_id()
-        return _written(ehr, request, ehr.store.save(type_, id_, resource, "PUT"), 201)
+        return _written(ehr, request, _save(ehr, request, type_, id_, resource, "PUT"), 201)
     if resource.get("id", match.id) != match.id:
         raise FhirError(400, "invalid", f"The criteria match {match.reference}, not the body's id")
     _check_if_match(ehr, match, request)
     resource["id"] = match.id
     if _same_content(match, resource):
         return _written(ehr, request, match, 200)
-    return _written(ehr, request, ehr.store.save(type_, match.id, resource, "PUT"), 200)
+    return _written(ehr, request, _save(ehr, request, type_, match.id, resource, "PUT"), 200)
 
 
 def patch(ehr: Ehr, type_: str, id_: str, request: Request) -> Answer:
@@ -91,7 +94,7 @@ def patch(ehr: Ehr, type_: str, id_: str, request: Request) -> Answer:
     if _same_content(head, resource):
         return _written(ehr, request, head, 200)
     _check_references(ehr, resource)
-    return _written(ehr, request, ehr.store.save(type_, id_, resource, "PATCH"), 200)
+    return _written(ehr, request, _save(ehr, request, type_, id_, resource, "PATCH"), 200)
 
 
 def delete(ehr: Ehr, type_: str, id_: str, request: Request) -> Answer:
@@ -103,15 +106,33 @@ def delete(ehr: Ehr, type_: str, id_: str, request: Request) -> Answer:
         return json_answer(200, outcome("information", "informational", text))
     if ehr.options.referential_integrity:
         _refuse_if_referred_to(ehr, head)
-    version = ehr.store.save(type_, id_, None, "DELETE")
+    version = _save(ehr, request, type_, id_, None, "DELETE")
     done = outcome("information", "informational", f"{version.reference} was deleted")
     return json_answer(200, done, {"Content-Location": f"{request.base}/{version.versioned}"})
 
 
 def _only_match(ehr: Ehr, type_: str, pairs: list[tuple[str, str]]) -> Version | None:
+    return _only_one(type_, matches_of(ehr, type_, pairs))
+
+
+def _criteria(text: str) -> list[tuple[str, str]]:
+    pairs = parse_qsl(text.partition("?")[2] or text)
     if not pairs:
         raise FhirError(400, "invalid", "A conditional interaction needs search criteria")
-    found = matches_of(ehr, type_, pairs)
+    return pairs
+
+
+def _check_fits(ehr: Ehr, type_: str, resource: Json, request: Request) -> None:
+    """Refuse to create what its own ``If-None-Exist`` would not find: it would be created again and again."""
+    criteria = request.headers.get("if-none-exist")
+    options = ehr.options
+    if not criteria or not options.conditional_create or not options.conditional_create_must_fit:
+        return
+    if not would_match(ehr, type_, _criteria(criteria), resource):
+        raise FhirError(400, "processing", "HAPI-0929: The resource does not fit the condition of If-None-Exist")
+
+
+def _only_one(type_: str, found: list[Version]) -> Version | None:
     if len(found) > 1:
         raise FhirError(412, "multiple-matches", f"The criteria match {len(found)} {type_} resources")
     return found[0] if found else None
@@ -177,6 +198,17 @@ def _refuse_if_referred_to(ehr: Ehr, head: Version) -> None:
         if needle in other.raw and other.reference != head.reference:
             text = f"Unable to delete {head.reference}: {other.reference} refers to it"
             raise FhirError(409, "conflict", text)
+
+
+def _save(ehr: Ehr, request: Request, type_: str, id_: str, resource: Json | None, method: str) -> Version:
+    """
+    Store a version, unless what the EHR allows or a fault is against it.
+
+    Raises:
+        FhirError: it is.
+    """
+    ehr.check_write(request, type_, id_, resource, method)
+    return ehr.store.save(type_, id_, resource, method)
 
 
 def _written(ehr: Ehr, request: Request, version: Version, status: int) -> Answer:

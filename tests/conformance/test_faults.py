@@ -12,6 +12,22 @@ from conformance.simulator.faults import fault_named
 
 from .plain import a_task, first_page, ids, next_link, put_tasks
 
+ARGUMENTS = {
+    "broken-answer": "=cut",
+    "clock-skew": "=60",
+    "expire-cursors-after": "=1",
+    "forbidden": "=Task",
+    "ignore-parameters": "=status",
+    "ignore-silently": "=status",
+    "merged-patients": "=gone",
+    "next-link": "=loop",
+    "slow": "=1",
+    "throttle": "=1",
+    "truncate": "=1",
+    "zone-shift": "=-5",
+}
+"""The arguments of the faults that need some."""
+
 
 @pytest.fixture
 def over_network(simulator: Simulator) -> Iterator[httpx.Client]:
@@ -145,9 +161,8 @@ def test_created_without_a_body_has_a_location_without_history(simulator: Simula
 
 @pytest.mark.parametrize("name", sorted(FAULTS))
 def test_every_fault_can_be_removed(name: str) -> None:
-    spec = {"expire-cursors-after": "=1", "late-commit": "=5", "throttle": "=1"}
     simulator = Simulator()
-    simulator.add_fault(name + spec.get(name, ""))
+    simulator.add_fault(name + ARGUMENTS.get(name, ""))
 
     simulator.remove_fault(name)
 
