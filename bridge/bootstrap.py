@@ -217,6 +217,7 @@ def make_client(
         base_url=section.base_url,
         auth=make_auth(name, section),
         timeout_seconds=section.timeout_seconds,
+        headers=profile(section.vendor).headers,
     )
     return FhirClient(endpoint, clock=clock, sleep=sleep, turn=turn)
 

@@ -18,6 +18,7 @@ What can go wrong, in one tree; every class says who has to act.
           Gone             410: the server says that it was deleted
           CursorExpired    a page link the server gave out no longer works
         UnsafeAnswer       an answer that must not be acted on (foreign next link, ignored filter, loop)
+          IncompleteScan   the server gave less than there is: what came is kept, the cursor stands
 
 Messages name a resource by type and id, the rule and the next step. Names, birth dates, free text and
 secrets appear in none of them.
@@ -144,3 +145,7 @@ class CursorExpired(Refused):
 
 class UnsafeAnswer(RemoteError):
     """An answer that must not be acted on: a foreign ``next``, a paging loop, an ignored filter."""
+
+
+class IncompleteScan(UnsafeAnswer):
+    """The server says, or shows, that it gave less than there is; what is missing from it means nothing."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from bridge.fhir.vendors import PROFILES
 from bridge.settings import ConnectionSection, Database, Hours, Log, OwnerSection, Settings, Site, Web
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -30,7 +31,7 @@ MEANINGS = {
     "site.business_hours.DAY.closes": "when it ends",
     "site.holidays": "days on which nobody works, as 2026-12-25",
     "connections.NAME.base_url": "where the EHR's FHIR server is; `/metadata` follows it",
-    "connections.NAME.vendor": "what differs there: generic, hapi, medplum, gravity, azure, google",
+    "connections.NAME.vendor": f"what differs there: {', '.join(PROFILES)}",
     "connections.NAME.fhir_version": "R4, R4B or R5",
     "connections.NAME.auth": "none, basic or bearer",
     "connections.NAME.username": "for basic",

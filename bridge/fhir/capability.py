@@ -28,12 +28,14 @@ class Capability(msgspec.Struct, frozen=True):
     """
     What a server declares.
 
-    ``family`` is R4, R4B or R5, or the version text of anything else.
+    ``family`` is R4, R4B or R5, or the version text of anything else. ``common_params`` are the search
+    parameters declared for all types at once (R4 ``CapabilityStatement.rest.searchParam``).
     """
 
     family: str
     software: str | None = None
     types: dict[str, TypeCapability] = {}
+    common_params: frozenset[str] = frozenset()
 
     def of(self, kind: str) -> TypeCapability:
         """Return what is declared for *kind*; nothing, where the type is not mentioned."""
@@ -63,6 +65,7 @@ class _Resource(msgspec.Struct):
 class _Rest(msgspec.Struct):
     mode: object = None
     resource: list[msgspec.Raw] | None = None
+    searchParam: list[_Named | None] | None = None
 
 
 class _Statement(msgspec.Struct):
@@ -97,6 +100,7 @@ def parse_capability(raw: bytes) -> Capability:
         family=_FAMILY.get(version[:3], version),
         software=_text(found.software.name) if found.software is not None else None,
         types={item.type: _declared(item) for item in declared if item is not None},
+        common_params=_names(one.name for rest in server for one in rest.searchParam or () if one is not None),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -69,6 +69,7 @@ class Endpoint:
     ``timeout_seconds`` bounds each wait for the network, ``total_seconds`` a whole exchange, ``max_body_bytes``
     its answer's size. ``attempts`` is how often one read is tried (never anew after ``total_seconds``),
     ``patience_seconds`` how long it may wait in between; a server that asks for more gets ``Throttled``.
+    ``headers`` are sent with every request beside the usual ones.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Endpoint:
     attempts: int = 4
     patience_seconds: float = 20.0
     ids_per_search: int = 50
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class FhirClient:
             transport=transport or Transport(),
             follow_redirects=False,
             trust_env=False,
-            headers={"Accept": FHIR_JSON, "Accept-Encoding": "gzip", "User-Agent": "bridge"},
+            headers={**endpoint.headers, "Accept": FHIR_JSON, "Accept-Encoding": "gzip", "User-Agent": "bridge"},
         )
 
     def __enter__(self) -> FhirClient:

@@ -9,11 +9,20 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from bridge.errors import UnsafeAnswer
 from bridge.fhir.bundle import BundlePage
 from bridge.fhir.outcome import Issue
+from bridge.fhir.vendors import Means, codes_for
 
-_IGNORED = frozenset({"4122", "59100", "59109"})
-"""Epic's issue codes for a search parameter that was ignored (its error-code list, 2026-07)."""
+_IGNORED = codes_for(Means.FILTER_IGNORED)
+_CUT_SHORT = codes_for(Means.CUT_SHORT)
+_NOT_ALL = frozenset({"incomplete", "too-costly"})
+"""Issue types by which a server says that there is more than it gives (FHIR R4 valueset-issue-type.html)."""
 
 _SAYS_IGNORED = re.compile(r"ignor|unsupported|not supported|unknown|unrecogni[sz]ed|not recogni[sz]ed", re.IGNORECASE)
+
+_SAYS_CUT = re.compile(
+    r"too many (results|matches|resources)|truncated|cut off|results? (was|were|is|are|has been|have been) limited"
+    r"|(exceed(s|ed)?|more than) (the )?(maximum|limit|\d+)[\w ]{0,20}(results|matches|resources)",
+    re.IGNORECASE,
+)
 
 
 def encode(params: Sequence[tuple[str, str]]) -> str:
@@ -44,6 +53,17 @@ def refuse_ignored(page: BundlePage, what: str, params: Sequence[tuple[str, str]
     lost = [name for name in critical if name not in shown]
     if lost and shown & {name for name, _ in params}:
         raise UnsafeAnswer(f"{what}: the self link lacks {', '.join(lost)}: the filter was ignored")
+
+
+def cut_short(page: BundlePage) -> str | None:
+    """Return how the server says that there is more than it gives, as a code, if it does."""
+    issues = (issue for outcome in page.outcomes for issue in outcome.issues)
+    return next((issue.words() for issue in issues if _says_more(issue)), None)
+
+
+def _says_more(issue: Issue) -> bool:
+    codes = {*issue.details}
+    return issue.code in _NOT_ALL or bool(_CUT_SHORT & codes) or _SAYS_CUT.search(issue.mentions) is not None
 
 
 def _was_ignored(issue: Issue, name: str) -> bool:

@@ -11,6 +11,7 @@ from bridge.errors import (
     AuthExpired,
     CursorExpired,
     Gone,
+    IncompleteScan,
     NotFound,
     OutcomeUnknown,
     PutOff,
@@ -65,6 +66,7 @@ TABLE: Mapping[type[RemoteError], Then] = {
     Gone: Then.PARK,
     CursorExpired: Then.PARK,
     UnsafeAnswer: Then.PARK,
+    IncompleteScan: Then.PARK,
 }
 """Every error a request can end with (a test compares this with the tree in errors.py)."""
 

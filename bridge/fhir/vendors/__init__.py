@@ -1,64 +1,61 @@
 """
 What differs between EHRs: one profile each, with where and when it was seen.
 
-What a server's CapabilityStatement declares wins over its profile; nothing else in Bridge asks for a vendor's
-name. A new EHR is one entry here.
+What a server's CapabilityStatement declares wins over its profile (``compare``); nothing else in Bridge asks
+for a vendor's name. A new EHR is one file here and one name in the list below.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from bridge.errors import ConfigError
+from bridge.fhir.vendors import (
+    athenahealth,
+    azure,
+    canvas,
+    eclinicalworks,
+    epic,
+    generic,
+    google,
+    gravity,
+    hapi,
+    healthlake,
+    meditech,
+    medplum,
+    nextgen,
+    oracle,
+)
+from bridge.fhir.vendors.profile import Means, Reading, VendorProfile, Writing
+
+__all__ = ["CODES", "PROFILES", "Means", "Reading", "VendorProfile", "Writing", "codes_for", "profile", "recognized"]
+
+_MODULES = (
+    generic,
+    hapi,
+    medplum,
+    gravity,
+    azure,
+    google,
+    healthlake,
+    epic,
+    oracle,
+    athenahealth,
+    meditech,
+    eclinicalworks,
+    nextgen,
+    canvas,
+)
+
+PROFILES: Mapping[str, VendorProfile] = {module.PROFILE.name: module.PROFILE for module in _MODULES}
+
+CODES: Mapping[str, Means] = {code: means for one in PROFILES.values() for code, means in one.codes.items()}
+"""Every vendor's codes: no two mean different things by one, and a connection may have the wrong vendor set."""
 
 
-@dataclass(frozen=True)
-class VendorProfile:
-    """
-    How one EHR departs from what FHIR R4 lets us expect.
-
-    Args:
-        message_status: Communication.status for "sent": ``completed`` or ``in-progress``.
-        task_intent: Task.intent of Tasks we create.
-        knows_ready: Whether partners there understand Task.status ``ready`` and ``received``.
-        own_ids: Whether resources may be created under an id we choose, where the CapabilityStatement says so.
-        evidence: Where each departure comes from, dated.
-    """
-
-    name: str
-    message_status: str = "completed"
-    task_intent: str = "order"
-    knows_ready: bool = True
-    own_ids: bool = True
-    evidence: tuple[str, ...] = ()
-
-
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        VendorProfile("generic"),
-        VendorProfile(
-            "hapi",
-            evidence=("HAPI 8.0.0, run 2026-11: update-as-create with ids that are not all digits",),
-        ),
-        VendorProfile(
-            "medplum",
-            message_status="in-progress",
-            own_ids=False,
-            evidence=(
-                "Medplum documentation, referrals and handoffs, read 2026: a sent message is in-progress with sent",
-                "Medplum assigns ids itself unless a project is set up otherwise (documentation, 2026)",
-            ),
-        ),
-        VendorProfile(
-            "gravity",
-            knows_ready=False,
-            evidence=("SDOH Clinical Care IG 3.0.0: Task.status excludes ready and received",),
-        ),
-        VendorProfile("azure", evidence=("Microsoft FHIR server, features supported, 2026: full CRUD, If-Match",)),
-        VendorProfile("google", evidence=("Cloud Healthcare API documentation, 2026: full CRUD, If-Match",)),
-    )
-}
+def codes_for(means: Means) -> frozenset[str]:
+    """Return the codes that mean this, whoever uses them."""
+    return frozenset(code for code, meant in CODES.items() if meant is means)
 
 
 def profile(name: str) -> VendorProfile:
@@ -72,3 +69,9 @@ def profile(name: str) -> VendorProfile:
         return PROFILES[name]
     except KeyError:
         raise ConfigError(f"vendor {name!r} is not known; expected one of {', '.join(PROFILES)}") from None
+
+
+def recognized(software: str | None) -> VendorProfile | None:
+    """Return the profile that a server's name for its own software gives away."""
+    said = (software or "").lower()
+    return next((one for one in PROFILES.values() if any(word in said for word in one.software)), None)

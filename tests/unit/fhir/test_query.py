@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.fhir.query import encode, escape
+from bridge.fhir.bundle import BundlePage
+from bridge.fhir.outcome import Issue, Outcome
+from bridge.fhir.query import cut_short, encode, escape
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,33 @@ def test_an_escaped_value_is_one_value(value: str) -> None:
     plain = escape(value).replace("\\\\", "").replace("\\,", "").replace("\\|", "").replace("\\$", "")
 
     assert not set(plain) & set("\\,|$")
+
+
+@pytest.mark.parametrize(
+    "issue",
+    [
+        Issue("information", "processing", ("59133",)),
+        Issue("warning", "processing", ("4127",)),
+        Issue("warning", "too-costly"),
+        Issue("warning", "incomplete"),
+        Issue("information", "informational", mentions="Too many results: only the first 1000 were returned"),
+        Issue("warning", "processing", mentions="The search exceeded the maximum number of results"),
+    ],
+)
+def test_an_answer_that_was_cut_short_says_so_in_many_ways(issue: Issue) -> None:
+    """Epic's codes and FHIR's issue types; the words are those of nobody in particular."""
+    page = BundlePage(entries=(), outcomes=(Outcome((Issue("warning", "processing"), issue)),))
+
+    assert cut_short(page) == issue.words()
+
+
+@pytest.mark.parametrize(
+    "issue",
+    [
+        Issue("warning", "suppressed", mentions="Some results may be hidden"),
+        Issue("warning", "processing", ("4119",)),
+        Issue("warning", "processing", ("4101",), mentions="The search gave no results"),
+    ],
+)
+def test_what_we_may_not_see_is_not_cut_short(issue: Issue) -> None:
+    assert cut_short(BundlePage(entries=(), outcomes=(Outcome((issue,)),))) is None
