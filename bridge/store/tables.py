@@ -3,9 +3,10 @@ The database: every table, and every rule that the database itself can hold.
 
 Hot tables have integer keys. What is large and rarely read together with the rest has a table of its own:
 raw bodies (``raw_page``) and case states (``case_state``), so that lists and counts read narrow rows.
-Keys and indexes that find one thing begin with what is rare (``ref``, ``root``): PostgreSQL, while it has no
-statistics yet, took an index that began with the connection and read all of it. Instants are integer
-microseconds (``codec.micros``). Conditions that partial indexes share with queries are defined here once,
+A resource is an integer everywhere but in ``resource``: the ids that servers give have no order, so an index
+over them is written all over, and one such index is enough. It begins with what is rare (``ref``): PostgreSQL,
+while it has no statistics yet, took an index that began with the connection and read all of it. Instants are
+integer microseconds (``codec.micros``). Conditions that partial indexes share with queries are defined here once,
 with literal values: a planner cannot match a partial index against a bound parameter.
 """
 
@@ -78,6 +79,22 @@ connection = Table(
     UniqueConstraint("name"),
 )
 
+resource = Table(
+    "resource",
+    metadata,
+    Column("id", Key, Identity(), primary_key=True),
+    _connection(),
+    Column("ref", Words, nullable=False),
+    UniqueConstraint("ref", "connection_id"),
+)
+"""Every resource that was received, or named as the root of work: its key stands for ``Type/id`` elsewhere."""
+
+
+def _resource(name: str, *, nullable: bool = False, primary_key: bool = False) -> Column[int]:
+    link = ForeignKey("resource.id")
+    return Column(name, Key, link, nullable=nullable, primary_key=primary_key, autoincrement=False)
+
+
 raw_page = Table(
     "raw_page",
     metadata,
@@ -90,8 +107,7 @@ source_version = Table(
     "source_version",
     metadata,
     Column("id", Key, Identity(), primary_key=True),
-    _connection(),
-    Column("ref", Words, nullable=False),
+    _resource("resource_id"),
     Column("type", Words, nullable=False),
     Column("version", Words, nullable=False),
     Column("updated_at", Instant),
@@ -103,7 +119,7 @@ source_version = Table(
     Column("raw_id", BigInteger, ForeignKey("raw_page.id"), nullable=False),
     Column("raw_at", Integer, nullable=False),
     Column("raw_size", Integer, nullable=False),
-    UniqueConstraint("ref", "version", "connection_id"),
+    UniqueConstraint("resource_id", "version"),
     _one_of("state", InboxState),
     CheckConstraint("state = 'applied' OR code IS NOT NULL", name="not_applied_says_why"),
 )
@@ -142,18 +158,16 @@ cursor = Table(
 source = Table(
     "source",
     metadata,
-    _connection(),
-    Column("ref", Words, nullable=False),
-    Column("root", Words, nullable=False),
+    _resource("resource_id", primary_key=True),
+    _resource("root_id"),
     Column("opened", Boolean, nullable=False),
     Column("began_at", Instant, nullable=False),
     Column("gone_at", Instant),
     Column("missed_at", Instant),
     Column("watch_at", Instant),
-    Column("aside", Words),
+    _resource("aside_id", nullable=True),
     Column("unread", LargeBinary),
     Column("snapshot", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("ref", "connection_id"),
 )
 
 care_case = Table(
@@ -162,7 +176,7 @@ care_case = Table(
     Column("pk", Key, Identity(), primary_key=True),
     Column("id", Words, nullable=False),
     _connection(),
-    Column("root", Words, nullable=False),
+    _resource("root_id"),
     Column("tenant", Words, nullable=False),
     Column("version", Integer, nullable=False),
     Column("merged_into", Words, ForeignKey("care_case.id")),
@@ -178,7 +192,7 @@ care_case = Table(
     Column("opened_at", Instant, nullable=False),
     Column("search_text", Words, nullable=False),
     UniqueConstraint("id"),
-    UniqueConstraint("root", "connection_id"),
+    UniqueConstraint("root_id"),
     _one_of("status", Status),
     CheckConstraint("version >= 1", name="version_from_one"),
     CheckConstraint("merged_into <> id", name="not_merged_into_itself"),
@@ -286,7 +300,7 @@ timer = Table(
     Column("due_at", Instant, nullable=False),
 )
 
-JOINED = source.c.root != source.c.ref
+JOINED = source.c.root_id != source.c.resource_id
 """Sources in the group of another one; the rest, most of them, need no second index entry."""
 LIVE = care_case.c.merged_into.is_(None)
 OWNED_IN_EHR = and_(LIVE, care_case.c.owner_ref.is_not(None))
@@ -312,10 +326,10 @@ def _partial(name: str, where: ColumnElement[bool], *columns: Column[object], un
     return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
-_partial("ix_source_joined", JOINED, source.c.root)
-_partial("ix_source_aside", source.c.aside.is_not(None), source.c.aside)
-_partial("ix_source_watch", source.c.watch_at.is_not(None), source.c.connection_id, source.c.watch_at)
-_partial("ix_source_version_parked", PARKED, source_version.c.connection_id, source_version.c.id)
+_partial("ix_source_joined", JOINED, source.c.root_id)
+_partial("ix_source_aside", source.c.aside_id.is_not(None), source.c.aside_id)
+_partial("ix_source_watch", source.c.watch_at.is_not(None), source.c.watch_at)
+_partial("ix_source_version_parked", PARKED, source_version.c.id)
 _partial("ix_care_case_patient", LIVE, care_case.c.patient)
 _partial("ix_care_case_owner", OWNED_IN_EHR, care_case.c.owner_ref)
 _partial("ix_care_case_due", LIVE, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)

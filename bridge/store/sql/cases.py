@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, sel
 from bridge.cases.changes import Change
 from bridge.cases.model import Case, OwnerKind
 from bridge.errors import DomainError, StaleVersion
-from bridge.store.batch import among, change, insert, texts
+from bridge.store.batch import among, change, insert, numbers, texts
 from bridge.store.codec import NEVER, clean, from_cursor, maybe_clean, micros, pack, to_cursor
 from bridge.store.port import CaseFilter, CasePage
 from bridge.store.sql.work import Work
@@ -36,16 +36,14 @@ _VARYING = (
     "opened_at",
     "search_text",
 )
-_ADD = insert(care_case, "pk", "id", "connection_id", "root", "tenant", *_VARYING, ignore=True)
+_ADD = insert(care_case, "pk", "id", "connection_id", "root_id", "tenant", *_VARYING, ignore=True)
 _CHANGE = change(care_case, *_VARYING, "pk", by="pk", step="version")
 _ADD_STATE = insert(case_state, "case_pk", "body")
 _CHANGE_STATE = change(case_state, "body", "case_pk", by="case_pk")
 _APPEND = insert(case_change, "case_pk", "seq", "body")
 
 _STATES = select(care_case.c.pk, case_state.c.body).join(case_state, case_state.c.case_pk == care_case.c.pk)
-_OF_ROOTS = _STATES.where(
-    care_case.c.connection_id == bindparam("connection"), among(care_case.c.root, texts("roots"))
-).order_by(care_case.c.pk)
+_OF_ROOTS = _STATES.where(among(care_case.c.root_id, numbers("roots"))).order_by(care_case.c.pk)
 # A union, because SQLite reads the whole table where two indexed lists are joined by OR.
 _OF_PEOPLE = _STATES.where(
     care_case.c.connection_id == bindparam("connection"),
@@ -80,14 +78,14 @@ class CasesRoom(Work):
     """The coordination cases."""
 
     def cases_of_roots(self, connection: str, roots: Iterable[str]) -> dict[str, Case]:
-        query = _OF_ROOTS_LOCKED if self.writing else _OF_ROOTS
-        return {case.root: case for case in self._cases(query, connection, roots=list(map(clean, roots)))}
+        known = list(self.known_resources(connection, map(clean, roots)).values())
+        if not known:
+            return {}
+        found = self.rows(_OF_ROOTS_LOCKED if self.writing else _OF_ROOTS, roots=known)
+        return {case.root: case for case in (self._known(pk, body) for pk, body in found)}
 
     def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
-        return self._cases(_OF_PEOPLE, connection, refs=list(map(clean, refs)))
-
-    def _cases(self, query: Any, connection: str, **parameters: Any) -> list[Case]:
-        found = self.rows(query, connection=self.connection_id(connection), **parameters)
+        found = self.rows(_OF_PEOPLE, connection=self.connection_id(connection), refs=list(map(clean, refs)))
         return [self._known(pk, body) for pk, body in found]
 
     def case(self, case_id: str) -> Case | None:
@@ -120,16 +118,17 @@ class CasesRoom(Work):
 
     def _add_cases(self, cases: Sequence[Case]) -> None:
         keyed = list(zip(self.next_keys(care_case, len(cases)), cases, strict=True))
-        rows = [(pk, *self._identity(case), *_varying(case)) for pk, case in keyed]
+        roots = self.keys_of((case.connection, case.root) for case in cases)
+        rows = [
+            (pk, clean(case.id), self.connection_id(case.connection), root, clean(case.tenant), *_varying(case))
+            for (pk, case), root in zip(keyed, roots, strict=True)
+        ]
         if self.write(_ADD, rows) != len(rows):
             raise StaleVersion("a case given as new exists already, or its root has another case")
         self.write(_ADD_STATE, [(pk, pack(case)) for pk, case in keyed])
         for pk, case in keyed:
             self.knows_case(case.id, pk)
         self.new_cases.update(case.id for case in cases)
-
-    def _identity(self, case: Case) -> tuple[Any, ...]:
-        return clean(case.id), self.connection_id(case.connection), clean(case.root), clean(case.tenant)
 
     def _change_cases(self, cases: Sequence[Case]) -> None:
         pks = self.case_pks(case.id for case in cases)

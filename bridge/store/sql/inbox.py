@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
 
-from bridge.store.batch import among, insert, texts, upsert
+from bridge.store.batch import among, insert, numbers, upsert
 from bridge.store.codec import (
     clean,
     compress,
@@ -22,17 +22,16 @@ from bridge.store.codec import (
 from bridge.store.engine import ADVISORY_SPACE
 from bridge.store.port import Counts, Cursor, InboxRow, InboxState
 from bridge.store.sql.work import Found, Work
-from bridge.store.tables import PARKED, cursor, raw_page, source_version, stream_total
+from bridge.store.tables import PARKED, cursor, raw_page, resource, source_version, stream_total
 
 _LOCK = select(func.pg_advisory_xact_lock(ADVISORY_SPACE, bindparam("key")))
-_KNOWN = select(source_version.c.ref, source_version.c.version).where(
-    source_version.c.connection_id == bindparam("connection"), among(source_version.c.ref, texts("refs"))
+_KNOWN = select(source_version.c.resource_id, source_version.c.version).where(
+    among(source_version.c.resource_id, numbers("resources"))
 )
 _ADD = insert(
     source_version,
     "id",
-    "connection_id",
-    "ref",
+    "resource_id",
     "type",
     "version",
     "updated_at",
@@ -75,15 +74,19 @@ _SAVE_CURSOR = upsert(
     "warnings",
     "rung",
 )
+_ROWS = select(source_version, resource.c.connection_id, resource.c.ref).join(
+    resource, resource.c.id == source_version.c.resource_id
+)
 _RAW = (
-    select(source_version, raw_page.c.body)
+    _ROWS.add_columns(raw_page.c.body)
     .join(raw_page, raw_page.c.id == source_version.c.raw_id)
     .where(source_version.c.id == bindparam("row_id"))
 )
 _GROUPS = (
-    select(source_version.c.connection_id, source_version.c.type, source_version.c.code, func.count())
+    select(resource.c.connection_id, source_version.c.type, source_version.c.code, func.count())
+    .join(resource, resource.c.id == source_version.c.resource_id)
     .where(PARKED)
-    .group_by(source_version.c.connection_id, source_version.c.type, source_version.c.code)
+    .group_by(resource.c.connection_id, source_version.c.type, source_version.c.code)
 )
 
 
@@ -97,17 +100,20 @@ class InboxRoom(Work):
 
     def known_versions(self, connection: str, versions: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         asked = {(clean(ref), clean(version)): (ref, version) for ref, version in versions}
-        refs = list({ref for ref, _ in asked})
-        found = self.rows(_KNOWN, connection=self.connection_id(connection), refs=refs)
-        return {asked[pair] for row in found if (pair := (row[0], row[1])) in asked}
+        refs = {key: ref for ref, key in self.known_resources(connection, (ref for ref, _ in asked)).items()}
+        if not refs:
+            return set()
+        found = self.rows(_KNOWN, resources=list(refs))
+        return {asked[pair] for key, version in found if (pair := (refs[key], version)) in asked}
 
     def add_versions(self, rows: Sequence[InboxRow]) -> None:
         if not rows:
             return
         places = self._keep_raw(row.raw for row in rows)
         keys = self.next_keys(source_version, len(rows))
-        keyed = zip(keys, rows, places, strict=True)
-        self.write(_ADD, [(key, *self._version_values(row), *place) for key, row, place in keyed])
+        resources = self.keys_of((row.connection, row.ref) for row in rows)
+        keyed = zip(keys, resources, rows, places, strict=True)
+        self.write(_ADD, [(key, of, *_version_values(row), *place) for key, of, row, place in keyed])
 
     def _keep_raw(self, bodies: Iterable[bytes]) -> list[tuple[int, int, int]]:
         """Store bodies; return for each in which row it is, from where on, and its size."""
@@ -115,20 +121,6 @@ class InboxRoom(Work):
         keyed = list(zip(self.next_keys(raw_page, len(parts)), parts, strict=True))
         self.write(_ADD_RAW, [(key, compress(part)) for key, part in keyed])
         return [(key, *place) for key, part in keyed for place in _places(part)]
-
-    def _version_values(self, row: InboxRow) -> tuple[Any, ...]:
-        return (
-            self.connection_id(row.connection),
-            clean(row.ref),
-            clean(row.type),
-            clean(row.version),
-            maybe_micros(row.updated_at),
-            micros(row.received_at),
-            clean(row.path),
-            row.state.value,
-            maybe_clean(row.code),
-            maybe_clean(row.reason),
-        )
 
     def settle_version(self, row: InboxRow) -> None:
         values = {"state": row.state.value, "code": maybe_clean(row.code), "reason": maybe_clean(row.reason)}
@@ -183,16 +175,16 @@ class InboxRoom(Work):
         limit: int = 100,
         after: int = 0,
     ) -> list[InboxRow]:
-        query = select(source_version).where(source_version.c.id > after)
+        query = _ROWS.where(source_version.c.id > after)
         if connection is not None:
-            query = query.where(source_version.c.connection_id == self.connection_id(connection))
+            query = query.where(resource.c.connection_id == self.connection_id(connection))
         if state is not None:
             parked = state is InboxState.PARKED
             query = query.where(PARKED if parked else source_version.c.state == state.value)
         if code is not None:
             query = query.where(source_version.c.code == clean(code))
         if ref is not None:
-            query = query.where(source_version.c.ref == clean(ref))
+            query = query.where(resource.c.ref == clean(ref))
         found = self.rows(query.order_by(source_version.c.id).limit(limit))
         return [self._inbox_row(row) for row in found]
 
@@ -219,9 +211,22 @@ class InboxRoom(Work):
     def parked_groups(self, connection: str | None = None) -> list[tuple[str, str, str, int]]:
         query = _GROUPS
         if connection is not None:
-            query = query.where(source_version.c.connection_id == self.connection_id(connection))
+            query = query.where(resource.c.connection_id == self.connection_id(connection))
         found = [(self.connection_name(key), *group) for key, *group in self.rows(query)]
         return sorted(found, key=lambda group: (-group[3], group[:3]))
+
+
+def _version_values(row: InboxRow) -> tuple[Any, ...]:
+    return (
+        clean(row.type),
+        clean(row.version),
+        maybe_micros(row.updated_at),
+        micros(row.received_at),
+        clean(row.path),
+        row.state.value,
+        maybe_clean(row.code),
+        maybe_clean(row.reason),
+    )
 
 
 def _places(bodies: Iterable[bytes]) -> Iterator[tuple[int, int]]:

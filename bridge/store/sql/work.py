@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Executable, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Row as SqlRow
 
-from bridge.store.batch import Batch, Row, among, texts
+from bridge.store.batch import Batch, Row, among, insert, texts
 from bridge.store.codec import clean
-from bridge.store.tables import care_case, connection
+from bridge.store.tables import care_case, connection, resource
 
 _ID_OF = select(connection.c.id).where(connection.c.name == bindparam("name"))
 _NAME_OF = select(connection.c.name).where(connection.c.id == bindparam("id"))
@@ -21,6 +21,10 @@ _ADD = {
     "postgresql": postgresql.insert(connection).on_conflict_do_nothing(),
 }
 _PKS = select(care_case.c.id, care_case.c.pk).where(among(care_case.c.id, texts("ids")))
+_FIND_RESOURCES = select(resource.c.ref, resource.c.id).where(
+    resource.c.connection_id == bindparam("connection"), among(resource.c.ref, texts("refs"))
+)
+_ADD_RESOURCES = insert(resource, "id", "connection_id", "ref", ignore=True)
 
 Found = SqlRow[*tuple[Any, ...]]
 """One row of a query's result."""
@@ -54,6 +58,7 @@ class Work:
         self._committed = names
         self._names = Names()
         self._pks: dict[str, int] = {}
+        self._resources: dict[int, dict[str, int | None]] = {}
         self.new_cases: set[str] = set()
         """Cases stored by this transaction: nothing else refers to them yet."""
 
@@ -96,6 +101,45 @@ class Work:
             name = str(self.conn.execute(_NAME_OF, {"id": key}).scalar_one())
             self._names.learn(name, key)
         return name
+
+    def known_resources(self, connection: str, refs: Iterable[str]) -> dict[str, int]:
+        """
+        Return the keys of those resources that have one: nothing is kept of the others.
+
+        Asked once in a transaction for each, so that a page of new resources costs one query, not one in each room.
+        """
+        here = self.connection_id(connection)
+        answered = self._resources.setdefault(here, {})
+        wanted = set(refs)
+        if new := wanted - answered.keys():
+            found = self._find_resources(here, new)
+            answered.update((ref, found.get(ref)) for ref in new)
+        return {ref: key for ref in wanted if (key := answered[ref]) is not None}
+
+    def resource_keys(self, connection: str, refs: Iterable[str]) -> dict[str, int]:
+        """Return the keys of resources, made where there was none."""
+        wanted = set(refs)
+        keys = self.known_resources(connection, wanted)
+        if missing := sorted(wanted - keys.keys()):
+            here = self.connection_id(connection)
+            made = dict(zip(missing, self.next_keys(resource, len(missing)), strict=True))
+            if self.write(_ADD_RESOURCES, [(key, here, ref) for ref, key in made.items()]) != len(made):
+                made = self._find_resources(here, missing)  # Another process came first with some of them.
+            self._resources[here].update(made)
+            keys.update(made)
+        return keys
+
+    def keys_of(self, named: Iterable[tuple[str, str]]) -> list[int]:
+        """Return the key of each (connection, ref) in the order given, made where there was none."""
+        cleaned = [(connection, clean(ref)) for connection, ref in named]
+        keys = {
+            connection: self.resource_keys(connection, [ref for other, ref in cleaned if other == connection])
+            for connection in {connection for connection, _ in cleaned}
+        }
+        return [keys[connection][ref] for connection, ref in cleaned]
+
+    def _find_resources(self, here: int, refs: Iterable[str]) -> dict[str, int]:
+        return dict(map(tuple, self.rows(_FIND_RESOURCES, connection=here, refs=list(refs))))
 
     def knows_case(self, case_id: str, pk: int) -> None:
         """Remember the key of a case read in this transaction."""

@@ -35,6 +35,7 @@ APPEND_ONLY = {
 def upgrade() -> None:
     """Make every table, index and trigger."""
     _connections_and_timers()
+    _resources()
     _cases()
     _inbox()
     _sources_and_people()
@@ -64,13 +65,25 @@ def _connections_and_timers() -> None:
     )
 
 
+def _resources() -> None:
+    op.create_table(
+        "resource",
+        sa.Column("id", KEY, sa.Identity(), nullable=False),
+        sa.Column("connection_id", sa.Integer(), nullable=False),
+        sa.Column("ref", WORDS, nullable=False),
+        sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_resource_connection_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_resource")),
+        sa.UniqueConstraint("ref", "connection_id", name=op.f("uq_resource_ref")),
+    )
+
+
 def _cases() -> None:
     op.create_table(
         "care_case",
         sa.Column("pk", KEY, sa.Identity(), nullable=False),
         sa.Column("id", WORDS, nullable=False),
         sa.Column("connection_id", sa.Integer(), nullable=False),
-        sa.Column("root", WORDS, nullable=False),
+        sa.Column("root_id", KEY, nullable=False),
         sa.Column("tenant", WORDS, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("merged_into", WORDS, nullable=True),
@@ -95,9 +108,10 @@ def _cases() -> None:
         sa.CheckConstraint("version >= 1", name=op.f("ck_care_case_version_from_one")),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_care_case_connection_id")),
         sa.ForeignKeyConstraint(["merged_into"], ["care_case.id"], name=op.f("fk_care_case_merged_into")),
+        sa.ForeignKeyConstraint(["root_id"], ["resource.id"], name=op.f("fk_care_case_root_id")),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_care_case")),
         sa.UniqueConstraint("id", name=op.f("uq_care_case_id")),
-        sa.UniqueConstraint("root", "connection_id", name=op.f("uq_care_case_root")),
+        sa.UniqueConstraint("root_id", name=op.f("uq_care_case_root_id")),
     )
     _partial("ix_care_case_due", "care_case", ["due_order", "opened_at", "pk"], "merged_into IS NULL")
     _partial("ix_care_case_owner", "care_case", ["owner_ref"], "merged_into IS NULL AND owner_ref IS NOT NULL")
@@ -130,8 +144,7 @@ def _inbox() -> None:
     op.create_table(
         "source_version",
         sa.Column("id", KEY, sa.Identity(), nullable=False),
-        sa.Column("connection_id", sa.Integer(), nullable=False),
-        sa.Column("ref", WORDS, nullable=False),
+        sa.Column("resource_id", KEY, nullable=False),
         sa.Column("type", WORDS, nullable=False),
         sa.Column("version", WORDS, nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=True),
@@ -149,12 +162,12 @@ def _inbox() -> None:
         sa.CheckConstraint(
             "state = 'applied' OR state = 'ignored' OR state = 'parked'", name=op.f("ck_source_version_state_known")
         ),
-        sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_source_version_connection_id")),
         sa.ForeignKeyConstraint(["raw_id"], ["raw_page.id"], name=op.f("fk_source_version_raw_id")),
+        sa.ForeignKeyConstraint(["resource_id"], ["resource.id"], name=op.f("fk_source_version_resource_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_source_version")),
-        sa.UniqueConstraint("ref", "version", "connection_id", name=op.f("uq_source_version_ref")),
+        sa.UniqueConstraint("resource_id", "version", name=op.f("uq_source_version_resource_id")),
     )
-    _partial("ix_source_version_parked", "source_version", ["connection_id", "id"], "state = 'parked'")
+    _partial("ix_source_version_parked", "source_version", ["id"], "state = 'parked'")
     op.create_table(
         "stream_total",
         sa.Column("connection_id", sa.Integer(), nullable=False),
@@ -189,23 +202,24 @@ def _inbox() -> None:
 def _sources_and_people() -> None:
     op.create_table(
         "source",
-        sa.Column("connection_id", sa.Integer(), nullable=False),
-        sa.Column("ref", WORDS, nullable=False),
-        sa.Column("root", WORDS, nullable=False),
+        sa.Column("resource_id", KEY, autoincrement=False, nullable=False),
+        sa.Column("root_id", KEY, nullable=False),
         sa.Column("opened", sa.Boolean(), nullable=False),
         sa.Column("began_at", sa.BigInteger(), nullable=False),
         sa.Column("gone_at", sa.BigInteger(), nullable=True),
         sa.Column("missed_at", sa.BigInteger(), nullable=True),
         sa.Column("watch_at", sa.BigInteger(), nullable=True),
-        sa.Column("aside", WORDS, nullable=True),
+        sa.Column("aside_id", KEY, nullable=True),
         sa.Column("unread", sa.LargeBinary(), nullable=True),
         sa.Column("snapshot", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_source_connection_id")),
-        sa.PrimaryKeyConstraint("ref", "connection_id", name=op.f("pk_source")),
+        sa.ForeignKeyConstraint(["aside_id"], ["resource.id"], name=op.f("fk_source_aside_id")),
+        sa.ForeignKeyConstraint(["resource_id"], ["resource.id"], name=op.f("fk_source_resource_id")),
+        sa.ForeignKeyConstraint(["root_id"], ["resource.id"], name=op.f("fk_source_root_id")),
+        sa.PrimaryKeyConstraint("resource_id", name=op.f("pk_source")),
     )
-    _partial("ix_source_aside", "source", ["aside"], "aside IS NOT NULL")
-    _partial("ix_source_joined", "source", ["root"], "root != ref")
-    _partial("ix_source_watch", "source", ["connection_id", "watch_at"], "watch_at IS NOT NULL")
+    _partial("ix_source_aside", "source", ["aside_id"], "aside_id IS NOT NULL")
+    _partial("ix_source_joined", "source", ["root_id"], "root_id != resource_id")
+    _partial("ix_source_watch", "source", ["watch_at"], "watch_at IS NOT NULL")
     op.create_table(
         "person",
         sa.Column("connection_id", sa.Integer(), nullable=False),
