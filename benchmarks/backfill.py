@@ -23,7 +23,8 @@ from bridge.bootstrap import spare_what_stays
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.times import parse_instant
 from bridge.store.opening import create_or_open
-from bridge.sync.poll import Progress, poll
+from bridge.sync.poll import poll
+from bridge.sync.taking import Progress
 
 STAMPED = BEGAN + timedelta(days=1)
 """``meta.lastUpdated`` of the first resource; each further one is a second later."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bridge.bootstrap import Bridge
     from bridge.config import Settings
-    from bridge.sync.poll import Progress
+    from bridge.sync.taking import Progress
 
 DONE, NEEDS_A_PERSON, WRONG_SETUP, UNREACHABLE = 0, 1, 2, 3
 

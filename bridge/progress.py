@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from bridge.errors import RemoteError
 from bridge.sync.connector import Connector
-from bridge.sync.poll import Progress
+from bridge.sync.taking import Progress
 
 
 def totals(connector: Connector) -> dict[str, int]:

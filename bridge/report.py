@@ -9,7 +9,7 @@ from typing import Any
 from bridge.cases.intents import IntentState
 from bridge.store.port import InboxRow, OutboxRow
 from bridge.sync.connector import SyncReport
-from bridge.sync.poll import PollReport
+from bridge.sync.taking import PollReport
 
 REASONS_SHOWN = 10
 _STREAM = re.compile(r"(?P<kind>[A-Z]\w+): ")

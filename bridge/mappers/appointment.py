@@ -164,4 +164,6 @@ def _title(visit: wire.Appointment) -> tuple[str, str | None]:
     return title_of(visit.description, kind, "Appointment"), None
 
 
-MAPPER = Mapper("Appointment", Search(("date",)), normalize)
+_OPEN = ("proposed", "pending", "booked", "arrived", "checked-in", "waitlist")
+
+MAPPER = Mapper("Appointment", Search(_OPEN, window="date"), normalize)

@@ -14,11 +14,15 @@ class Search:
     """
     R4 search parameters by which a poll can find changes, on the server or per patient.
 
-    ``dates`` are those that hold an upper bound of nothing but creation or business time, best first;
-    ``_lastUpdated`` is tried before them.
+    Args:
+        open: The statuses in which a resource can still change.
+        dates: Parameters of the time it was made or changed, best first; ``_lastUpdated`` is tried before them.
+        window: The parameter of the time it is for, by which a search can be bounded.
     """
 
-    dates: tuple[str, ...]
+    open: tuple[str, ...]
+    dates: tuple[str, ...] = ()
+    window: str | None = None
     patient: str = "patient"
     status: str = "status"
 

@@ -123,4 +123,4 @@ def _others(request: wire.MedicationRequest) -> list[wire.Reference | None]:
     return found
 
 
-MAPPER = Mapper("MedicationRequest", Search(("authoredon",)), normalize)
+MAPPER = Mapper("MedicationRequest", Search(("draft", "active", "on-hold"), ("authoredon",)), normalize)

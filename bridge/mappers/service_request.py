@@ -99,4 +99,4 @@ def _wanted_by(request: wire.ServiceRequest) -> str | None:
     return bounds.end if bounds is not None else None
 
 
-MAPPER = Mapper("ServiceRequest", Search(("authored",)), normalize)
+MAPPER = Mapper("ServiceRequest", Search(("draft", "active", "on-hold"), ("authored",)), normalize)

@@ -110,4 +110,6 @@ def _note_newer_elements(reading: Reading[wire.Task]) -> None:
     reading.newer(task.reason, task.performer, stated.concept if stated is not None else None)
 
 
-MAPPER = Mapper("Task", Search(("modified", "authored-on")), normalize)
+_OPEN = ("draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold")
+
+MAPPER = Mapper("Task", Search(_OPEN, ("modified", "authored-on")), normalize)

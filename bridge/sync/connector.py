@@ -16,8 +16,9 @@ from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
 from bridge.sync.line import Line
 from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.people import PeopleReport, read_wanted
-from bridge.sync.poll import PollReport, Progress, note_problem, poll
+from bridge.sync.poll import note_problem, poll
 from bridge.sync.sweep import SweepReport, sweep
+from bridge.sync.taking import PollReport, Progress
 from bridge.sync.timers import tick
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ class Line:
 
     Args:
         types: What is read, in the order it is read.
+        count_param: The search parameter that asks for *page_size* resources.
         overlap: How far behind its watermark every poll begins. Late commits up to this are found by the
             poll, later ones by the sweep.
         lag: How far the watermark stays behind the server's clock (servers whose nodes' clocks differ).
@@ -31,6 +32,7 @@ class Line:
     rules: Rules
     types: Sequence[str] = READ_ORDER
     page_size: int = 200
+    count_param: str = "_count"
     overlap: timedelta = timedelta(seconds=300)
     lag: timedelta = timedelta(seconds=5)
     writes: bool = True

@@ -26,8 +26,8 @@ from bridge.fhir.source import SourceVersion
 from bridge.store.port import Counts, Hint, Store
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
-from bridge.sync.poll import add
 from bridge.sync.sweep import compare
+from bridge.sync.taking import add
 
 log = logging.getLogger(__name__)
 

@@ -20,68 +20,28 @@ lag; everything before is stored. The overlap catches what becomes visible late,
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from msgspec.structs import replace
 
-from bridge.errors import CursorExpired, Refused, UnsafeAnswer
+from bridge.errors import CursorExpired, IncompleteScan, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, SearchPage
-from bridge.fhir.source import SourceVersion
+from bridge.fhir.query import cut_short
 from bridge.fhir.times import format_instant
-from bridge.store.port import Counts, Cursor, Store
-from bridge.sync.ingest import IngestReport, Intake, ingest
+from bridge.store.port import Cursor, Store
 from bridge.sync.line import Line
+from bridge.sync.taking import PollReport, Progress, Taking, begin
 
-log = logging.getLogger(__name__)
+RUNG = "last-updated"
+"""What this way of reading is called in a cursor."""
 
 MOST_PASSES = 8
 """How often an unsorted crawl is repeated before it is called incomplete (rule ours)."""
 
 LARGEST_PAGE = 1000
 """The largest page that is asked for when the server's links expire before their end (rule ours)."""
-
-MOST_WARNINGS = 20
-"""How many different warnings of a server one report carries (rule ours)."""
-
-MOST_PAGES = 100_000
-"""A crawl longer than this is a server that pages in a circle (rule ours)."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How a crawl is getting on: resources read so far in this crawl, and the last page's report."""
-
-    stream: str
-    read: int
-    page: IngestReport
-
-
-@dataclass(frozen=True)
-class PollReport:
-    """What one complete crawl of one stream came to."""
-
-    stream: str
-    counts: Counts
-    opened: int
-    intents: int
-    pages: int
-    warnings: tuple[str, ...] = ()
-    """What the server warned of within its answers, as codes."""
-
-
-def add(one: Counts, other: Counts) -> Counts:
-    """Return the sum of two counts."""
-    return Counts(
-        one.received + other.received,
-        one.applied + other.applied,
-        one.duplicate + other.duplicate,
-        one.ignored + other.ignored,
-        one.parked + other.parked,
-    )
 
 
 def poll(
@@ -103,43 +63,32 @@ def poll(
 
     Raises:
         RemoteError: The server did not answer as it should; what was stored stays, the cursor stands.
+        IncompleteScan: The server gave less than there is.
         UnsafeAnswer: The server ignored the filter, paged in a circle or never came to rest.
     """
-    crawl = _Crawl(stream, client, store, line, clock, since, watch)
-    crawl.run()
-    return crawl.report()
+    taking = Taking(stream, store, line, clock, watch)
+    _Crawl(client, taking, begin(store, line, stream, RUNG, since)).run()
+    return taking.report()
 
 
 class _Crawl:
     """One crawl of one stream; its whole state that matters is the stored cursor."""
 
-    def __init__(
-        self,
-        stream: str,
-        client: FhirClient,
-        store: Store,
-        line: Line,
-        clock: Callable[[], datetime],
-        since: datetime | None,
-        watch: Callable[[Progress], None],
-    ) -> None:
-        self._stream, self._client, self._store, self._line = stream, client, store, line
-        self._clock, self._watch = clock, watch
-        with store.reading() as tx:
-            stored = tx.cursor(line.name, stream)
-        self._cursor = stored or Cursor(connection=line.name, stream=stream, watermark=since)
-        self._page_size = line.page_size
+    def __init__(self, client: FhirClient, taking: Taking, cursor: Cursor) -> None:
+        self._client, self._taking, self._cursor = client, taking, cursor
+        self._stream, self._line = taking.stream, taking.line
+        self._page_size = self._line.page_size
         self._sorts: bool | None = None
         """Whether the server sorts by ``_lastUpdated``; ``None`` until a page could tell."""
-        self._counts, self._opened, self._intents, self._pages = Counts(), 0, 0, 0
-        self._warnings: dict[str, None] = {}
+        self._short = 0
+        """How often the server ended before it had given as many as it counted."""
 
     def run(self) -> None:
         """Read page after page until nothing is left."""
         position = self._cursor.position
         while True:
             page = self._search(position)
-            if page.next_url is None:
+            if is_whole(page, len(page.entries)):
                 self._take(page, _reached(page), last=True)
                 return
             moved_to = self._moved(page, page, position)
@@ -152,11 +101,6 @@ class _Crawl:
                 self._finish()
                 return
 
-    def report(self) -> PollReport:
-        """Return what was read."""
-        warnings = tuple(self._warnings)
-        return PollReport(self._stream, self._counts, self._opened, self._intents, self._pages, warnings)
-
     # Asking -----------------------------------------------------------------------------------------------
 
     def _search(self, position: datetime | None) -> SearchPage:
@@ -167,7 +111,7 @@ class _Crawl:
 
     def _ask(self, position: datetime | None, order: str, count: int) -> SearchPage:
         since = position or self._from()
-        params = [("_sort", order), ("_count", str(count))]
+        params = [("_sort", order), (self._line.count_param, str(count))]
         if since is not None:
             params.insert(0, ("_lastUpdated", f"ge{format_instant(since)}"))
         return self._client.search(self._stream, params, critical=("_lastUpdated",) if since else ())
@@ -222,14 +166,17 @@ class _Crawl:
 
     def _one_pass(self, first: SearchPage, position: datetime | None) -> tuple[datetime | None, bool, int]:
         """Return where the timestamps moved, if they did, whether nothing was new, and how many links it took."""
-        page, quiet, seen = first, True, set[str]()
+        page, quiet, seen, read, said = first, True, set[str](), 0, None
         settled = self._settled(first, position)
         while True:
-            quiet &= not self._has_unknown(page, settled)
+            quiet &= not self._taking.has_unknown(page, settled)
             self._take(page, position)
+            read, said = read + len(page.entries), said or cut_short(page)
             moved_to = self._moved(first, page, position)
-            if moved_to is not None or page.next_url is None:
+            if moved_to is not None:
                 return moved_to, quiet, len(seen)
+            if page.next_url is None:
+                return None, self._ended(page, read, said) and quiet, len(seen)
             if page.next_url in seen:
                 raise UnsafeAnswer(f"{self._stream}: the server's next links go round in a circle")
             seen.add(page.next_url)
@@ -239,6 +186,21 @@ class _Crawl:
                 # Fewer links are needed where a page holds more.
                 self._page_size = max(self._page_size, min(4 * self._page_size, LARGEST_PAGE))
                 return None, False, len(seen)
+
+    def _ended(self, page: SearchPage, read: int, said: str | None) -> bool:
+        """
+        Return whether the links led to everything. They may fall short once, when something is deleted meanwhile.
+
+        Raises:
+            IncompleteScan: They did not, and nothing else leads on.
+        """
+        refuse_short(self._stream, said)
+        if is_whole(page, read):
+            return True
+        self._short += 1
+        if self._short > 1:
+            raise IncompleteScan(f"{self._stream}: the server gave {read} of {page.total} and no next link")
+        return False
 
     def _settled(self, first: SearchPage, position: datetime | None) -> datetime | None:
         """
@@ -252,71 +214,49 @@ class _Crawl:
         began = self._cursor.started_at
         return began - self._line.lag if began is not None else None
 
-    def _has_unknown(self, page: SearchPage, until: datetime | None) -> bool:
-        """Whether *page* holds a version up to *until* that was never received."""
-        keys = {
-            (version.ref, version.version)
-            for version in self._ours(page)
-            if until is None or version.updated_at is None or version.updated_at <= until
-        }
-        with self._store.reading() as tx:
-            return bool(keys - tx.known_versions(self._line.name, keys))
-
     # Storing ----------------------------------------------------------------------------------------------
-
-    def _ours(self, page: SearchPage) -> list[SourceVersion]:
-        """Return what the page says about this stream; what has not even a readable type is kept as well."""
-        return [version for version in page.entries if version.type in (self._stream, "")]
 
     def _take(self, page: SearchPage, reached: datetime | None, *, last: bool = False) -> None:
         """Store a page and the cursor in one transaction."""
-        if self._pages >= MOST_PAGES:
-            raise UnsafeAnswer(f"{self._stream}: more than {MOST_PAGES} pages in one crawl")
-        self._note_warnings(page)
+        self._taking.note(page)
         read = self._cursor.read + len(page.entries)
         cursor = replace(self._cursor, position=reached or self._cursor.position, read=read)
         if last:
             cursor = self._at_rest(cursor)
-        report = ingest(Intake(self._stream, self._ours(page), "poll", cursor), self._store, self._line, self._clock())
+        self._taking.take(page, cursor, read)
         self._cursor = cursor
-        self._counts = add(self._counts, report.counts)
-        self._opened, self._intents = self._opened + report.opened, self._intents + report.intents
-        self._pages += 1
-        self._watch(Progress(self._stream, read, report))
-
-    def _note_warnings(self, page: SearchPage) -> None:
-        for words in (words for outcome in page.outcomes for words in outcome.summary()):
-            if words not in self._warnings and len(self._warnings) < MOST_WARNINGS:
-                self._warnings[words] = None
-                log.warning("the server warns", extra={"connection": self._line.name, "stream": self._stream})
 
     def _finish(self) -> None:
-        cursor = self._at_rest(self._cursor)
-        ingest(Intake(self._stream, (), "poll", cursor), self._store, self._line, self._clock())
-        self._cursor = cursor
+        self._cursor = self._at_rest(self._cursor)
+        self._taking.save(self._cursor)
 
     def _at_rest(self, cursor: Cursor) -> Cursor:
         """Return the cursor after a complete crawl: never past the server's clock at its start minus the lag."""
-        known = [at for at in (cursor.watermark, self._safe(cursor)) if at is not None]
-        return replace(
-            cursor,
-            watermark=max(known, default=None),
-            position=None,
-            started_at=None,
-            place=None,
-            read=0,
-            checked_at=self._clock(),
-            problem=None,
-            warnings=tuple(self._warnings),
-        )
+        return self._taking.at_rest(cursor, self._safe(cursor))
 
     def _safe(self, cursor: Cursor) -> datetime | None:
         """Return up to when everything is stored, for certain; a server that tells no time is judged by ours."""
         if cursor.started_at is not None:
             return cursor.started_at - self._line.lag
         if cursor.position is not None:
-            return min(cursor.position, self._clock()) - self._line.lag
+            return min(cursor.position, self._taking.clock()) - self._line.lag
         return None
+
+
+def is_whole(page: SearchPage, read: int) -> bool:
+    """Return whether a search ends with *page*, of which *read* resources came, and nothing speaks against it."""
+    return page.next_url is None and (page.total is None or page.total <= read) and cut_short(page) is None
+
+
+def refuse_short(stream: str, said: str | None) -> None:
+    """
+    Refuse the end of a search of which the server *said* that it gave less than there is.
+
+    Raises:
+        IncompleteScan: It did.
+    """
+    if said is not None:
+        raise IncompleteScan(f"{stream}: the server says that it gave less than there is ({said})")
 
 
 def _reached(page: SearchPage) -> datetime | None:

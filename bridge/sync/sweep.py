@@ -29,8 +29,8 @@ from bridge.store.port import Counts, Store
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
-from bridge.sync.poll import add
 from bridge.sync.standing import check_standing
+from bridge.sync.taking import add
 
 AT_ONCE = 100
 CONFIRM_AFTER = timedelta(minutes=5)

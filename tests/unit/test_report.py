@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.report import sync_as_dict, sync_as_text
 from bridge.store.port import Counts
 from bridge.sync.connector import SyncReport
-from bridge.sync.poll import PollReport
+from bridge.sync.taking import PollReport
 
 
 def test_what_the_ehr_warned_of_is_told_with_its_stream() -> None:

@@ -14,7 +14,8 @@ import httpx
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.times import format_instant, parse_instant
 from bridge.store.memory import MemoryStore
-from bridge.sync.poll import PollReport, poll
+from bridge.sync.poll import poll
+from bridge.sync.taking import PollReport
 from tests.unit.sync.world import BASE, World
 
 T0 = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -85,6 +86,8 @@ class Ehr(httpx.BaseTransport):
         clock: What its ``Date`` says, ``None`` for none at all.
         meanwhile: Called before each request is answered, with how many came before.
         warnings: OperationOutcome issues that every first page carries.
+        most: How many resources a search gives at most, without a next link to the others.
+        counts: Whether a searchset tells how many there are.
     """
 
     rows: list[Row]
@@ -94,6 +97,8 @@ class Ehr(httpx.BaseTransport):
     clock: Callable[[], datetime] | None = lambda: NOW
     meanwhile: Callable[[int], None] = lambda _: None
     warnings: Sequence[dict[str, Any]] = ()
+    most: int | None = None
+    counts: bool = False
     next_link: Callable[[str], str] = lambda url: url
     requests: list[httpx.Request] = field(default_factory=list)
     _kept: list[list[Row]] = field(default_factory=list)
@@ -115,8 +120,11 @@ class Ehr(httpx.BaseTransport):
             found = self._kept[int(search)] if self.frozen else list(self._found(params))
         following = params.set("_offset", str(offset + count)).set("_search", search)
         links = [{"relation": "next", "url": self.next_link(f"{BASE}/{STREAM}?{following}")}]
+        total = len(found)
+        found = found[: self.most]
         page = found[offset : offset + count]
-        return self._answer(request, page, links if offset + count < len(found) else [], first=offset == 0)
+        links = links if offset + count < len(found) else []
+        return self._answer(request, page, links, total if self.counts else None, first=offset == 0)
 
     def _found(self, params: httpx.QueryParams) -> Sequence[Row]:
         bound = params.get("_lastUpdated")
@@ -125,13 +133,21 @@ class Ehr(httpx.BaseTransport):
         return self.order([row for row in self.rows if row.at >= since], params["_sort"] == "-_lastUpdated")
 
     def _answer(
-        self, request: httpx.Request, page: Sequence[Row], links: Sequence[dict[str, str]], *, first: bool
+        self,
+        request: httpx.Request,
+        page: Sequence[Row],
+        links: Sequence[dict[str, str]],
+        total: int | None,
+        *,
+        first: bool,
     ) -> httpx.Response:
         entries = [row.entry() for row in page]
         if first and self.warnings:
             outcome = {"resourceType": "OperationOutcome", "issue": list(self.warnings)}
             entries.append({"resource": outcome, "search": {"mode": "outcome"}})
-        bundle = {"resourceType": "Bundle", "type": "searchset", "link": list(links), "entry": entries}
+        bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "link": list(links), "entry": entries}
+        if total is not None:
+            bundle["total"] = total
         date = {} if self.clock is None else {"Date": format_datetime(self.clock().astimezone(UTC), usegmt=True)}
         return httpx.Response(200, headers=date, content=json.dumps(bundle).encode(), request=request)
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.errors import RemoteError, ServerFault, UnsafeAnswer
+from bridge.errors import IncompleteScan, RemoteError, ServerFault, UnsafeAnswer
 from bridge.sync.poll import MOST_PASSES, age, note_problem
 from conformance.simulator import Options
 from tests.unit.sync.rows import (
@@ -432,16 +432,16 @@ def warning(code: str, text: str, severity: str = "warning") -> dict[str, Any]:
 
 
 def test_a_warning_is_no_match_and_is_reported_without_its_text() -> None:
-    reader = Reader(Ehr(rows(1, 2), warnings=[warning("incomplete", "not shown: Pat Example")]))
+    reader = Reader(Ehr(rows(1, 2), warnings=[warning("suppressed", "not shown: Pat Example")]))
 
     report = reader.poll()
 
-    assert report.warnings == reader.cursor.warnings == ("warning:incomplete x1",)
+    assert report.warnings == reader.cursor.warnings == ("warning:suppressed x1",)
     assert report.counts.received == 2
 
 
 def test_a_warning_is_kept_until_a_poll_ends_without_it() -> None:
-    reader = Reader(Ehr(rows(1, 2), warnings=[warning("incomplete", "")]))
+    reader = Reader(Ehr(rows(1, 2), warnings=[warning("suppressed", "")]))
     reader.poll()
     reader.ehr.warnings = ()
 
@@ -470,6 +470,54 @@ def test_an_answer_that_ignored_the_filter_or_failed_moves_nothing(issue: dict[s
 
     assert reader.cursor == before
     assert ("new", "1") not in reader.received
+
+
+# 26: answers that were cut short --------------------------------------------------------------------------
+
+
+def test_a_server_that_sorts_and_gives_no_more_than_a_few_is_read_on_by_timestamp() -> None:
+    reader = Reader(Ehr(rows(*range(20)), most=5, counts=True), page_size=10)
+
+    reader.poll()
+
+    assert reader.missing == set()
+    assert reader.cursor.watermark == NOW - reader.line.lag
+
+
+@any_order
+@pytest.mark.parametrize("page_size", [3, 10])
+def test_a_server_that_counts_more_than_it_gives_moves_nothing(order: Order, page_size: int) -> None:
+    reader = Reader(Ehr(rows(*[1] * 12), order, most=5, counts=True), page_size=page_size)
+
+    with pytest.raises(IncompleteScan, match="gave 5 of 12"):
+        reader.poll()
+
+    assert reader.cursor.watermark is None
+    assert len(reader.received) == 5, "what came is kept"
+
+
+@pytest.mark.parametrize("page_size", [3, 10])
+def test_a_server_that_says_that_it_gave_too_little_moves_nothing(page_size: int) -> None:
+    """Epic gives an information 59133 where a search finds too much (its error codes, 2026-07)."""
+    said = {"severity": "information", "code": "processing", "details": {"coding": [{"code": "59133"}]}}
+    reader = Reader(Ehr(rows(*[1] * 5), warnings=[said]), page_size=page_size)
+
+    with pytest.raises(IncompleteScan, match="59133"):
+        reader.poll()
+
+    assert reader.cursor.watermark is None
+
+
+def test_a_row_that_is_deleted_while_it_is_read_makes_no_scan_incomplete() -> None:
+    def delete_one(before: int) -> None:
+        if before == 1:
+            reader.ehr.rows.pop()
+
+    reader = Reader(Ehr(rows(*[1] * 7), counts=True, meanwhile=delete_one))
+
+    reader.poll()
+
+    assert reader.missing == set()
 
 
 # 23: caches and formats -----------------------------------------------------------------------------------
