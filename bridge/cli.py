@@ -1,5 +1,6 @@
 """
-The command line: ``bridge demo | serve | sync | backfill | doctor | config | explain | replay | migrate | map``.
+The command line: ``bridge demo | simulator | serve | sync | backfill | doctor | config | explain | replay |
+migrate | map``.
 
 Exit codes: 0 all done and accounted for; 1 done, but something needs a person (the output says what); 2 wrong
 usage or configuration; 3 an EHR or the database could not be reached; 130 interrupted. Results go to standard
@@ -111,6 +112,42 @@ def demo(
     from bridge.demo import run_demo
 
     run_demo(port=port, speed=speed, seed=seed)
+
+
+@app.command()
+def simulator(
+    vendor: Annotated[str, typer.Option(metavar="NAME", help="Which EHR to play.")] = "generic",
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="NAME[=ARGUMENTS]", help="A fault to play; may be repeated.")
+    ] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="Print every EHR and fault, with its source.")] = False,
+    port: Annotated[int, typer.Option(metavar="PORT", help="On 127.0.0.1; 0 for a free one.")] = 8090,
+    seed: Annotated[int, typer.Option(metavar="N", help="Which synthetic patients, stories and chances.")] = 1,
+    patients: Annotated[
+        int | None, typer.Option(metavar="N", help="How many patients, each with a story. (default: new ones for ever)")
+    ] = None,
+    speed: Annotated[float, typer.Option(metavar="N", help="How many times faster than life stories go.")] = 1440.0,
+    fhir_version: Annotated[str, typer.Option(metavar="R4|R4B", help="What it declares.")] = "R4",
+) -> None:
+    """Play an EHR, with its habits and faults, to try Bridge against. All of its patients are synthetic."""
+    from conformance.command import run_simulator, what_it_plays
+
+    if list_all:
+        print(what_it_plays())
+        return
+    try:
+        run_simulator(
+            port=port,
+            seed=seed,
+            patients=patients,
+            speed=speed,
+            vendor=vendor,
+            faults=fault or (),
+            fhir_version=fhir_version,
+        )
+    except (OSError, ValueError) as error:
+        print(f"The simulated EHR did not start: {error}", file=sys.stderr)
+        _leave(WRONG_SETUP)
 
 
 @app.command()

@@ -57,6 +57,7 @@ def start_live_ehr(
     speed: float = A_DAY_A_MINUTE,
     fill: int = 0,
     options: Options | None = None,
+    vendor: str = "generic",
     faults: Iterable[str] = (),
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> LiveEhr:
@@ -72,10 +73,10 @@ def start_live_ehr(
 
     Raises:
         OSError: the port is taken.
-        ValueError: a fault is not known.
+        ValueError: a vendor or a fault is not known.
     """
     begun_at = utc_now()
-    simulator = Simulator(options=options, faults=faults)
+    simulator = Simulator(options=options, faults=faults, seed=seed, vendor=vendor)
     clinic = client_of(simulator, clinic=True)
     for bundle in transactions(generate(seed, fill, at=begun_at) if fill else []):
         clinic.post("", json=bundle).raise_for_status()

@@ -10,10 +10,12 @@ from conformance.simulator.options import Options
 from conformance.simulator.server import Handle, start
 from conformance.simulator.simulator import Simulator
 from conformance.simulator.transport import SimulatorTransport, client_of
+from conformance.simulator.vendors import VENDORS, Vendor
 from conformance.simulator.wire import Answer, FhirError, Json, Request
 
 __all__ = [
     "FAULTS",
+    "VENDORS",
     "Answer",
     "Clock",
     "Fault",
@@ -25,6 +27,7 @@ __all__ = [
     "Request",
     "Simulator",
     "SimulatorTransport",
+    "Vendor",
     "client_of",
     "start",
     "utc_now",

@@ -6,6 +6,7 @@ from conformance.simulator.clock import instant
 from conformance.simulator.ehr import Ehr
 from conformance.simulator.options import Options
 from conformance.simulator.parameters import COMMON, PARAMETERS, Kind
+from conformance.simulator.surface import Surface, TypeSurface
 from conformance.simulator.wire import Json
 
 _INTERACTIONS = (
@@ -19,15 +20,17 @@ _INTERACTIONS = (
     "create",
     "search-type",
 )
+_SYSTEM = ("transaction", "batch", "history-system")
 
 
 def capability_statement(ehr: Ehr, base: str) -> Json:
     """Return the CapabilityStatement for *base*."""
-    rest: Json = {
-        "mode": "server",
-        "resource": [_resource(type_, ehr.options) for type_ in sorted(PARAMETERS)],
-        "interaction": [{"code": code} for code in ("transaction", "batch", "history-system")],
-    }
+    surface = ehr.surface
+    types = sorted(PARAMETERS if surface is None else PARAMETERS.keys() & surface.types.keys())
+    system = [code for code in _SYSTEM if surface is None or code in surface.system]
+    rest: Json = {"mode": "server", "resource": [_resource(type_, ehr.options, surface) for type_ in types]}
+    if system:
+        rest["interaction"] = [{"code": code} for code in system]
     if ehr.options.authorization is not None:
         rest["security"] = {"description": "All but this needs the agreed Authorization header."}
     return {
@@ -35,42 +38,59 @@ def capability_statement(ehr: Ehr, base: str) -> Json:
         "status": "active",
         "date": instant(ehr.clock()),
         "kind": "instance",
-        "software": {"name": "Bridge simulated EHR"},
+        "software": _software(surface),
         "implementation": {"description": "Simulated EHR with synthetic data", "url": base},
-        "fhirVersion": "4.0.1",
+        "fhirVersion": ehr.options.fhir_version,
         "format": ["application/fhir+json", "json"],
         "patchFormat": ["application/json-patch+json"],
         "rest": [rest],
     }
 
 
-def _resource(type_: str, options: Options) -> Json:
-    references = [name for name, search in PARAMETERS[type_].items() if search.kind is Kind.REFERENCE]
+def _software(surface: Surface | None) -> Json:
+    if surface is None:
+        return {"name": "Bridge simulated EHR"}
+    name, version = surface.software
+    return {"name": name, "version": f"{version} (simulated)"}
+
+
+def _resource(type_: str, options: Options, surface: Surface | None) -> Json:
+    here = surface.types[type_] if surface is not None else None
+    interactions = [code for code in _INTERACTIONS if here is None or code in here.interactions]
     resource: Json = {
         "type": type_,
-        "interaction": [{"code": code} for code in _INTERACTIONS],
-        "versioning": "versioned-update",
-        "readHistory": True,
-        "updateCreate": options.update_as_create,
-        "conditionalCreate": options.conditional_create,
+        "interaction": [{"code": code} for code in interactions],
+        "versioning": "versioned-update" if surface is None else surface.versioning,
+        "readHistory": "vread" in interactions,
+        "updateCreate": options.update_as_create and "update" in interactions,
+        "conditionalCreate": options.conditional_create and "create" in interactions,
         "conditionalRead": "not-supported",
-        "conditionalUpdate": True,
+        "conditionalUpdate": options.conditional_update and "update" in interactions,
         "conditionalDelete": "not-supported",
-        "searchInclude": ["*", *(f"{type_}:{name}" for name in references)],
-        "searchRevInclude": _reverse_includes(type_),
-        "searchParam": _search_parameters(type_, options),
     }
+    if "search-type" in interactions:
+        resource |= _search(type_, options, here)
     if options.referential_integrity:
         resource["referencePolicy"] = ["enforced"]
     return resource
 
 
-def _search_parameters(type_: str, options: Options) -> list[Json]:
+def _search(type_: str, options: Options, here: TypeSurface | None) -> Json:
+    parameters = _search_parameters(type_, options, here)
+    names = [each["name"] for each in parameters if each["type"] == Kind.REFERENCE.value]
+    found: Json = {"searchInclude": ["*", *(f"{type_}:{name}" for name in names)]}
+    if here is None or here.parameters is None:
+        found["searchRevInclude"] = _reverse_includes(type_)
+    return found | {"searchParam": parameters}
+
+
+def _search_parameters(type_: str, options: Options, here: TypeSurface | None) -> list[Json]:
     listed = [{"name": "_id", "type": "token"}]
     if options.searches_last_updated(type_):
         listed.append({"name": "_lastUpdated", "type": "date"})
     known = {**COMMON, **PARAMETERS[type_]}
-    return listed + [{"name": name, "type": known[name].kind.value} for name in sorted(known)]
+    listed += [{"name": name, "type": known[name].kind.value} for name in sorted(known)]
+    return [each for each in listed if here is None or here.knows(each["name"])]
 
 
 def _reverse_includes(type_: str) -> list[str]:

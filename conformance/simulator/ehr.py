@@ -43,6 +43,7 @@ class Ehr:
     Attributes:
         random: The server's chance; the same seed gives the same run.
         in_flight: Requests whose answers are still under way, in the order in which they came.
+        from_outside: Whether the request at hand comes through the API, and not from the clinic's own screens.
         playing: The faults that meet the request at hand; none while the clinic's own is carried out.
         surface: What the request at hand may ask for; None for everything.
     """
@@ -54,6 +55,7 @@ class Ehr:
         self.store = Store(self._stamp, self._publish)
         self.pages = Pages(self.clock, options, self.index)
         self.in_flight: list[Request] = []
+        self.from_outside = False
         self.playing: tuple[Fault, ...] = ()
         self.surface: Surface | None = None
         self._clock = clock
@@ -76,11 +78,11 @@ class Ehr:
     @contextmanager
     def visited(self, faults: tuple[Fault, ...]) -> Iterator[None]:
         """Carry out a request from outside: *faults* play, and the surface holds."""
-        self.playing, self.surface = faults, self.options.surface
+        self.from_outside, self.playing, self.surface = True, faults, self.options.surface
         try:
             yield
         finally:
-            self.playing, self.surface = (), None
+            self.from_outside, self.playing, self.surface = False, (), None
 
     def surface_of(self, type_: str) -> TypeSurface | None:
         """Return what the request at hand may do with *type_*, or None for everything."""

@@ -33,8 +33,11 @@ class Options:
         authorization: The ``Authorization`` header every request but ``/metadata`` must carry, or None.
         conditional_create_must_fit: Refuse to create what does not fit its own ``If-None-Exist`` (HAPI 8.0.0,
             HAPI-0929, seen 2026-11).
+        conditional_update: Whether PUT with search criteria is carried out; where it is not, it is refused.
         conditional_blindness: How old a resource must be before ``If-None-Exist`` sees it.
         without_last_updated: Types on which ``_lastUpdated`` may not be searched.
+        date_prefixes: The prefixes that dates in searches may have; None for all.
+        last_updated_prefixes: Those that ``_lastUpdated`` must have one of, with a time of day; None for all.
         ignored_parameters: Search parameters that are passed over with a warning inside the 200.
         silently_ignored_parameters: Search parameters that are passed over without a word.
         timestamp_step: ``lastUpdated`` is cut to a multiple of this.
@@ -61,8 +64,11 @@ class Options:
     page_limit: int = 1000
     authorization: str | None = None
     conditional_create_must_fit: bool = True
+    conditional_update: bool = True
     conditional_blindness: timedelta = timedelta(0)
     without_last_updated: frozenset[str] = frozenset()
+    date_prefixes: frozenset[str] | None = None
+    last_updated_prefixes: frozenset[str] | None = None
     ignored_parameters: frozenset[str] = frozenset()
     silently_ignored_parameters: frozenset[str] = frozenset()
     timestamp_step: timedelta = timedelta(milliseconds=1)

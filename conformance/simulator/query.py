@@ -125,6 +125,7 @@ def _read(query: Query, name: str, value: str, options: Options) -> None:
             query.ids.append(frozenset(_split(value)))
         case "_lastUpdated":
             _refuse_last_updated(query.type, options)
+            _check_last_updated(value, options)
             query.last_updated.append(_date(value, options))
         case "_sort":
             query.sort.extend(_sort_key(query.type, key, options) for key in value.split(","))
@@ -204,8 +205,16 @@ def _instant(value: str) -> str:
 def _date(value: str, options: Options) -> tuple[str, Span]:
     """Read a date and its prefix; one without a zone is meant in the server's."""
     prefix, (first, last) = split_prefix(_instant(value))
+    if options.date_prefixes is not None and prefix not in options.date_prefixes:
+        raise ValueError(f"the prefix {prefix} is not supported")
     shift = 0 if _ZONED.search(value) else options.zone_shift // timedelta(microseconds=1)
     return prefix, (first - shift, last - shift)
+
+
+def _check_last_updated(value: str, options: Options) -> None:
+    allowed = options.last_updated_prefixes
+    if allowed is not None and (value[:2] not in allowed or "T" not in value):
+        raise ValueError(f"{value!r} needs one of the prefixes {', '.join(sorted(allowed))} and a time of day")
 
 
 def _natural(value: str) -> int:

@@ -82,6 +82,8 @@ class Routes:
                 return search(self._ehr, type_, request.query, request)
             case "POST":
                 return create(self._ehr, type_, request, new_id)
+            case "PUT" if not self._ehr.options.conditional_update:
+                raise FhirError(405, "not-supported", "Conditional update is not supported")
             case "PUT":
                 return conditional_update(self._ehr, type_, request)
         raise _not_allowed(request, "GET, POST, PUT")

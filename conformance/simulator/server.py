@@ -65,6 +65,8 @@ def start(
     options: Options | None = None,
     faults: Iterable[str] = (),
     simulator: Simulator | None = None,
+    seed: int = 0,
+    vendor: str = "generic",
 ) -> Handle:
     """
     Serve a simulated EHR on 127.0.0.1 and return at once; connections wait until it is ready.
@@ -75,7 +77,9 @@ def start(
 
     Raises:
         OSError: the port is taken.
+        ValueError: no vendor or fault has that name.
     """
+    served = simulator or Simulator(clock, options, faults, seed=seed, vendor=vendor)
     # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -85,4 +89,4 @@ def start(
     except OSError:
         listener.close()
         raise
-    return Handle(simulator or Simulator(clock, options, faults), listener)
+    return Handle(served, listener)

@@ -12,6 +12,7 @@ from conformance.simulator.ehr import Ehr
 from conformance.simulator.faults import Fault, fault_named
 from conformance.simulator.options import Options
 from conformance.simulator.routes import Routes
+from conformance.simulator.vendors import vendor_named
 from conformance.simulator.wire import Answer, FhirError, Json, Request, decode, encode
 
 
@@ -21,6 +22,10 @@ class Simulator:
 
     Requests are carried out one at a time, whichever thread brings them, so a run with a ``ManualClock`` and
     the same requests gives the same answers, ids and cursors; *seed* is the chance of the faults that use it.
+    As a *vendor* other than ``generic`` it shows what that EHR shows, with its options and habits.
+
+    Raises:
+        ValueError: no vendor or fault has that name, or the fault's arguments do not fit.
     """
 
     def __init__(
@@ -30,12 +35,16 @@ class Simulator:
         faults: Iterable[str] = (),
         *,
         seed: int = 0,
+        vendor: str = "generic",
     ) -> None:
-        self.ehr = Ehr(clock, options or Options(), seed)
+        self.vendor = vendor_named(vendor)
+        options = options or Options()
+        self.vendor.apply(options)
+        self.ehr = Ehr(clock, options, seed)
         self.requests = 0
         self._routes = Routes(self.ehr)
         self._faults: dict[str, Fault] = {}
-        for spec in faults:
+        for spec in (*self.vendor.faults, *faults):
             self.add_fault(spec)
 
     @property

@@ -156,7 +156,7 @@ def _check_shape(type_: str, resource: object) -> None:
 
 
 def _check_new_id(ehr: Ehr, type_: str, id_: str) -> None:
-    if not ehr.options.update_as_create:
+    if ehr.from_outside and not ehr.options.update_as_create:
         raise FhirError(405, "not-supported", f"{type_}/{id_} does not exist and clients may not choose ids")
     if not _ID.fullmatch(id_) or id_.isdecimal():
         raise FhirError(400, "invalid", "A client's id is 1 to 64 letters, digits, - and ., not only digits")

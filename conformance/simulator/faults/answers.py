@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from conformance.simulator.ehr import Ehr
 from conformance.simulator.faults.base import Fault, FaultKind, natural, one_of
-from conformance.simulator.wire import FHIR_JSON, Answer, Request
+from conformance.simulator.wire import FHIR_JSON, Answer, Request, decode, encode
 
 _LOGIN = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form></form></body></html>"
 
@@ -34,6 +34,24 @@ class EmptyCreated(Fault):
         kept = {name: value for name, value in answer.headers.items() if not name.startswith("Content-")}
         kept["Location"] = kept["Location"].partition("/_history/")[0]
         return replace(answer, headers=kept, body=b"")
+
+
+class NoVersions(Fault):
+    """Give no version of a resource: no ETag, no ``meta.versionId``, no ``_history`` in an address."""
+
+    def after(self, request: Request, answer: Answer, ehr: Ehr) -> Answer:
+        unversioned = {"Location", "Content-Location"}
+        headers = {
+            name: value.partition("/_history/")[0] if name in unversioned else value
+            for name, value in answer.headers.items()
+            if name != "ETag"
+        }
+        if answer.status >= 300 or not answer.body:
+            return replace(answer, headers=headers)
+        body = decode(answer.body)
+        for resource in (body, *(entry.get("resource", {}) for entry in body.get("entry", []))):
+            resource.get("meta", {}).pop("versionId", None)
+        return replace(answer, headers=headers, body=encode(body))
 
 
 class Slow(Fault):
@@ -97,6 +115,13 @@ KINDS = (
         "a create is answered without a body, and its Location has no version",
         "Oracle Health R4, communication.md: Content-Length 0",
         EmptyCreated,
+    ),
+    FaultKind(
+        "no-versions",
+        "",
+        "resources have no meta.versionId and no ETag",
+        "NextGen, CapabilityStatement of 2026-07-24: versioning no-version",
+        NoVersions,
     ),
     FaultKind("slow", "SECONDS[,EVERY]", "answers take that long", "ours", Slow),
     FaultKind(

@@ -43,6 +43,16 @@ class OutcomeAmongMatches(Fault):
         return listing.versions
 
 
+class OutcomeWhenEmpty(Fault):
+    """Answer a search that finds nothing with an OperationOutcome that says so."""
+
+    def listed(self, request: Request, listing: Listing, ehr: Ehr) -> list[Version]:
+        if listing.query is not None and not listing.versions:
+            text = "4101: The resource request returns no results"
+            listing.query.notes.append(outcome("warning", "processing", text))
+        return listing.versions
+
+
 class OutcomeInstead(Fault):
     """Answer every so many searches 200 with an OperationOutcome as the only entry."""
 
@@ -135,10 +145,17 @@ KINDS = (
         OutcomeAmongMatches,
     ),
     FaultKind(
+        "outcome-when-empty",
+        "",
+        "a search that finds nothing answers 200 with an OperationOutcome (mode outcome) that says so",
+        "Epic 4101",
+        OutcomeWhenEmpty,
+    ),
+    FaultKind(
         "outcome-instead",
         "[EVERY[,error|fatal]]",
         "every second search answers 200 with an OperationOutcome and no match",
-        "FHIR R4 search.html#status: mode outcome; Epic 4101",
+        "FHIR R4 valueset-search-entry-mode: outcome",
         OutcomeInstead,
     ),
     FaultKind(
