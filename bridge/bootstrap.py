@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import re
 import time as waiting
@@ -32,11 +33,13 @@ from bridge.store.opening import create_or_open
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
 from bridge.sync.deliver import Breaker, Channel
+from bridge.sync.desire import Desire
 from bridge.sync.governor import Governor, Limits
 from bridge.sync.line import READ_ORDER, Line
 from bridge.sync.notify import Doorbell
 from bridge.sync.replay import replay_inbox, replay_outbox
 from bridge.sync.service import Service
+from bridge.sync.subscribe import Subscriber
 from bridge.tasks.coordination_task import Form
 from bridge.tasks.route import RoutePlan, route_plan
 
@@ -223,6 +226,31 @@ def make_client(
     return FhirClient(endpoint, clock=clock, sleep=sleep, turn=turn)
 
 
+def make_subscriber(connector: Connector, section: ConnectionSection) -> Subscriber | None:
+    """
+    Return what keeps the EHR's Subscriptions; ``None`` where it is not to.
+
+    Raises:
+        ConfigError: A secret cannot be read or is not fit.
+    """
+    name, line = connector.line.name, connector.line
+    gate = make_gate(name, section)
+    if section.subscribe == "off" or section.subscribe_url is None or gate is None or gate.path is None:
+        return None
+    desire = Desire(
+        connection=name,
+        base=section.subscribe_url,
+        secret=gate.path,
+        header=gate.header,
+        topics={str(kind): topic for kind, topic in section.subscribe_topics.items()},
+        filters={str(kind): one for kind, one in section.subscribe_filters.items()},
+        heartbeat_seconds=section.subscribe_heartbeat_seconds,
+        lifetime=timedelta(days=section.subscribe_days),
+        own_ids=profile(section.vendor).own_ids,
+    )
+    return Subscriber(connector.client, connector.store, line, connector.clock, desire, connector.read_stream)
+
+
 class Exit:
     """The way out of one connection: asks the EHR what it can do, when that is first needed and then hourly."""
 
@@ -382,6 +410,10 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
                 since=_since(section),
             )
             for name, section in chosen.items()
+        }
+        connectors = {
+            name: dataclasses.replace(connector, subscriber=make_subscriber(connector, chosen[name]))
+            for name, connector in connectors.items()
         }
         if owning and url.startswith("sqlite"):
             with store.transaction() as tx:

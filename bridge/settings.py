@@ -10,7 +10,7 @@ import re
 from datetime import date, time, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -46,6 +46,14 @@ def _listed(value: object) -> object:
         return value
     bare = value.strip().removeprefix("[").removesuffix("]")
     return [part.strip().strip("\"'") for part in bare.split(",") if part.strip()]
+
+
+def _by_type(value: object) -> object:
+    """The type may be written as in an environment variable: ``SERVICEREQUEST``."""
+    types = {kind.lower(): kind for kind in get_args(Resource)}
+    return (
+        {types.get(str(name).lower(), name): said for name, said in value.items()} if isinstance(value, dict) else value
+    )
 
 
 def _base_url(value: object) -> str:
@@ -211,6 +219,12 @@ class ConnectionSection(_Section):
     hook_header_secret_file: Path | None = None
     hook_signing_key: SecretStr | None = None
     hook_signing_key_file: Path | None = None
+    subscribe: Literal["off", "auto"] = "off"
+    subscribe_url: Annotated[str, BeforeValidator(_base_url)] | None = None
+    subscribe_topics: Annotated[dict[Resource, str], BeforeValidator(_by_type)] = Field(default_factory=dict)
+    subscribe_filters: Annotated[dict[Resource, str], BeforeValidator(_by_type)] = Field(default_factory=dict)
+    subscribe_heartbeat_seconds: int | None = Field(None, ge=10, le=86_400)
+    subscribe_days: int = Field(30, ge=1, le=3650)
 
     @model_validator(mode="after")
     def _credentials(self) -> ConnectionSection:
@@ -236,6 +250,12 @@ class ConnectionSection(_Section):
                 problems.append(f"expected either {secret}_file or BRIDGE_..._{secret.upper()}, found both")
         if (self.hook_header is not None) is not self.has_secret("hook_header_secret"):
             problems.append("hook_header and hook_header_secret_file (or BRIDGE_..._HOOK_HEADER_SECRET) go together")
+        if self.subscribe != "off":
+            needed = {
+                "subscribe_url": self.subscribe_url is not None,
+                "hook_secret_file": self.has_secret("hook_secret"),
+            }
+            problems += [f"subscribe = {self.subscribe!r} needs {name}" for name, given in needed.items() if not given]
         if self.auth == "basic" and not self.username:
             problems.append("auth = 'basic' needs username")
         if self.username and self.auth != "basic":

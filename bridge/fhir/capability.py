@@ -20,6 +20,8 @@ class TypeCapability(msgspec.Struct, frozen=True):
 
     interactions: frozenset[str] = frozenset()
     search_params: frozenset[str] = frozenset()
+    operations: frozenset[str] = frozenset()
+    """Names without ``$``."""
     update_create: bool = False
     conditional_create: bool = False
 
@@ -58,6 +60,7 @@ class _Resource(msgspec.Struct):
     type: str
     interaction: list[_Named | None] | None = None
     searchParam: list[_Named | None] | None = None
+    operation: list[_Named | None] | None = None
     updateCreate: object = None
     conditionalCreate: object = None
 
@@ -116,6 +119,9 @@ def _declared(item: _Resource) -> TypeCapability:
     return TypeCapability(
         interactions=_names(one.code for one in item.interaction or () if one is not None),
         search_params=_names(one.name for one in item.searchParam or () if one is not None),
+        operations=frozenset(
+            name.removeprefix("$") for name in _names(one.name for one in item.operation or () if one is not None)
+        ),
         update_create=item.updateCreate is True,
         conditional_create=item.conditionalCreate is True,
     )

@@ -216,6 +216,10 @@ class FhirClient:
         page = self._page(f"{self._base}/{kind}?{encode([*params, ('_summary', 'count')])}", f"count of {kind}")
         return page.total
 
+    def ask(self, path: str, params: Sequence[tuple[str, str]] = ()) -> bytes:
+        """Return what an operation answers that changes nothing (``Subscription/1/$status``), as it came."""
+        return self._get(f"{self._base}/{path}?{encode(params)}".rstrip("?"), path, lambda answer: answer.body)
+
     def _page(self, url: str, what: str) -> SearchPage:
         return self._get(url, what, lambda answer: self._as_page(answer, what))
 
@@ -297,6 +301,16 @@ class FhirClient:
         if create_only:
             headers["If-None-Match"] = "*"
         return self._write("PUT", ref, body, headers, f"update of {ref}")
+
+    def delete(self, ref: str) -> None:
+        """
+        Delete ``Type/id``.
+
+        Raises:
+            NotFound, Gone: It is not there; as good as deleted.
+            OutcomeUnknown: No answer: it may have been deleted. Deleting once more does no harm.
+        """
+        self._send("DELETE", f"{self._base}/{ref}", f"delete of {ref}", headers={})
 
     def _write(self, method: str, path: str, body: bytes, headers: dict[str, str], what: str) -> Written:
         headers = {**headers, "Content-Type": FHIR_JSON, "Prefer": "return=representation"}

@@ -121,6 +121,62 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One Subscription on an EHR: how it stands there, and what was heard of it.
+
+    ``key`` is ours, or the reference of one that somebody made by hand (``ours`` is false). ``flavor``, ``about``
+    and ``state`` are as in ``fhir.subscription``, ``state`` as the EHR last showed it. Instants are by our clock.
+    """
+
+    connection: str
+    key: str
+    flavor: str
+    about: str
+    types: tuple[str, ...]
+    ours: bool = True
+    ref: str | None = None
+    """Where it is (``Subscription/id``); ``None`` before the EHR has taken it."""
+    state: str = "absent"
+    looked_at: datetime | None = None
+    active_at: datetime | None = None
+    """Since when it was seen active without a break."""
+    problem: str | None = None
+    """What stands against it, in words, without secrets."""
+
+    digest: str | None = None
+    """A hash of what we wrote last."""
+    wrote_at: datetime | None = None
+    ends_at: datetime | None = None
+    tries: int = 0
+    """Writes since it last was as it should be."""
+    next_at: datetime | None = None
+    """Before this nothing is written again."""
+
+    heartbeat_seconds: int | None = None
+    heard_at: datetime | None = None
+    """The last notification of any kind."""
+    rang_at: datetime | None = None
+    """The last one of an event."""
+    counter: int | None = None
+    """The highest event number heard."""
+    began: str | None = None
+    """What the event of number 1 was."""
+    restarts: int = 0
+    """How often the numbers began anew; a server that does so again and again numbers within each Bundle."""
+    gap: tuple[int, int] | None = None
+    """Events that were not heard and are still to be caught up with."""
+    gaps: int = 0
+
+    unheard_ref: str | None = None
+    """A change that was found before anything was heard of it, which still may be."""
+    unheard_at: datetime | None = None
+    """When it was found."""
+    missed: int = 0
+    """How many changes were found that were never announced."""
+    missed_in_row: int = 0
+
+
 class OutboxRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     One intent and where it stands.
@@ -299,6 +355,16 @@ class Tx(Protocol):
 
     def drop_hints(self, connection: str, hints: Sequence[Hint]) -> None:
         """Forget these, but not those that were noted again meanwhile (another mark)."""
+
+    # Subscriptions ----------------------------------------------------------------------------------------
+    def subscribed(self, connection: str) -> list[Subscribed]:
+        """Return the connection's Subscriptions by ``key``, in a transaction that writes locked until it ends."""
+
+    def save_subscribed(self, rows: Sequence[Subscribed]) -> None:
+        """Insert or replace Subscriptions by (connection, key)."""
+
+    def drop_subscribed(self, connection: str, keys: Iterable[str]) -> None:
+        """Forget these."""
 
     # Outbox -----------------------------------------------------------------------------------------------
     def add_intents(self, intents: Sequence[Intent], now: datetime) -> None:

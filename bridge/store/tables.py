@@ -293,6 +293,15 @@ worker = Table(
     Column("seen_at", Instant, nullable=False),
 )
 
+subscription = Table(
+    "subscription",
+    metadata,
+    _connection(),
+    Column("key", Words, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("key", "connection_id"),
+)
+
 timer = Table(
     "timer",
     metadata,

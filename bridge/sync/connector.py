@@ -17,6 +17,7 @@ from bridge.sync.line import Line
 from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.people import PeopleReport, read_wanted
 from bridge.sync.poll import note_problem, poll
+from bridge.sync.subscribe import Subscriber
 from bridge.sync.sweep import SweepReport, sweep
 from bridge.sync.taking import PollReport, Progress
 from bridge.sync.timers import tick
@@ -55,6 +56,8 @@ class Connector:
     learn: Callable[[], object] = lambda: None
     """Asks the EHR what it can do, where that is not known, for those who look at the connection."""
     since: datetime | None = None
+    subscriber: Subscriber | None = None
+    """Keeps the EHR's Subscriptions, where that is configured."""
     _reading: Lock = field(default_factory=Lock)
     """One crawl at a time: two over one stream would move each other's cursor."""
 
@@ -63,12 +66,22 @@ class Connector:
         reports, problems = [], []
         for stream in self.line.types:
             try:
-                reports.append(self.read_stream(stream, watch))
+                reports.append(self.read_stream(stream, self._noticing(watch)))
             except RemoteError as error:
                 problems.append(f"{stream}: {error}")
                 note_problem(self.store, self.line, stream, str(error))
                 log.warning("poll failed", extra={"connection": self.line.name, "stream": stream})
         return reports, problems
+
+    def _noticing(self, watch: Callable[[Progress], None]) -> Callable[[Progress], None]:
+        """Return *watch*, with what nobody rang for noted first: this is how a deaf Subscription is found out."""
+
+        def noticed(progress: Progress) -> None:
+            if self.subscriber is not None and progress.page.newest is not None:
+                self.subscriber.found(*progress.page.newest)
+            watch(progress)
+
+        return noticed
 
     def read_stream(self, stream: str, watch: Callable[[Progress], None] = lambda _: None) -> PollReport:
         """
@@ -87,7 +100,8 @@ class Connector:
         Raises:
             RemoteError: The EHR does not answer; nothing is forgotten.
         """
-        return answer(self.client, self.store, self.line, self.clock, self.read_stream)
+        trace = self.subscriber.trace if self.subscriber is not None else lambda _: None
+        return answer(self.client, self.store, self.line, self.clock, self.read_stream, trace)
 
     def name_people(self) -> PeopleReport:
         """Read the people that cases name."""

@@ -46,12 +46,17 @@ class Intake:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What became of a page; ``fresh`` tells whether anything in it was new."""
+    """
+    What became of a page; ``fresh`` tells whether anything in it was new.
+
+    ``newest`` is the last change in it that was not known and is not our own (``Type/id``, its ``lastUpdated``).
+    """
 
     counts: Counts = field(default_factory=Counts)
     opened: int = 0
     changed: int = 0
     intents: int = 0
+    newest: tuple[str, datetime] | None = None
 
     @property
     def fresh(self) -> bool:
@@ -82,7 +87,17 @@ def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestRepor
         opened=sum(prior is None for prior, _ in outcome.pairs),
         changed=len(outcome.pairs),
         intents=intents,
+        newest=_newest(verdicts),
     )
+
+
+def _newest(verdicts: Sequence[tuple[SourceVersion, Verdict]]) -> tuple[str, datetime] | None:
+    changed = [
+        (version.updated_at, version.ref)
+        for version, verdict in verdicts
+        if version.updated_at is not None and not (isinstance(verdict, Ignored) and verdict.code == OWN_WRITE)
+    ]
+    return max(changed)[::-1] if changed else None
 
 
 def _fresh(tx: Tx, line: Line, versions: Sequence[SourceVersion]) -> list[SourceVersion]:

@@ -6,6 +6,9 @@ was heard; many rings share one commit, so that a flood costs the disk no more t
 reads those resources from the EHR and takes them in like any others. A resource that rings a thousand times
 waits in one row and is read once each time round. Nothing here is the only way in: whatever a notification
 misses, the poll and the sweep find.
+
+What a notification tells of its Subscription is kept in the same commit. Where it shows that events are missing,
+a hint names the Subscription itself, and the answer asks for what they were about.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from threading import Condition, Thread
 from bridge.cases.sources import SourceRow
 from bridge.errors import Refused
 from bridge.fhir.client import FhirClient
+from bridge.fhir.notification import Notification
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import Counts, Hint, Store
+from bridge.store.port import Counts, Hint, Store, Tx
+from bridge.sync.hearing import heard, hears
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
 from bridge.sync.sweep import compare
@@ -45,6 +50,7 @@ class NotKept(Exception):
 class _Ring:
     connection: str
     refs: frozenset[str]
+    said: Notification | None
     kept: Future[None] = field(default_factory=Future)
 
 
@@ -66,14 +72,24 @@ class Doorbell:
         self._thread = Thread(target=self._keep, name="doorbell", daemon=True)
         self._thread.start()
 
-    def ring(self, connection: str, refs: Iterable[str], *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def ring(
+        self,
+        connection: str,
+        refs: Iterable[str],
+        said: Notification | None = None,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         """
         Return once it is durable that *refs* (``Type/id``, or ``Type`` for all of a type) should be read again.
+
+        Args:
+            said: The notification, for what it tells of its Subscription.
 
         Raises:
             NotKept: The database did not take it in time. It may yet do so; that does no harm.
         """
-        ring = _Ring(connection, frozenset(refs))
+        ring = _Ring(connection, frozenset(refs), said)
         with self._changed:
             if self._ended:
                 raise NotKept("the process is ending")
@@ -102,12 +118,16 @@ class Doorbell:
 
     def _commit(self, rings: Sequence[_Ring]) -> None:
         wanted: dict[str, set[str]] = {}
+        said: dict[str, list[Notification]] = {}
         for ring in rings:
             wanted.setdefault(ring.connection, set()).update(ring.refs)
+            said.setdefault(ring.connection, []).extend([ring.said] if ring.said is not None else [])
+        now = self._clock()
         try:
             with self._store.transaction() as tx:
                 for connection, refs in wanted.items():
-                    tx.note_hints(connection, refs, self._clock(), secrets.randbits(62))
+                    refs |= _listen(tx, connection, said[connection], now)
+                    tx.note_hints(connection, refs, now, secrets.randbits(62))
         except Exception as error:  # noqa: BLE001 - the top of a loop: every sender is told, the loop goes on
             log.error("hints were not kept: %s", type(error).__name__)
             for ring in rings:
@@ -117,6 +137,16 @@ class Doorbell:
             ring.kept.set_result(None)
         for connection in wanted:
             self._wake(connection)
+
+
+def _listen(tx: Tx, connection: str, said: Sequence[Notification], now: datetime) -> set[str]:
+    """Keep what was heard of each Subscription, and return those that are short of events."""
+    before = tx.subscribed(connection) if said else []
+    after = before
+    for one in said:
+        after = [heard(row, one, now) if hears(row, one) else row for row in after]
+    tx.save_subscribed([new for old, new in zip(before, after, strict=True) if new != old])
+    return {row.ref for row in after if row.gap is not None and row.ref is not None}
 
 
 @dataclass(frozen=True)
@@ -135,12 +165,14 @@ def answer(
     line: Line,
     clock: Callable[[], datetime],
     poll_stream: Callable[[str], object],
+    trace: Callable[[str], object] = lambda _: None,
 ) -> AnswerReport:
     """
     Read again what rang, each resource once; what rings again meanwhile waits for the next round.
 
     Args:
         poll_stream: Reads a whole stream up to now; for hints that name no resource.
+        trace: Notes what the events were about that a Subscription (``Subscription/id``) is short of.
 
     Raises:
         RemoteError: The EHR does not answer; the hints stay.
@@ -152,9 +184,17 @@ def answer(
         if not hints:
             return total
         answered.update(hint.ref for hint in hints)
-        total = _sum(total, _answer_some(client, store, line, clock, hints, poll_stream))
+        total = _sum(total, _answer_some(client, store, line, clock, _traced(hints, trace), poll_stream))
         with store.transaction() as tx:
             tx.drop_hints(line.name, hints)
+
+
+def _traced(hints: Sequence[Hint], trace: Callable[[str], object]) -> list[str]:
+    """Return what to read again; what a Subscription is short of is noted for the next time round."""
+    for hint in hints:
+        if hint.ref.startswith("Subscription/"):
+            trace(hint.ref)
+    return [hint.ref for hint in hints if not hint.ref.startswith("Subscription/")]
 
 
 def _answer_some(
@@ -162,11 +202,11 @@ def _answer_some(
     store: Store,
     line: Line,
     clock: Callable[[], datetime],
-    hints: Sequence[Hint],
+    wanted: Sequence[str],
     poll_stream: Callable[[str], object],
 ) -> AnswerReport:
-    refs = [hint.ref for hint in hints if "/" in hint.ref]
-    streams = frozenset(hint.ref for hint in hints) - frozenset(refs)
+    refs = [ref for ref in wanted if "/" in ref]
+    streams = frozenset(wanted) - frozenset(refs)
     for stream in sorted(streams & frozenset(line.types)):
         poll_stream(stream)
     with store.reading() as tx:

@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from bridge.errors import RemoteError
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
+from bridge.sync.subscribe import LOOK_AGAIN
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Service:
             for connector in connectors
         ]
         self._scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(max(4, 3 * len(connectors)))},
+            executors={"default": ThreadPoolExecutor(max(4, 4 * len(connectors)))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
         )
@@ -62,6 +63,8 @@ class Service:
             name = connector.line.name
             self._every(self._poll[name], self._read, connector, f"poll/{name}")
             self._every(self._sweep[name], self._compare, connector, f"sweep/{name}", at_once=False)
+            if connector.subscriber is not None:
+                self._every(LOOK_AGAIN, self._tend, connector, f"subscribe/{name}")
             if connector.line.writes:
                 self._every(LOOK_FOR_WORK, self._send, connector, f"deliver/{name}")
         self._scheduler.start()
@@ -139,6 +142,11 @@ class Service:
         name = connector.line.name
         if self._won(f"sweep/{name}", self._sweep[name]):
             self._guarded(connector, connector.compare)
+
+    def _tend(self, connector: Connector) -> None:
+        """Look after the EHR's Subscriptions."""
+        if connector.subscriber is not None and self._won(f"subscribe/{connector.line.name}", LOOK_AGAIN):
+            self._guarded(connector, connector.subscriber.tend)
 
     def _send(self, connector: Connector) -> None:
         """Deliver if anything is due, unless the server asked to be left alone a while."""

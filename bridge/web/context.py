@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from bridge.fhir.notification import Notification
 from bridge.store.port import Store
 from bridge.sync.line import Line
 from bridge.sync.notify import NotKept
@@ -41,14 +42,15 @@ class ConnectionInfo:
     routes: Sequence[RouteLine] = ()
 
 
-Ring = Callable[[str, Sequence[str]], None]
-"""Makes it durable that resources of a connection should be read again; raises ``NotKept``."""
+Ring = Callable[[str, Sequence[str], Notification], None]
+"""Makes it durable that resources of a connection should be read again, and what the notification said of its
+Subscription; raises ``NotKept``."""
 
 Replay = Callable[[Sequence[int]], int]
 """Tries parked rows (by id) again and returns for how many of them that helped."""
 
 
-def _nobody_answers(connection: str, refs: Sequence[str]) -> None:
+def _nobody_answers(connection: str, refs: Sequence[str], said: Notification) -> None:
     raise NotKept("nothing reads notifications here")
 
 

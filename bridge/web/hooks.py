@@ -83,11 +83,9 @@ def _ring(context: WebContext, request: Request, body: bytes | None) -> None:
         raise _Refusal(413, "too-long", f"the body is larger than {MOST_BYTES} bytes; send ids only")
     if not gate.admits(request.headers, body):
         raise _Refusal(401, "security", "the secret header or the signature is missing or wrong")
-    refs = _refs(line, _said(line, request.method, named.get("path", ""), body))
-    if not refs:
-        return
+    said = _said(line, request.method, named.get("path", ""), body)
     try:
-        context.ring(line.name, refs)
+        context.ring(line.name, _refs(line, said), said)
     except NotKept as error:
         log.warning("a notification was not kept: %s", error, extra={"connection": line.name})
         raise _Refusal(503, "transient", "it could not be kept now; send it again") from None

@@ -346,3 +346,24 @@ def test_the_same_holds_over_a_network(served: str) -> None:
         assert ids(client.search("Task", [("status", "accepted")], critical=("status",))) == [written.ref[5:]]
         with pytest.raises(VersionConflict):
             client.update(written.ref, body(task(written.ref[5:])), if_match="1")
+
+
+# Deleting and operations ------------------------------------------------------------------------------------
+
+
+def test_what_is_deleted_is_gone() -> None:
+    pair = Pair()
+    pair.ehr.put(task("t1"))
+
+    pair.client.delete("Task/t1")
+
+    with pytest.raises(Gone):
+        pair.client.read("Task/t1")
+
+
+def test_an_operation_that_a_server_lacks_is_refused() -> None:
+    pair = Pair()
+    pair.ehr.put(task("t1"))
+
+    with pytest.raises(Refused):
+        pair.client.ask("Task/t1/$nothing", [("content", "id-only")])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.bootstrap import make_gate
-from bridge.config import load_settings
+from bridge.config import ConnectionSection, load_settings
 from bridge.errors import ConfigError
 from bridge.web.gate import Gate
 
@@ -66,3 +66,28 @@ def test_what_is_wrong_is_named(tmp_path: Path, settings: str, files: dict[str, 
     assert named in str(refused.value)
     assert "connections.main" in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+# Subscriptions --------------------------------------------------------------------------------------------
+
+
+def settings(folder: Path, text: str) -> ConnectionSection:
+    (folder / "path").write_text(SECRET)
+    file = folder / "bridge.toml"
+    file.write_text(f'[connections.main]\nbase_url = "http://127.0.0.1:8080/fhir"\n{text}\n')
+    return load_settings(file).connections["main"]
+
+
+@pytest.mark.parametrize("given", ['hook_secret_file = "path"', 'subscribe_url = "https://bridge.example"'])
+def test_subscribing_needs_a_secret_and_an_address(tmp_path: Path, given: str) -> None:
+    with pytest.raises(ConfigError, match=r"subscribe = 'auto' needs (subscribe_url|hook_secret_file)"):
+        settings(tmp_path, f'subscribe = "auto"\n{given}')
+
+
+def test_the_type_of_a_topic_may_come_from_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_CONNECTIONS__MAIN__SUBSCRIBE_TOPICS__SERVICEREQUEST", "http://example.org/topic")
+    text = 'subscribe_topics = { Task = "http://example.org/task" }'
+
+    found = settings(tmp_path, text).subscribe_topics
+
+    assert found == {"Task": "http://example.org/task", "ServiceRequest": "http://example.org/topic"}

@@ -25,7 +25,7 @@ from bridge.errors import DomainError, StaleVersion
 from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_cursor
 from bridge.store.memory.outbox import OutboxRoom
 from bridge.store.memory.state import State, kept, require
-from bridge.store.port import Budget, CaseFilter, CasePage, Counts, Cursor, Hint, InboxRow, InboxState
+from bridge.store.port import Budget, CaseFilter, CasePage, Counts, Cursor, Hint, InboxRow, InboxState, Subscribed
 from bridge.store.worklist import due_order, matches
 
 T = TypeVar("T")
@@ -197,6 +197,19 @@ class MemoryTx(OutboxRoom):
             stored = self._now.hints.get((connection, hint.ref))
             if stored is not None and stored.mark == hint.mark:
                 del self._now.hints[connection, hint.ref]
+
+    # Subscriptions ----------------------------------------------------------------------------------------
+    def subscribed(self, connection: str) -> list[Subscribed]:
+        found = [row for (where, _), row in self._now.subscribed.items() if where == connection]
+        return sorted(found, key=lambda row: row.key)
+
+    def save_subscribed(self, rows: Sequence[Subscribed]) -> None:
+        for row in rows:
+            self._now.subscribed[row.connection, clean(row.key)] = kept(row, key=clean(row.key))
+
+    def drop_subscribed(self, connection: str, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._now.subscribed.pop((connection, clean(key)), None)
 
     # Reading for people -----------------------------------------------------------------------------------
     def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:

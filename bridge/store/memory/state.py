@@ -15,7 +15,7 @@ from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
 from bridge.errors import DomainError
 from bridge.store.codec import pack
-from bridge.store.port import Budget, Counts, Cursor, Hint, InboxRow, OutboxRow
+from bridge.store.port import Budget, Counts, Cursor, Hint, InboxRow, OutboxRow, Subscribed
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -34,6 +34,7 @@ class State:
     people: dict[tuple[str, str], Person] = field(default_factory=dict)
     wanted: dict[tuple[str, str], datetime] = field(default_factory=dict)
     hints: dict[tuple[str, str], Hint] = field(default_factory=dict)
+    subscribed: dict[tuple[str, str], Subscribed] = field(default_factory=dict)
     outbox: dict[int, OutboxRow] = field(default_factory=dict)
     keys: dict[tuple[str, str], int] = field(default_factory=dict)
     timers: dict[str, datetime] = field(default_factory=dict)

@@ -17,11 +17,14 @@ from bridge.store.sql.inbox import InboxRoom
 from bridge.store.sql.outbox import OutboxRoom
 from bridge.store.sql.people import PeopleRoom
 from bridge.store.sql.sources import SourcesRoom
+from bridge.store.sql.subscriptions import SubscriptionsRoom
 from bridge.store.sql.timers import TimersRoom
 from bridge.store.sql.work import Names
 
 
-class SqlTx(InboxRoom, HintsRoom, SourcesRoom, CasesRoom, PeopleRoom, OutboxRoom, BudgetsRoom, TimersRoom):
+class SqlTx(
+    InboxRoom, HintsRoom, SubscriptionsRoom, SourcesRoom, CasesRoom, PeopleRoom, OutboxRoom, BudgetsRoom, TimersRoom
+):
     """One transaction (``port.Tx``)."""
 
 

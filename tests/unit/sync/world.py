@@ -58,10 +58,14 @@ class World:
 
     def new_bridge(self) -> Connector:
         """Return a Bridge over the same store, as after a restart."""
-        transport = _Line(self, SimulatorTransport(self.ehr))
+        transport = _Line(self, self.way())
         endpoint = Endpoint("main", BASE, attempts=1, ids_per_search=20)
         client = FhirClient(endpoint, clock=self.clock, sleep=lambda _: None, transport=transport)
         return Connector(self.line, client, self.store, self.clock, lambda: self._channel(client))
+
+    def way(self) -> httpx.BaseTransport:
+        """Return the way to the EHR."""
+        return SimulatorTransport(self.ehr)
 
     def _channel(self, client: FhirClient) -> Channel:
         vendor = profile(self._vendor)

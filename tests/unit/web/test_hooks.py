@@ -13,6 +13,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from bridge.fhir.notification import Notification
 from bridge.sync.line import READ_ORDER
 from bridge.sync.notify import NotKept
 from bridge.web.app import create_app
@@ -25,15 +26,18 @@ HOOK = f"/hooks/{MAIN}/s3cret"
 
 @dataclass
 class Bell:
-    """Remembers what was rung; ``broken`` makes it fail as a locked database does."""
+    """Remembers what was rung and said; ``broken`` makes it fail as a locked database does."""
 
     rung: list[tuple[str, list[str]]] = field(default_factory=list)
+    said: list[Notification] = field(default_factory=list)
     broken: bool = False
 
-    def ring(self, connection: str, refs: Sequence[str]) -> None:
+    def ring(self, connection: str, refs: Sequence[str], said: Notification) -> None:
         if self.broken:
             raise NotKept("the database is locked")
-        self.rung.append((connection, list(refs)))
+        self.said.append(said)
+        if refs:
+            self.rung.append((connection, list(refs)))
 
 
 @pytest.fixture
