@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from bridge.cases.changes import CaseOpened, Change, PatientKnown
-from bridge.cases.model import Case
+from bridge.cases.model import Case, CasePatient
 from bridge.cases.rules import case_id
 from bridge.store.port import OutboxRow, Store
 from bridge.sync.line import Line
@@ -88,10 +88,16 @@ def _fact(change: Change) -> str:
     if isinstance(fact, CaseOpened):
         return f"{name}: {fact.case.lane}, {fact.case.status.value}, owner {fact.case.owner.display}"
     if isinstance(fact, PatientKnown):
-        return f"{name}: {fact.patient.ref if fact.patient else 'none'}"
+        return f"{name}: {_patient_in_words(fact.patient)}"
     said: dict[str, Any] = msgspec.to_builtins(fact)
     parts = [f"{key} {_brief(value)}" for key, value in said.items() if key not in _UNTOLD and value not in ([], ())]
     return f"{name}: {', '.join(parts)}" if parts else name
+
+
+def _patient_in_words(patient: CasePatient | None) -> str:
+    if patient is None:
+        return "none"
+    return patient.ref or "named, but no record is referred to"
 
 
 def _brief(value: Any) -> str:

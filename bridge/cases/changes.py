@@ -256,8 +256,8 @@ def _patient(case: Case, fact: PatientKnown, _: Change) -> Case:
 
 
 def is_other_patient(before: CasePatient | None, after: CasePatient | None) -> bool:
-    """Whether work that was one patient's is so no longer."""
-    return before is not None and (after is None or after.ref != before.ref)
+    """Whether work that was one patient's, by the record, is so no longer."""
+    return before is not None and before.ref is not None and (after is None or after.ref != before.ref)
 
 
 def _facts(case: Case, fact: FactsChanged, change: Change) -> Case:

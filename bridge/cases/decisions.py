@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from bridge.cases.facts import Answer, Facts
-from bridge.cases.model import Blocker, Closure, Local, Owner
+from bridge.cases.model import Blocker, Closure, ClosureReason, Local, Owner
 from bridge.cases.rules import Rules
 
 
@@ -44,13 +44,13 @@ def lapse_blocker(local: Local, stated: Answer[Blocker] | None) -> Local:
     return replace(local, blocker=None)
 
 
-def lapse_closure(local: Local, ended: Answer[Closure] | None, said: str) -> Local:
+def lapse_closure(local: Local, ended: Answer[Closure] | None, said: str, *, revived: bool) -> Local:
     """A person's closing holds until the EHR shows new life; a reopening until the EHR ends it anew."""
     decided = local.closure
     if decided is None:
         return local
     if decided.closure is not None:
-        holds = ended is not None or decided.over == said
+        holds = ended is not None or (decided.over == said and not revived)
     else:
         holds = decided.over == closure_said(ended.value if ended else None)
     return local if holds else replace(local, closure=None)
@@ -85,7 +85,13 @@ def blocker_in_force(local: Local, stated: Answer[Blocker] | None) -> Answer[Blo
 
 
 def closure_in_force(local: Local, ended: Answer[Closure] | None) -> Answer[Closure] | None:
-    """Return a person's closing, none where a person reopened the case, else the EHR's ending."""
+    """
+    Return a person's closing, none where a person reopened the case, else the EHR's ending.
+
+    What the EHR says was entered in error was never work, however a person closed it.
+    """
     if local.closure is None:
+        return ended
+    if local.closure.closure is not None and ended is not None and ended.value.reason is ClosureReason.ENTERED_IN_ERROR:
         return ended
     return None if local.closure.closure is None else Answer(local.closure.closure, "closed-by-person")

@@ -68,15 +68,20 @@ class View(msgspec.Struct, frozen=True, gc=False):
     local: Local
 
 
-def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime) -> View:
-    """Draw every conclusion about one group; see the module's docstring."""
+def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, revived: bool = False) -> View:
+    """
+    Draw every conclusion about one group; see the module's docstring.
+
+    Args:
+        revived: Whether a Task that had ended just came back to life: what a person closed goes on then.
+    """
     local = prior.local if prior is not None else Local()
     stated = holding(facts, rules)
     local = lapse_blocker(local, stated)
     blocker = blocker_in_force(local, stated)
     ended = ending(facts, rules, now)
     said = work_said(facts, rules, stated)
-    local = lapse_closure(local, ended, said)
+    local = lapse_closure(local, ended, said, revived=revived)
     closure = closure_in_force(local, ended)
     status = status_of(facts, rules, prior, blocker, closure, now)
     owner = owner_of(facts, rules)
@@ -140,7 +145,15 @@ def _priority(facts: Facts) -> Priority:
 
 
 def _patient(facts: Facts) -> Party | None:
+    """
+    Return the patient, by the root's own word where it has one.
+
+    A root that names its patient by identifier or name alone may mean another than a resource about it does:
+    nobody's record is guessed.
+    """
     named = [row.snapshot.patient for row in facts.rows if row.snapshot.patient is not None]
+    if facts.root is not None and facts.root.snapshot.patient is not None:
+        return facts.root.snapshot.patient
     return next((party for party in named if party.ref is not None), named[0] if named else None)
 
 

@@ -16,6 +16,8 @@ from bridge.cases.sources import SourceRow
 
 LIVE_TASK = frozenset({Effect.ASKED, Effect.ACCEPTED, Effect.UNDER_WAY, Effect.PAUSED})
 """Effects of a Task that somebody is still to do."""
+ENDED_TASK = frozenset({Effect.DONE, Effect.CANCELLED, Effect.DECLINED, Effect.FAILED, Effect.VOID})
+"""Effects of a Task that nobody is to do any more."""
 FIRM_VISIT = frozenset({Effect.BOOKED, Effect.ARRIVED})
 """Effects of a visit whose time is agreed."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bridge.cases.blockers import LABELS, category_of_pause
 from bridge.cases.calendar import plausible
 from bridge.cases.facts import FIRM_VISIT, LIVE_TASK, Answer, Facts, stated_at
+from bridge.cases.lanes import NEVER_OPENING_INTENTS
 from bridge.cases.model import Blocker, BlockerCategory
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Effect, Snapshot
@@ -36,6 +37,10 @@ def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCat
     effect = snapshot.effect
     if snapshot.do_not_perform and facts.root is not None and snapshot is facts.root.snapshot:
         return BlockerCategory.CLINICAL_REVIEW, "The request says not to do what a Task asks for", "do-not-perform"
+    if snapshot is facts.lead and not any(task.effect in LIVE_TASK for task in facts.tasks):
+        withdrawn = _not_asked_for(snapshot, rules)
+        if withdrawn is not None:
+            return BlockerCategory.CLINICAL_REVIEW, *withdrawn
     reason = snapshot.status_reason.label() if snapshot.status_reason is not None else None
     if snapshot.type == "Task" and effect in LIVE_TASK:
         lane = rules.lanes.of(snapshot)
@@ -53,6 +58,15 @@ def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCat
     if effect is Effect.WAITLISTED and snapshot is facts.visit:
         category = BlockerCategory.SCHEDULING_CAPACITY
         return category, reason or LABELS[category], "on-waitlist"
+    return None
+
+
+def _not_asked_for(lead: Snapshot, rules: Rules) -> tuple[str, str] | None:
+    """Return words and rule for work that was asked for once and, by the request as it now is, is not any longer."""
+    if lead.intent in NEVER_OPENING_INTENTS and not rules.open_proposals:
+        return f"The request is now only a {lead.intent}", "request-is-no-order"
+    if lead.effect is Effect.DRAFTED and lead.type != "MedicationRequest":
+        return "The request is a draft: it waits to be signed", "request-is-draft"
     return None
 
 

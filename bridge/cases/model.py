@@ -147,7 +147,7 @@ class Owner(msgspec.Struct, frozen=True, gc=False):
 class CasePatient(msgspec.Struct, frozen=True, gc=False):
     """The patient of a case: ``ref`` is needed before anything is written; the rest is for people."""
 
-    ref: str
+    ref: str | None
     display: str | None = None
     identifiers: tuple[BusinessIdentifier, ...] = ()
     language: str | None = None

@@ -35,8 +35,11 @@ def _named(party: Party | None, people: Mapping[str, Person]) -> Party | None:
 
 def patient_of(party: Party | None, prior: Case | None, people: Mapping[str, Person]) -> CasePatient | None:
     """Return the case's patient as well as known: by the record, else as before, else as the reference says."""
-    if party is None or party.ref is None:
+    if party is None:
         return None
+    if party.ref is None:
+        stated = (party.identifier,) if party.identifier is not None else ()
+        return CasePatient(ref=None, display=party.display, identifiers=stated) if party.display or stated else None
     person = people.get(party.ref)
     if person is not None:
         return CasePatient(

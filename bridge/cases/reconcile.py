@@ -15,7 +15,7 @@ into that group's case, taking along everything people did, and comes back as it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,7 +27,7 @@ from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.derive import derive
 from bridge.cases.differences import differences
-from bridge.cases.facts import gather
+from bridge.cases.facts import ENDED_TASK, LIVE_TASK, gather
 from bridge.cases.grouping import CROSSES_PATIENTS, group
 from bridge.cases.merging import merge_away
 from bridge.cases.naming import with_names
@@ -78,6 +78,7 @@ def reconcile(
     causes: dict[str, Cause] = {}
     notes: dict[str, list[tuple[Cause, str]]] = {}
     touched: set[str] = set()
+    revived: set[str] = set()
     for arrival in arrivals:
         snapshot = arrival.snapshot
         before = rows.get(snapshot.ref)
@@ -86,6 +87,8 @@ def reconcile(
             stale.add((snapshot.ref, snapshot.version))
         if before is None or merged != before:
             touched.add(snapshot.ref)
+        if before is not None and merged.snapshot is snapshot and _is_revived(before.snapshot, snapshot):
+            revived.add(snapshot.ref)
         causes[snapshot.ref] = cause_of(merged.snapshot)
         if arrival.note is not None:
             notes.setdefault(snapshot.ref, []).append((cause_of(snapshot), arrival.note))
@@ -95,7 +98,7 @@ def reconcile(
             rows[version.ref] = replace(row, unread=version)
             causes[version.ref] = Cause(CauseKind.SOURCE, f"{version.ref}/_history/{version.version}")
             touched.add(version.ref)
-    return _settle(rows, touched, causes, notes, stale, known, rules, now)
+    return _settle(rows, touched, causes, notes, stale, known, rules, now, revived)
 
 
 def revisit(refs: Iterable[str], known: Known, rules: Rules, cause: Cause, now: datetime) -> Outcome:
@@ -126,6 +129,7 @@ def _settle(
     known: Known,
     rules: Rules,
     now: datetime,
+    revived: Set[str] = frozenset(),
 ) -> Outcome:
     _regroup(rows)
     notes = _with_crossings(rows, known, notes)
@@ -133,7 +137,7 @@ def _settle(
     affected = _affected(groups, rows, known, touched)
     book = Book(known, rules, now)
     for root in affected:
-        _reconcile_group(root, groups.get(root, ()), causes, notes, book)
+        _reconcile_group(root, groups.get(root, ()), causes, notes, book, revived)
     emptied = [root for root in affected if not _is_work(groups.get(root, ()))]
     heirs = [merge_away(root, known, rows, causes, book) for root in emptied]
     for heir in filter(None, heirs):
@@ -178,6 +182,11 @@ def _merge(before: SourceRow | None, snapshot: Snapshot, rules: Rules, now: date
         missed_at=None,
         unread=before.unread if before.unread is not None and _age(before.unread) > _age(snapshot) else None,
     )
+
+
+def _is_revived(before: Snapshot, now: Snapshot) -> bool:
+    """Whether a Task that had ended is to be done after all. Bridge itself never takes one out of its end."""
+    return now.type == "Task" and now.effect in LIVE_TASK and before.effect in ENDED_TASK
 
 
 def _began(snapshot: Snapshot, now: datetime) -> datetime:
@@ -248,6 +257,7 @@ def _reconcile_group(
     causes: Mapping[str, Cause],
     notes: Mapping[str, list[tuple[Cause, str]]],
     book: Book,
+    revived: Set[str] = frozenset(),
 ) -> None:
     if not _is_work(rows):
         return
@@ -256,7 +266,8 @@ def _reconcile_group(
     if facts is None:
         return
     cause = cause_for(rows, causes)
-    view = with_names(derive(facts, book.rules, prior, book.now), book.known.people)
+    back = any(task.ref in revived for task in facts.tasks)
+    view = with_names(derive(facts, book.rules, prior, book.now, revived=back), book.known.people)
     for fact_cause, fact in differences(prior, view, facts, root, cause, book):
         book.write(root, fact_cause, fact)
     for row in rows:

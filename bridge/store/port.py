@@ -402,6 +402,9 @@ class Tx(Protocol):
     def written(self, case_id: str, kinds: Iterable[IntentKind]) -> list[OutboxRow]:
         """Return the confirmed rows of one case, oldest first: what of it stands on the EHR."""
 
+    def our_tasks(self, connection: str, refs: Iterable[str]) -> set[str]:
+        """Return those of *refs* that are coordination Tasks which we wrote, whatever they say by now."""
+
     def requeue(self, ids: Sequence[int], now: datetime) -> int:
         """Queue parked or not-writable intents again (a person's replay); returns how many."""
 

@@ -320,6 +320,7 @@ PARKED = source_version.c.state == literal_column("'parked'")
 QUEUED = outbox.c.state == literal_column("'queued'")
 SENDING = outbox.c.state == literal_column("'sending'")
 STUCK = outbox.c.state.in_([literal_column("'parked'"), literal_column("'not-writable'")])
+TASK_WRITTEN = and_(outbox.c.kind == literal_column("'coordination-task'"), outbox.c.written.is_not(None))
 UNSENT = and_(
     outbox.c.level_slot.is_not(None),
     or_(
@@ -346,6 +347,7 @@ _partial("uq_outbox_sending", SENDING, outbox.c.case_pk, unique=True)
 _partial("uq_outbox_slot", UNSENT, outbox.c.case_pk, outbox.c.level_slot, unique=True)
 _partial("ix_outbox_due", QUEUED, outbox.c.connection_id, outbox.c.next_at, outbox.c.id)
 _partial("ix_outbox_stuck", STUCK, outbox.c.connection_id, outbox.c.id)
+_partial("ix_outbox_our_tasks", TASK_WRITTEN, outbox.c.written)
 _partial("ix_person_wanted", person.c.wanted_at.is_not(None), person.c.connection_id, person.c.wanted_at)
 
 APPEND_ONLY: dict[str, tuple[str, ...]] = {

@@ -25,10 +25,11 @@ def proven(client: FhirClient, case: Case, base_url: str) -> frozenset[str]:
     Raises:
         RemoteError: The EHR could not be asked; try again.
     """
-    if case.closure is None or case.patient is None:
+    patient = case.patient_ref
+    if case.closure is None or patient is None:
         return frozenset()
     named = {ref for ref in case.closure.evidence if is_local(ref)}
-    return frozenset(ref for ref in named if _is_of(client, ref, case.patient.ref, base_url))
+    return frozenset(ref for ref in named if _is_of(client, ref, patient, base_url))
 
 
 def _is_of(client: FhirClient, ref: str, patient: str, base_url: str) -> bool:

@@ -69,7 +69,7 @@ def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestRepor
     with store.transaction() as tx:
         tx.lock(line.name)
         fresh = _fresh(tx, line, page.versions)
-        verdicts = [(version, read_version(version, line)) for version in fresh]
+        verdicts = read_versions(tx, fresh, line)
         snapshots = [verdict for _, verdict in verdicts if isinstance(verdict, Snapshot)]
         unread = [_unread(version) for version, verdict in verdicts if isinstance(verdict, Parked)]
         known = load(tx, line.name, snapshots, unread)
@@ -107,11 +107,26 @@ def _fresh(tx: Tx, line: Line, versions: Sequence[SourceVersion]) -> list[Source
     return [version for key, version in unique.items() if key not in known]
 
 
+def read_versions(tx: Tx, versions: Sequence[SourceVersion], line: Line) -> list[tuple[SourceVersion, Verdict]]:
+    """
+    Return what each version says, why it is none of our business (our own writes too), or why it is parked.
+
+    Our own Task is ours also where somebody's form dropped the identifier that says so.
+    """
+    verdicts = [(version, read_version(version, line)) for version in versions]
+    tasks = [version.ref for version, verdict in verdicts if isinstance(verdict, Snapshot) and verdict.type == "Task"]
+    ours = tx.our_tasks(line.name, tasks) if tasks else set()
+    return [(version, _OWN_TASK if version.ref in ours else verdict) for version, verdict in verdicts]
+
+
+_OWN_TASK = Ignored(OWN_WRITE, "our own Task")
+
+
 def read_version(version: SourceVersion, line: Line) -> Verdict:
-    """Return what a version says, why it is none of our business (our own writes too), or why it is parked."""
+    """Return what a version says by itself; see ``read_versions``."""
     verdict = normalize(version, base_url=line.base_url, fhir_version=line.fhir_version)
     if isinstance(verdict, Snapshot) and is_own(verdict.identifiers):
-        return Ignored(OWN_WRITE, "our own Task")
+        return _OWN_TASK
     return verdict
 
 

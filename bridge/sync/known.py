@@ -145,6 +145,6 @@ def _people_named(outcome: Outcome) -> set[str]:
     for _, case in outcome.pairs:
         parties = (case.requester, case.owner.party)
         named.update(party.ref for party in parties if party is not None and party.ref is not None)
-        if case.patient is not None:
-            named.add(case.patient.ref)
+        if case.patient_ref is not None:
+            named.add(case.patient_ref)
     return named

@@ -12,7 +12,7 @@ from bridge.cases.snapshot import Snapshot
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Parked
 from bridge.store.port import Counts, InboxRow, InboxState, Store
-from bridge.sync.ingest import Verdict, read_version, settled_as
+from bridge.sync.ingest import read_versions, settled_as
 from bridge.sync.known import load, record
 from bridge.sync.line import Line
 from bridge.sync.sweep import SWEEP_STREAM
@@ -40,7 +40,7 @@ def _replay_one(store: Store, lines: Mapping[str, Line], row_id: int, now: datet
             return False
         tx.lock(line.name)
         version = _version(row)
-        verdict: Verdict = read_version(version, line)
+        ((_, verdict),) = read_versions(tx, [version], line)
         if isinstance(verdict, Parked):
             tx.settle_version(replace(row, code=str(verdict.code), reason=verdict.reason))
             return False

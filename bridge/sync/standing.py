@@ -1,8 +1,9 @@
 """
 Whether the coordination Tasks of open cases still stand on the EHR as somebody can read them.
 
-Others may delete or end them there. An intent is queued for each, and ``deliver`` does what it always does:
-it creates what is missing, once, and leaves what somebody ended, with its reason shown on the case.
+Others may delete or end them there, or drop the identifier that they are found by. An intent is queued for each,
+and ``deliver`` does what it always does: it creates what is missing, once, and leaves what somebody ended, with
+its reason shown on the case.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bridge.fhir.source import SourceVersion
 from bridge.store.port import OutboxRow, Store, Tx
 from bridge.sync.line import Line
 from bridge.tasks.intents import task_again
-from bridge.tasks.merge import decode
+from bridge.tasks.merge import carries_identifier, decode
 from bridge.tasks.transitions import FINAL
 
 _ALL = 1_000_000
@@ -37,7 +38,7 @@ class StandingReport:
 
 def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable[str], now: datetime) -> StandingReport:
     """
-    Queue an intent for each open case of *roots* whose Task on the EHR is not there or was ended.
+    Queue an intent for each open case of *roots* whose Task is not there, was ended, or lost our identifier.
 
     Raises:
         RemoteError: The EHR does not answer.
@@ -74,8 +75,12 @@ def _mark(row: OutboxRow, stands: SourceVersion | None) -> str | None:
     """Return a name for what happened to the Task, the same however often it is seen; ``None`` where nothing did."""
     if stands is None:
         return f"lost-{row.id}"
-    moved = stands.issue is None and stands.version != row.written_version
-    return f"ended-{stands.version}" if moved and decode(stands.raw).get("status") in FINAL else None
+    if stands.issue is not None or stands.version == row.written_version:
+        return None
+    current = decode(stands.raw)
+    if current.get("status") in FINAL:
+        return f"ended-{stands.version}"
+    return None if carries_identifier(current) else f"unmarked-{stands.version}"
 
 
 def _queue(store: Store, line: Line, lost: list[tuple[OutboxRow, str]], now: datetime) -> int:

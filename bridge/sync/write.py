@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.model import Case, ClosureReason
 from bridge.cases.snapshot import Snapshot
@@ -24,6 +26,7 @@ from bridge.tasks.elements import Json
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, message_ref, task_identifier, task_ref
 from bridge.tasks.merge import (
     OVER,
+    carries_identifier,
     decode,
     end_earlier,
     merge_task,
@@ -31,6 +34,7 @@ from bridge.tasks.merge import (
     patient_of,
     refuse_modifiers,
     retract,
+    said_closed,
     same,
 )
 from bridge.tasks.route import How
@@ -48,7 +52,10 @@ class _Scene:
     intent: Intent
     case: Case
     rows: Sequence[SourceRow]
+    written: str | None
+    """The Task that was last written for the case, in whichever of its lives."""
     task_on_ehr: str | None
+    """The same, where it is certainly of the life the case is in."""
 
 
 _IN_ERROR = ENDS[ClosureReason.ENTERED_IN_ERROR]
@@ -85,8 +92,9 @@ class Writer:
             raise Stop(IntentState.NOT_WRITABLE, "no-route", route.why)
         if intent.kind is IntentKind.RETRACTION:
             return self._retraction(scene)
-        if scene.case.patient is None:
-            reason = "the case has no patient; nothing is written until one is known"
+        if scene.case.patient_ref is None:
+            how = "only by name or identifier" if scene.case.patient is not None else "nowhere"
+            reason = f"the EHR names the patient {how}: nothing is written until it refers to a record"
             raise Stop(IntentState.NOT_WRITABLE, "no-patient", reason)
         if intent.kind is IntentKind.SOURCE_TASK:
             return self._source_task(scene)
@@ -102,8 +110,8 @@ class Writer:
             rows = tx.sources_of_roots(intent.connection, [case.root])
             standing = tx.written(case.id, [IntentKind.COORDINATION_TASK])
         # A reopened case has a Task of its own; what was written may still be that of its earlier life.
-        stands = standing[-1].written if standing and case.round == 1 else None
-        return _Scene(intent, case, rows, stands)
+        written = standing[-1].written if standing else None
+        return _Scene(intent, case, rows, written, written if case.round == 1 else None)
 
     # Who the patient is -----------------------------------------------------------------------------------
 
@@ -155,9 +163,8 @@ class Writer:
         if not isinstance(verdict, Snapshot):
             reason = f"{version.ref} cannot be read any longer: {verdict.reason}"
             raise Stop(IntentState.PARKED, "root-unreadable", reason)
-        assert case.patient is not None
         stated = verdict.patient.ref if verdict.patient is not None else None
-        if verdict.patient is not None and stated != case.patient.ref:
+        if verdict.patient is not None and stated != case.patient_ref:
             reason = f"the patient of {version.ref} is not the patient of the case; nothing was written"
             raise Stop(IntentState.PARKED, "patient-mismatch", reason)
         return verdict
@@ -165,10 +172,9 @@ class Writer:
     # Our own Task -----------------------------------------------------------------------------------------
 
     def _coordination_task(self, scene: _Scene, how: How) -> Done:
-        case = scene.case
-        theirs = self._hand.look(how, task_ref(case), CASE_SYSTEM, task_identifier(case))
+        case, theirs = self._standing(scene, how)
         if theirs is None:
-            self._end_earlier(scene, how)
+            self._end_earlier(scene, case, how)
         if theirs is None and case.merged_into is not None:
             raise Stop(IntentState.SUPERSEDED, "merged", "the case was merged before its Task was written")
         goals = coordination_status(case, knows_ready=self._channel.knows_ready)
@@ -187,6 +193,38 @@ class Writer:
                 return Done(made.ref, made.version)
             theirs = self._client.read(made.ref)
         return self._bring_up_to_date(case, theirs, goals, part_of)
+
+    def _standing(self, scene: _Scene, how: How) -> tuple[Case, SourceVersion | None]:
+        """
+        Return our Task of the life that the case is in, if it stands, and the case with that life's number.
+
+        A database that was lost, or restored from before a case came back, counts too few lives: where the Task of
+        one is over, the next one's is looked for, and what we ended ourselves is never taken up again.
+        """
+        case = scene.case
+        theirs = self._look(case, how, case.round) or self._without_identifier(scene.written)
+        while theirs is not None and (current := decode(theirs.raw)).get("status") in FINAL:
+            later = replace(case, round=case.round + 1)
+            next_one = self._look(case, how, later.round)
+            ended_by_us = said_closed(current) or patient_of(current) != case.patient_ref
+            if next_one is None and not (case.is_open and ended_by_us):
+                break
+            case, theirs = later, next_one
+        return case, theirs
+
+    def _look(self, case: Case, how: How, number: int) -> SourceVersion | None:
+        return self._hand.look(how, task_ref(case, number), CASE_SYSTEM, task_identifier(case, number))
+
+    def _without_identifier(self, ref: str | None) -> SourceVersion | None:
+        """Return the Task that we wrote, where somebody's form dropped the identifier that it is found by."""
+        if ref is None:
+            return None
+        try:
+            theirs = self._client.read(ref)
+        except (Gone, NotFound):
+            return None
+        current = decode(theirs.raw)
+        return theirs if current.get("status") not in FINAL and not carries_identifier(current) else None
 
     def _bring_up_to_date(
         self, case: Case, theirs: SourceVersion, goals: tuple[str, ...], part_of: Sequence[str]
@@ -216,22 +254,20 @@ class Writer:
         return render_task(case, status, self._channel.form, lane_title=title, part_of=part_of, proven=proven)
 
     def _ours_for_this_patient(self, current: Json, case: Case, ref: str) -> None:
-        assert case.patient is not None
         stated = (current.get("for") or {}).get("reference")
-        if stated != case.patient.ref:
+        if stated != case.patient_ref:
             reason = f"{ref} on the EHR is for another patient than the case; nothing was written"
             raise Stop(IntentState.PARKED, "patient-mismatch", reason)
 
     # What was written before -----------------------------------------------------------------
 
-    def _end_earlier(self, scene: _Scene, how: How) -> None:
+    def _end_earlier(self, scene: _Scene, case: Case, how: How) -> None:
         """
         End the Tasks of the case's earlier lives that are not over, so that no two say where the work stands.
 
         A case may end and come back before its end was sent. This comes before the Task of its new life is
         created: a process that dies in between finds that one missing, and begins here again.
         """
-        case = scene.case
         standing = [(one, decode(one.raw)) for one in self._tasks(case, how, range(1, case.round))]
         live = [(one, current) for one, current in standing if current.get("status") not in FINAL]
         ours = [(one, current) for one, current in live if patient_of(current) == case.patient_ref]
@@ -261,7 +297,7 @@ class Writer:
     def _tasks(self, case: Case, how: How, rounds: range) -> Iterator[SourceVersion]:
         """Find the case's Tasks of these rounds that stand on the EHR."""
         for number in rounds:
-            stands = self._hand.look(how, task_ref(case, number), CASE_SYSTEM, task_identifier(case, number))
+            stands = self._look(case, how, number)
             if stands is not None:
                 yield stands
 

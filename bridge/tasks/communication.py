@@ -55,6 +55,7 @@ def render_message(case: Case, intent: Intent, form: Form, *, part_of: str | Non
         part_of: Our coordination Task (``Task/id``), once it stands on the EHR.
     """
     assert case.patient is not None
+    assert case.patient.ref is not None
     assert intent.message is not None
     attempt = next((one for one in case.outreach if one.id == intent.message.attempt_id), None)
     failed = NOT_DONE.get(attempt.outcome) if attempt is not None else None

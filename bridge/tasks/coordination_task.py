@@ -63,6 +63,7 @@ def render_task(
         proven: The evidence (``Type/id``) that was found on the EHR to be of this patient; the rest is words.
     """
     assert case.patient is not None, "a case without a patient is not written"
+    assert case.patient.ref is not None
     authored = case.opened_at
     task: Json = {
         "resourceType": "Task",

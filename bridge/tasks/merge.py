@@ -174,6 +174,20 @@ def patient_of(resource: Json) -> str | None:
     return stated if isinstance(stated, str) else None
 
 
+def said_closed(task: Json) -> bool:
+    """Whether our own Task says that its case is closed: then we ended it, and nobody else."""
+    codings = (task.get("businessStatus") or {}).get("coding") or []
+    return any(isinstance(one, dict) and (one.get("system"), one.get("code")) == _CLOSED for one in codings)
+
+
+_CLOSED = (STATUS_SYSTEM, "closed")
+
+
+def carries_identifier(task: Json) -> bool:
+    """Whether a Task carries an identifier by which we find it."""
+    return any(_is_ours("identifier", one) for one in task.get("identifier") or ())
+
+
 def same(one: Json, other: Json) -> bool:
     """Whether two copies say the same, stamps and the markup of the narrative apart."""
     return _compared(one) == _compared(other) and _words(one) == _words(other)

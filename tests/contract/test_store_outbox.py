@@ -270,6 +270,17 @@ def test_next_due_is_when_something_may_be_tried(store: Store) -> None:
     assert due() == minutes(3)
 
 
+def test_our_tasks_are_those_that_were_written_on_that_connection(store: Store) -> None:
+    with_intents(store, a_level("c1"), a_message("c1"), a_level("c2"))
+    while rows := claim(store):
+        settle(store, *(settlement(row, CONFIRMED, written=f"Task/{row.intent.key[:4]}") for row in rows))
+
+    with store.reading() as tx:
+        assert tx.our_tasks(EHR, ["Task/c1/t", "Task/c1/1", "Task/c2/t", "Task/c3"]) == {"Task/c1/t", "Task/c2/t"}
+        assert tx.our_tasks("other", ["Task/c1/t"]) == set()
+        assert tx.our_tasks(EHR, []) == set()
+
+
 def test_written_is_what_of_a_case_stands_on_the_ehr(store: Store) -> None:
     with_intents(store, a_level("c1"), a_message("c1"), a_level("c2"))
     while rows := claim(store):

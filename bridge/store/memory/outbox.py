@@ -88,6 +88,12 @@ class OutboxRoom:
         rows = self._in(None, IntentState.CONFIRMED)
         return [row for row in rows if row.intent.case_id == case_id and row.intent.kind in wanted]
 
+    def our_tasks(self, connection: str, refs: Iterable[str]) -> set[str]:
+        rows = self._in(connection, IntentState.CONFIRMED)
+        return {row.written for row in rows if row.intent.kind is IntentKind.COORDINATION_TASK and row.written} & {
+            *refs
+        }
+
     def requeue(self, ids: Sequence[int], now: datetime) -> int:
         found = [self._now.outbox[row_id] for row_id in dict.fromkeys(ids) if row_id in self._now.outbox]
         rows = [rules.requeued(row, now) for row in found if row.state in rules.GIVEN_UP]

@@ -16,7 +16,7 @@ from bridge.store.batch import among, change, insert, numbers, texts
 from bridge.store.codec import clean, instant, maybe_clean, maybe_instant, maybe_micros, micros, pack
 from bridge.store.port import OutboxRow, Settlement
 from bridge.store.sql.work import Found, Work
-from bridge.store.tables import QUEUED, SENDING, STUCK, UNSENT, care_case, outbox
+from bridge.store.tables import QUEUED, SENDING, STUCK, TASK_WRITTEN, UNSENT, care_case, outbox
 
 _message = msgspec.msgpack.Decoder(Message)
 
@@ -89,6 +89,7 @@ _WRITTEN = _ROWS.where(
     outbox.c.state == IntentState.CONFIRMED.value,
     among(outbox.c.kind, texts("kinds")),
 ).order_by(outbox.c.id)
+_OUR_TASKS = select(outbox.c.written).where(_HERE, TASK_WRITTEN, among(outbox.c.written, texts("refs")))
 _COUNTS = select(outbox.c.state, func.count()).where(_HERE).group_by(outbox.c.state)
 _AHEAD = 4
 """How many times the limit is looked at for due rows, since only one row of a case can be claimed."""
@@ -190,6 +191,13 @@ class OutboxRoom(Work):
     def written(self, case_id: str, kinds: Iterable[IntentKind]) -> list[OutboxRow]:
         wanted = [kind.value for kind in kinds]
         return [self._outbox_row(row) for row in self.rows(_WRITTEN, case_id=clean(case_id), kinds=wanted)]
+
+    def our_tasks(self, connection: str, refs: Iterable[str]) -> set[str]:
+        asked = {clean(ref): ref for ref in refs}
+        if not asked:
+            return set()
+        found = self.rows(_OUR_TASKS, connection=self.connection_id(connection), refs=list(asked))
+        return {asked[row.written] for row in found}
 
     def requeue(self, ids: Sequence[int], now: datetime) -> int:
         rows = [self._outbox_row(row) for row in self.rows(_BY_ID, ids=list(ids))]

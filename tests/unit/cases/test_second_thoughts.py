@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from bridge.cases import commands as do
 from bridge.cases.model import Action, BlockerCategory, ClosureReason, Status
-from bridge.cases.snapshot import Code
-from tests.unit.cases.builders import ABORT, NOW, a_prescription, a_snapshot, a_task, a_visit, said, taken, utc
+from bridge.cases.snapshot import Code, Party
+from tests.unit.cases.builders import ABORT, NOW, a_prescription, a_snapshot, a_task, a_visit, by, said, taken, utc
 
 APPROVE = Code("approve", "http://hl7.org/fhir/CodeSystem/task-code")
 DRUG = "MedicationRequest/1"
@@ -142,3 +143,93 @@ def test_a_visit_that_is_moved_ahead_is_confirmed_again() -> None:
     assert case.next_action is not None
     assert case.next_action.text == "Confirm the visit and what it needs"
     assert desk.sources["Appointment/1"].watch_at == utc(19, 14)
+
+
+# Back from its end ------------------------------------------------------------------------------------------
+
+
+US = by("Organization/us")
+
+
+@pytest.mark.parametrize("owner", [US, by("Organization/other")], ids=["asks us", "asks others"])
+def test_a_task_that_is_taken_out_of_its_end_opens_what_a_person_closed(owner: Party) -> None:
+    """Bridge completed it when the case was closed; only the EHR's people take a Task back from its end."""
+    desk = taken(a_task("in-progress", parent=None, owner=owner))
+    desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen"), "Task/1")
+    desk.take(a_task("completed", version=2, parent=None, owner=owner))
+    assert not desk.case("Task/1").is_open
+
+    desk.take(a_task("in-progress", version=3, parent=None, owner=owner))
+
+    assert desk.case("Task/1").is_open
+    assert desk.case("Task/1").round == 2
+
+
+def test_what_is_read_late_of_a_task_before_its_end_opens_nothing() -> None:
+    desk = taken(a_task("requested", parent=None, owner=US))
+    desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen"), "Task/1")
+    desk.take(a_task("completed", version=3, parent=None, owner=US))
+
+    desk.take(a_task("in-progress", version=2, parent=None, owner=US))
+
+    assert not desk.case("Task/1").is_open
+
+
+def test_our_own_steps_towards_the_end_open_nothing() -> None:
+    desk = taken(a_task("requested", parent=None, owner=US))
+    desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen"), "Task/1")
+
+    for number, status in enumerate(("accepted", "in-progress", "completed"), 2):
+        desk.take(a_task(status, version=number, parent=None, owner=US))
+        assert not desk.case("Task/1").is_open
+
+
+def test_what_was_entered_in_error_was_never_work_however_a_person_closed_it() -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen elsewhere"))
+
+    desk.take(a_snapshot(status="entered-in-error", version=2))
+
+    closure = desk.case().closure
+    assert closure is not None
+    assert (closure.reason, closure.by) == (ClosureReason.ENTERED_IN_ERROR, "ServiceRequest/1")
+
+
+def test_what_is_revoked_after_a_person_completed_it_stays_completed() -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen elsewhere"))
+
+    desk.take(a_snapshot(status="revoked", version=2))
+
+    closure = desk.case().closure
+    assert closure is not None
+    assert closure.outcome == "seen elsewhere"
+
+
+# Taken back to a draft --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"status": "draft"}, "The request is a draft: it waits to be signed"),
+        ({"intent": "plan"}, "The request is now only a plan"),
+        ({"intent": "proposal"}, "The request is now only a proposal"),
+    ],
+)
+def test_a_request_that_is_no_order_any_more_waits_for_a_clinician(changes: dict[str, str], words: str) -> None:
+    desk = taken(a_snapshot())
+
+    desk.take(a_snapshot(version=2, **changes))
+
+    case = desk.case()
+    assert case.blocker is not None
+    assert (case.status, case.blocker.text) == (Status.WAITING_ON_PROVIDER, words)
+    desk.take(a_snapshot(version=3))
+    assert (desk.case().status, desk.case().blocker) == (Status.NEW, None)
+
+
+def test_a_draft_that_a_task_asks_for_is_asked_for() -> None:
+    desk = taken(a_snapshot(status="draft"), a_task())
+
+    assert desk.case().blocker is None

@@ -46,14 +46,14 @@ N, OUT, WP, WV, WD, S, C = (
 
 ALONE = [
     # A resource that is its own root, after a first version that opened a case.
-    ("ServiceRequest/1", "draft", N, "nobody-acted-yet"),
+    ("ServiceRequest/1", "draft", WV, "blocked:request-is-draft"),
     ("ServiceRequest/1", "active", N, "nobody-acted-yet"),
     ("ServiceRequest/1", "on-hold", WV, "blocked:paused-in-ehr"),
     ("ServiceRequest/1", "revoked", C, "root-cancelled"),
     ("ServiceRequest/1", "completed", C, "root-done"),
     ("ServiceRequest/1", "entered-in-error", C, "root-void"),
     ("ServiceRequest/1", "unknown", OUT, "blocked:status-unknown-in-ehr"),
-    ("Task/1", "draft", N, "nobody-acted-yet"),
+    ("Task/1", "draft", WV, "blocked:request-is-draft"),
     ("Task/1", "requested", N, "nobody-acted-yet"),
     ("Task/1", "received", N, "nobody-acted-yet"),
     ("Task/1", "accepted", WV, "task-accepted"),

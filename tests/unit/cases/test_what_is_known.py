@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bridge.cases.model import Status
 from bridge.cases.people import Person
-from bridge.cases.snapshot import Priority, Snapshot
+from bridge.cases.snapshot import BusinessIdentifier, Party, Priority, Snapshot
 from tests.unit.cases.builders import (
     CARDIOLOGY,
     NOW,
@@ -113,6 +113,17 @@ def test_another_patient_is_another_patient() -> None:
     case = desk.case()
     assert case.patient is not None
     assert (case.patient.ref, case.patient.display) == ("Patient/p2", None)
+
+
+@pytest.mark.parametrize(
+    "named", [Party(None, None, BusinessIdentifier("4711", "http://mrn.example")), Party("Patient", None, None, "Ada")]
+)
+def test_a_root_that_names_its_patient_otherwise_takes_nobody_elses_record(named: Party) -> None:
+    """By identifier or name alone it may mean another patient than a Task about it does."""
+    desk = taken(a_snapshot(patient=named), a_task(patient=patient("p2")))
+
+    case = desk.case()
+    assert case.patient is None or case.patient.ref != "Patient/p2"
 
 
 def test_oddities_name_their_resource() -> None:

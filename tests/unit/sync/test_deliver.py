@@ -338,6 +338,26 @@ def test_a_case_without_patient_is_shown_but_not_written() -> None:
     assert (row.state, row.code) == (IntentState.NOT_WRITABLE, "no-patient")
 
 
+def test_a_patient_named_without_a_record_is_shown_by_that_name_but_not_written() -> None:
+    world = World()
+    mrn = {"system": "http://clinic.example/mrn", "value": "77"}
+    world.ehr.put(order(subject={"display": "Jane Display", "identifier": mrn}))
+
+    world.sync()
+
+    named = world.case(ROOT).patient
+    assert named is not None
+    assert (named.ref, named.display, [one.value for one in named.identifiers]) == (None, "Jane Display", ["77"])
+    (row,) = [row for row in world.outbox() if row.state is not IntentState.SUPERSEDED]
+    assert (row.state, row.code) == (IntentState.NOT_WRITABLE, "no-patient")
+    assert "only by name or identifier" in str(row.reason)
+
+    world.ehr.put(order())
+    world.ehr.put(patient())
+    world.sync()
+    assert world.task(ROOT)["for"]["reference"] == "Patient/p1"
+
+
 # Once, whatever happens -----------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import pytest
 from bridge.cases.commands import Close, LogOutreach, RaiseBlocker, Reopen
 from bridge.cases.intents import IntentState
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
+from bridge.store.memory import MemoryStore
 from tests.unit.sync.test_deliver import die_after_the_next_write, versions
 from tests.unit.sync.world import World, order, patient
 
@@ -152,3 +153,116 @@ def test_a_message_sent_first_ends_the_earlier_task_too() -> None:
     (message,) = [one for one in world.ours("Communication", "urn:bridge:message") if one["status"] == "not-done"]
     assert message["partOf"] == [{"reference": f"Task/{tasks(world)['-2']['id']}"}]
     assert tasks(world)[""]["status"] in FINAL
+
+
+# A database that forgot ------------------------------------------------------------------------------------
+
+
+def lose_the_database(world: World) -> None:
+    """Start with an empty database beside the same EHR."""
+    world.store = MemoryStore()
+    world.bridge = world.new_bridge()
+
+
+def a_second_life(world: World) -> None:
+    """End the work in the EHR, tell it, and take it up again there."""
+    world.ehr.put(order(status="revoked"))
+    world.sync()
+    world.ehr.put(order())
+    world.sync()
+    assert tasks(world)["-2"]["status"] == "ready"
+
+
+@both_routes
+def test_a_lost_database_goes_on_with_the_life_that_the_case_is_in(own_ids: bool) -> None:
+    world = a_world(own_ids=own_ids)
+    a_second_life(world)
+    before = tasks(world)
+    lose_the_database(world)
+
+    world.sync()
+
+    assert tasks(world) == before
+    world.ehr.put(order(priority="urgent"))
+    world.sync()
+    assert set(tasks(world)) == {"", "-2"}
+    assert tasks(world)["-2"]["priority"] == "urgent"
+
+
+@both_routes
+def test_a_lost_database_ends_the_life_that_the_case_was_in(own_ids: bool) -> None:
+    world = a_world(own_ids=own_ids)
+    a_second_life(world)
+    lose_the_database(world)
+    world.sync()
+
+    world.ehr.put(order(status="revoked"))
+    world.sync()
+
+    assert {task["status"] for task in tasks(world).values()} == {"cancelled"}
+    assert set(tasks(world)) == {"", "-2"}
+
+
+@both_routes
+def test_what_we_ended_in_a_forgotten_life_is_not_taken_up_again(own_ids: bool) -> None:
+    """The new database counts from one: the case comes back for its second time there and for its third in truth."""
+    world = a_world(own_ids=own_ids)
+    a_second_life(world)
+    lose_the_database(world)
+    world.sync()
+
+    a_third = order(status="revoked")
+    world.ehr.put(a_third)
+    world.sync()
+    world.ehr.put(order())
+    world.sync()
+
+    assert set(tasks(world)) == {"", "-2", "-3"}
+    assert tasks(world)["-3"]["status"] == "ready"
+    assert tasks(world)["-2"]["status"] == "cancelled"
+
+
+def test_a_lost_database_passes_over_what_was_taken_back_for_another_patient() -> None:
+    world = a_world()
+    world.ehr.put(order(subject={"reference": "Patient/p2"}))
+    world.sync()
+    before = tasks(world)
+    lose_the_database(world)
+
+    world.sync()
+
+    assert tasks(world) == before
+    assert not [row for row in world.outbox() if row.state is IntentState.PARKED]
+
+
+# A form that drops what it does not know --------------------------------------------------------------------
+
+
+@both_routes
+def test_our_task_without_its_identifier_is_still_ours_and_gets_it_back(own_ids: bool) -> None:
+    world = a_world(own_ids=own_ids)
+    ours = world.task(ROOT)
+    world.ehr.put({key: value for key, value in ours.items() if key != "identifier"})
+
+    report = world.sync()
+
+    assert [line.ref for line in world.case(ROOT).sources] == [ROOT], "it is no work of somebody else's"
+    assert report.sweep.lost == 1
+    assert world.task(ROOT)["id"] == ours["id"]
+    assert world.task(ROOT)["identifier"] == ours["identifier"]
+    assert [task["id"] for task in world.ehr.all("Task")] == [ours["id"]]
+    assert world.sync().sweep.lost == 0
+
+
+def test_a_change_that_comes_before_the_sweep_finds_it_too() -> None:
+    world = a_world(own_ids=False)
+    ours = world.task(ROOT)
+    world.ehr.put({key: value for key, value in ours.items() if key != "identifier"})
+    world.ehr.put(order(priority="stat"))
+    world.clock.advance(minutes=10)
+
+    world.bridge.read()
+    world.bridge.deliver()
+
+    (task,) = world.ehr.all("Task")
+    assert (task["id"], task["identifier"], task["priority"]) == (ours["id"], ours["identifier"], "stat")

@@ -285,6 +285,7 @@ def _outbox() -> None:
     )
     _partial("ix_outbox_due", "outbox", ["connection_id", "next_at", "id"], "state = 'queued'")
     _partial("ix_outbox_stuck", "outbox", ["connection_id", "id"], "state IN ('parked', 'not-writable')")
+    _partial("ix_outbox_our_tasks", "outbox", ["written"], "kind = 'coordination-task' AND written IS NOT NULL")
     _partial("uq_outbox_sending", "outbox", ["case_pk"], "state = 'sending'", unique=True)
     _partial(
         "uq_outbox_slot",
