@@ -6,6 +6,7 @@ conformance.simulator`` runs it as a process. It keeps every version in memory a
 
 from conformance.simulator.clock import Clock, ManualClock, utc_now
 from conformance.simulator.faults import FAULTS, Fault
+from conformance.simulator.hooks.sender import Reply, Ring, Sender
 from conformance.simulator.options import Options
 from conformance.simulator.server import Handle, start
 from conformance.simulator.simulator import Simulator
@@ -24,7 +25,10 @@ __all__ = [
     "Json",
     "ManualClock",
     "Options",
+    "Reply",
     "Request",
+    "Ring",
+    "Sender",
     "Simulator",
     "SimulatorTransport",
     "Vendor",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.simulator.clock import instant
 from conformance.simulator.ehr import Ehr
+from conformance.simulator.hooks.subscription import TOPIC_BASE, TOPIC_TYPES
 from conformance.simulator.options import Options
 from conformance.simulator.parameters import COMMON, PARAMETERS, Kind
 from conformance.simulator.surface import Surface, TypeSurface
@@ -20,6 +21,10 @@ _INTERACTIONS = (
     "create",
     "search-type",
 )
+_TOPIC = (
+    "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+)
+_OPERATIONS = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription"
 _SYSTEM = ("transaction", "batch", "history-system")
 
 
@@ -70,9 +75,18 @@ def _resource(type_: str, options: Options, surface: Surface | None) -> Json:
     }
     if "search-type" in interactions:
         resource |= _search(type_, options, here)
+    if type_ == "Subscription":
+        resource |= _topics()
     if options.referential_integrity:
         resource["referencePolicy"] = ["enforced"]
     return resource
+
+
+def _topics() -> Json:
+    """Return what the R5 Backport guide has servers say of their topics."""
+    offered = [{"url": _TOPIC, "valueCanonical": f"{TOPIC_BASE}{type_}"} for type_ in TOPIC_TYPES]
+    operations = [{"name": name, "definition": f"{_OPERATIONS}-{name}"} for name in ("status", "events")]
+    return {"extension": offered, "operation": operations}
 
 
 def _search(type_: str, options: Options, here: TypeSurface | None) -> Json:

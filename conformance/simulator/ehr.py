@@ -46,6 +46,7 @@ class Ehr:
         from_outside: Whether the request at hand comes through the API, and not from the clinic's own screens.
         playing: The faults that meet the request at hand; none while the clinic's own is carried out.
         surface: What the request at hand may ask for; None for everything.
+        checks: Called with the type and the content of each write; they refuse it with a ``FhirError``.
     """
 
     def __init__(self, clock: Clock, options: Options, seed: int = 0) -> None:
@@ -58,6 +59,7 @@ class Ehr:
         self.from_outside = False
         self.playing: tuple[Fault, ...] = ()
         self.surface: Surface | None = None
+        self.checks: list[Callable[[str, Json | None], None]] = []
         self._clock = clock
         self._hearers: list[Callable[[Version], None]] = []
 
@@ -108,6 +110,8 @@ class Ehr:
             rule(method, before, resource)
         if self.surface is not None and self.surface.needs_if_match and method in {"PUT", "PATCH"} and before:
             _need_if_match(request)
+        for check in self.checks:
+            check(type_, resource)
         writing = Writing(request, method, type_, id_, head, resource)
         for fault in self.playing:
             fault.storing(writing, self)

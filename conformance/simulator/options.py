@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+from conformance.simulator.hooks.habits import Habits
 from conformance.simulator.surface import Surface
 
 
@@ -46,6 +47,7 @@ class Options:
         zone_shift: What the server's own time zone is ahead of UTC: it reads dates without a zone in it.
         clock_skew: How far the server's clock is ahead.
         fhir_version: What the CapabilityStatement declares, and the form of the server's notifications.
+        hooks: How it goes about its notifications.
         surface: What of all this clients see; None for everything.
     """
 
@@ -77,6 +79,7 @@ class Options:
     clock_skew: timedelta = timedelta(0)
     fhir_version: str = "4.0.1"
     surface: Surface | None = None
+    hooks: Habits = field(default_factory=Habits)
 
     def searches_last_updated(self, type_: str) -> bool:
         """Tell whether ``_lastUpdated`` may be searched and sorted by on *type_*."""

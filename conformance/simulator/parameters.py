@@ -259,6 +259,13 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
         "subject": _reference("subject"),
         "type": _token("type"),
     },
+    "Subscription": {
+        "criteria": _string("criteria"),
+        "payload": _token("channel.payload"),
+        "status": _token("status"),
+        "type": _token("channel.type"),
+        "url": Parameter(Kind.URI, ("channel.endpoint",)),
+    },
     "Medication": {"code": _token("code"), "identifier": _token("identifier"), "status": _token("status")},
 }
 """Resource types of this server and their search parameters."""

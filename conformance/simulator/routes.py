@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl
 from conformance.simulator.bundles import run_bundle
 from conformance.simulator.capability import capability_statement
 from conformance.simulator.ehr import Ehr
+from conformance.simulator.hooks.dispatcher import Dispatcher
+from conformance.simulator.hooks.operations import OPERATIONS, operate
 from conformance.simulator.parameters import PARAMETERS
 from conformance.simulator.reads import history, read, search, vread
 from conformance.simulator.wire import Answer, FhirError, Request, decode, json_answer
@@ -16,8 +18,9 @@ from conformance.simulator.writes import conditional_update, create, delete, pat
 class Routes:
     """The interactions of one EHR by method and path."""
 
-    def __init__(self, ehr: Ehr) -> None:
+    def __init__(self, ehr: Ehr, hooks: Dispatcher) -> None:
         self._ehr = ehr
+        self._hooks = hooks
 
     def perform(self, request: Request, new_id: str | None = None) -> Answer:
         """
@@ -62,6 +65,8 @@ class Routes:
                 return history(self._ehr, None, None, request)
             case (_, type_, *_) if type_ not in PARAMETERS:
                 raise FhirError(404, "not-supported", f"Unknown resource type {type_!r}")
+            case ("GET" | "POST", "Subscription", *rest) if rest and rest[-1] in OPERATIONS:
+                return operate(self._ehr, self._hooks, rest[0] if rest[1:] else None, rest[-1], request)
             case (_, type_):
                 return self._on_type(method, type_, request, new_id)
             case ("POST", type_, "_search"):
@@ -110,6 +115,8 @@ class Routes:
 def _interaction(method: str, rest: list[str]) -> str:
     """Return the code of an interaction on a type or below (FHIR R4 type-restful-interaction)."""
     match (method, *rest):
+        case (_, *_, operation) if rest and operation.startswith("$"):
+            return "read"
         case ("GET",) | ("POST", "_search"):
             return "search-type"
         case ("GET", "_history"):

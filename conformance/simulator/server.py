@@ -12,6 +12,8 @@ import uvicorn
 
 from conformance.simulator.asgi import BASE_PATH, application
 from conformance.simulator.clock import Clock, utc_now
+from conformance.simulator.hooks.pump import Pump
+from conformance.simulator.hooks.sender import LoopbackSender
 from conformance.simulator.options import Options
 from conformance.simulator.simulator import Simulator
 
@@ -43,9 +45,18 @@ class Handle:
             target=self._server.run, kwargs={"sockets": [listener]}, name="simulated-ehr", daemon=True
         )
         self._thread.start()
+        simulator.hooks.base = self.base_url
+        self._sender = LoopbackSender()
+        if simulator.hooks.sender is None:
+            simulator.hooks.sender = self._sender
+        self._pump = Pump(simulator.hooks)
 
     def stop(self) -> None:
         """Stop serving and free the port; stopping twice does nothing."""
+        self._pump.stop(_STOP_SECONDS)
+        if self.simulator.hooks.sender is self._sender:
+            self.simulator.hooks.sender = None
+        self._sender.close()
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
 

@@ -10,6 +10,8 @@ from http import HTTPStatus
 from conformance.simulator.clock import Clock, http_date, utc_now
 from conformance.simulator.ehr import Ehr
 from conformance.simulator.faults import Fault, fault_named
+from conformance.simulator.hooks.dispatcher import Dispatcher
+from conformance.simulator.hooks.sender import Reply, Ring, Sender
 from conformance.simulator.options import Options
 from conformance.simulator.routes import Routes
 from conformance.simulator.vendors import vendor_named
@@ -22,6 +24,7 @@ class Simulator:
 
     Requests are carried out one at a time, whichever thread brings them, so a run with a ``ManualClock`` and
     the same requests gives the same answers, ids and cursors; *seed* is the chance of the faults that use it.
+    *sender* sends its notifications when ``deliver`` is called; a served simulator does that by itself.
     As a *vendor* other than ``generic`` it shows what that EHR shows, with its options and habits.
 
     Raises:
@@ -36,13 +39,15 @@ class Simulator:
         *,
         seed: int = 0,
         vendor: str = "generic",
+        sender: Sender | None = None,
     ) -> None:
         self.vendor = vendor_named(vendor)
         options = options or Options()
         self.vendor.apply(options)
         self.ehr = Ehr(clock, options, seed)
         self.requests = 0
-        self._routes = Routes(self.ehr)
+        self.hooks = Dispatcher(self.ehr, sender)
+        self._routes = Routes(self.ehr, self.hooks)
         self._faults: dict[str, Fault] = {}
         for spec in (*self.vendor.faults, *faults):
             self.add_fault(spec)
@@ -105,6 +110,10 @@ class Simulator:
             return self._routes.perform(request)
         except FhirError as error:
             return error.answer()
+
+    def deliver(self) -> list[tuple[Ring, Reply | None]]:
+        """Send the notifications that are due by the clock; return them with what came back."""
+        return self.hooks.run_due()
 
     def get(self, reference: str) -> Json | None:
         """Return the current content of ``Type/id``, past faults and authorization, or None."""

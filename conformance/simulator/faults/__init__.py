@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from conformance.simulator.faults import answers, limits, paging, patients, searching, timing, writing
+from conformance.simulator.faults import answers, limits, notifying, paging, patients, searching, timing, writing
 from conformance.simulator.faults.base import Fault, FaultKind, OptionFault
 from conformance.simulator.faults.patients import merge_patients
 
@@ -20,6 +20,7 @@ FAMILIES: dict[str, tuple[FaultKind, ...]] = {
     "Answers": answers.KINDS,
     "Writes": writing.KINDS,
     "Patients": patients.KINDS,
+    "Notifications": notifying.KINDS,
 }
 """All faults, by family."""
 

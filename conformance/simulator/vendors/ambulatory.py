@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from conformance.simulator.surface import Surface, either
 from conformance.simulator.vendors.base import Vendor, element_is, needs_elements, people, refers_to, shows
 
@@ -18,7 +20,17 @@ ATHENAHEALTH = Vendor(
     title="athenahealth",
     says="no Task, nothing of ours can be written; Appointment by id only; topics ring, numbered anew in each Bundle",
     source="its CapabilityStatement, 2026-08; athenahealth/aone-fhir-subscriptions README, 2024-11-19",
-    options={**_READ_ONLY, "without_last_updated": frozenset({"Appointment"})},
+    options={
+        **_READ_ONLY,
+        "without_last_updated": frozenset({"Appointment"}),
+        "hooks__form": "athenahealth",
+        "hooks__numbering": "bundle",
+        "hooks__signature": "X-Hub-Signature",
+        "hooks__timeout_seconds": 2,
+        "hooks__retry_every": timedelta(minutes=1),
+        "hooks__give_up_after": timedelta(hours=1),
+        "hooks__giving_up": "active",
+    },
     surface=Surface(
         software=("athenaOne", "2026"),
         types={
@@ -35,6 +47,7 @@ ATHENAHEALTH = Vendor(
                 needs=either("_id", "patient", "_lastUpdated"),
             ),
             "Provenance": shows("read search", "target"),
+            "Subscription": shows("read search create update delete", "status url"),
         },
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from conformance.simulator.parameters import PARAMETERS
 from conformance.simulator.surface import Surface, TypeSurface
 from conformance.simulator.vendors.base import Vendor
@@ -31,6 +33,19 @@ HAPI = Vendor(
     title="HAPI FHIR JPA",
     says="searches are cached for a minute; notifications come 5 s later and are given up after a minute",
     source="HAPI 8.0.0, run 2026-11; application.yaml of the starter; hapi-fhir #6002",
+    options={
+        "hooks__handshake": False,
+        "hooks__activation_delay": timedelta(seconds=3),
+        "hooks__delay": timedelta(seconds=4),
+        "hooks__delay_at_most": timedelta(seconds=7),
+        "hooks__retry_every": timedelta(seconds=2),
+        "hooks__giving_up": "active",
+        "hooks__blocks": True,
+        "hooks__numbering": "stuck",
+        "hooks__silent_topics_in": frozenset({"4.0"}),
+        "hooks__form": "hapi",
+        "hooks__bundle_in_answer": True,
+    },
     faults=("search-cache=60", "expire-cursors=3600"),
     surface=_everything("HAPI FHIR Server", "8.0.0"),
 )
@@ -40,7 +55,15 @@ MEDPLUM = Vendor(
     title="Medplum",
     says="assigns ids itself; a stale If-Match is 412; hooks are signed, tried 4 times and then turned off",
     source="medplum.com documentation, 2026; medplum #4878, #8527, #8621",
-    options={"update_as_create": False, "stale_write_status": 412, "conditional_create_must_fit": False},
+    options={
+        "update_as_create": False,
+        "stale_write_status": 412,
+        "conditional_create_must_fit": False,
+        "hooks__classic_post": True,
+        "hooks__attempts": 4,
+        "hooks__giving_up": "off",
+        "hooks__signature": "X-Signature",
+    },
     surface=_everything("Medplum", "5"),
 )
 
