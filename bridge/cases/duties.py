@@ -90,13 +90,13 @@ def due_at(
     if began is not None:
         return Answer(rules.calendar.after(began, AFTER_VISIT), "visit-began")
     due = facts.lane.next[status.value].due
-    anchor = _anchor(facts, due, rules, begun_at)
-    window = rules.calendar.after(begun_at, facts.lane.window[priority])
+    anchor = _anchor(facts, due, rules, begun_at) if due.span is not None else None
     if due.span is None or anchor is None:
-        return Answer(window, "lane-window")
+        return Answer(rules.calendar.after(begun_at, facts.lane.window[priority]), "lane-window")
     move = rules.calendar.before if due.before else rules.calendar.after
     at = move(anchor, due.span)
     if due.before and at < begun_at:
+        window = rules.calendar.after(begun_at, facts.lane.window[priority])
         return Answer(min(window, anchor), "asked-at-short-notice")
     return Answer(at, f"lane-step:{status.value.value}")
 

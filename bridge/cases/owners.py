@@ -34,6 +34,9 @@ class OwnerBook:
     def __init__(self, entries: Iterable[OwnerEntry], we_are: Iterable[str] = ()) -> None:
         self._entries: Mapping[str, OwnerEntry] = {entry.name: entry for entry in entries}
         self._known = {reference: entry.name for entry in self._entries.values() for reference in entry.references}
+        self._owners = {
+            entry.name: Owner(entry.kind, entry.name, entry.display, _party(entry)) for entry in self._entries.values()
+        }
         self._we_are = frozenset(we_are)
 
     def names(self) -> tuple[str, ...]:
@@ -51,8 +54,7 @@ class OwnerBook:
         Raises:
             KeyError: No owner has that name.
         """
-        entry = self._entries[name]
-        return Owner(entry.kind, entry.name, entry.display, _party(entry))
+        return self._owners[name]
 
     def backup_of(self, name: str) -> Owner | None:
         """Return who stands in for *name*, if anybody is configured."""

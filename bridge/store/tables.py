@@ -173,10 +173,9 @@ source = Table(
 care_case = Table(
     "care_case",
     metadata,
-    Column("pk", Key, Identity(), primary_key=True),
+    _resource("pk", primary_key=True),
     Column("id", Words, nullable=False),
     _connection(),
-    _resource("root_id"),
     Column("tenant", Words, nullable=False),
     Column("version", Integer, nullable=False),
     Column("merged_into", Words, ForeignKey("care_case.id")),
@@ -192,18 +191,20 @@ care_case = Table(
     Column("opened_at", Instant, nullable=False),
     Column("search_text", Words, nullable=False),
     UniqueConstraint("id"),
-    UniqueConstraint("root_id"),
     _one_of("status", Status),
     CheckConstraint("version >= 1", name="version_from_one"),
     CheckConstraint("merged_into <> id", name="not_merged_into_itself"),
 )
 
+"""A case's key is the key of its root: a resource is the root of one case at most."""
+
 case_state = Table(
     "case_state",
     metadata,
     Column("case_pk", Key, ForeignKey("care_case.pk"), primary_key=True, autoincrement=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", LargeBinary),
 )
+"""No body while the case stands as it was opened: then it is in the first entry of its history."""
 
 case_change = Table(
     "case_change",

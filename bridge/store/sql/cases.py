@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, select, true, tuple_, union
 
-from bridge.cases.changes import Change
+from bridge.cases.changes import CaseOpened, Change
 from bridge.cases.model import Case, OwnerKind
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.batch import among, change, insert, numbers, texts
@@ -36,14 +36,17 @@ _VARYING = (
     "opened_at",
     "search_text",
 )
-_ADD = insert(care_case, "pk", "id", "connection_id", "root_id", "tenant", *_VARYING, ignore=True)
+_ADD = insert(care_case, "pk", "id", "connection_id", "tenant", *_VARYING, ignore=True)
 _CHANGE = change(care_case, *_VARYING, "pk", by="pk", step="version")
 _ADD_STATE = insert(case_state, "case_pk", "body")
 _CHANGE_STATE = change(case_state, "body", "case_pk", by="case_pk")
 _APPEND = insert(case_change, "case_pk", "seq", "body")
 
-_STATES = select(care_case.c.pk, case_state.c.body).join(case_state, case_state.c.case_pk == care_case.c.pk)
-_OF_ROOTS = _STATES.where(among(care_case.c.root_id, numbers("roots"))).order_by(care_case.c.pk)
+_as_opened = and_(case_change.c.case_pk == care_case.c.pk, case_change.c.seq == 1, case_state.c.body.is_(None))
+_STATES = select(care_case.c.pk, case_state.c.body, case_change.c.body.label("opening")).select_from(
+    care_case.join(case_state, case_state.c.case_pk == care_case.c.pk).outerjoin(case_change, _as_opened)
+)
+_OF_ROOTS = _STATES.where(among(care_case.c.pk, numbers("roots"))).order_by(care_case.c.pk)
 # A union, because SQLite reads the whole table where two indexed lists are joined by OR.
 _OF_PEOPLE = _STATES.where(
     care_case.c.connection_id == bindparam("connection"),
@@ -55,9 +58,9 @@ _OF_PEOPLE = _STATES.where(
     ),
 ).order_by(care_case.c.pk)
 _ONE = _STATES.where(care_case.c.id == bindparam("case_id"))
-# Both tables are locked: PostgreSQL reads again only the locked rows after waiting for another writer.
-_OF_ROOTS_LOCKED = _OF_ROOTS.with_for_update(key_share=True)
-_ONE_LOCKED = _ONE.with_for_update(key_share=True)
+# Both tables that change are locked: PostgreSQL reads again only the locked rows after waiting for another writer.
+_OF_ROOTS_LOCKED = _OF_ROOTS.with_for_update(key_share=True, of=[care_case, case_state])
+_ONE_LOCKED = _ONE.with_for_update(key_share=True, of=[care_case, case_state])
 _LAST_SEQ = (
     select(care_case.c.id, func.max(case_change.c.seq))
     .join(case_change, case_change.c.case_pk == care_case.c.pk)
@@ -82,11 +85,11 @@ class CasesRoom(Work):
         if not known:
             return {}
         found = self.rows(_OF_ROOTS_LOCKED if self.writing else _OF_ROOTS, roots=known)
-        return {case.root: case for case in (self._known(pk, body) for pk, body in found)}
+        return {case.root: case for case in (self._known(*row) for row in found)}
 
     def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
         found = self.rows(_OF_PEOPLE, connection=self.connection_id(connection), refs=list(map(clean, refs)))
-        return [self._known(pk, body) for pk, body in found]
+        return [self._known(*row) for row in found]
 
     def case(self, case_id: str) -> Case | None:
         row = self.row(_ONE, case_id=clean(case_id))
@@ -96,8 +99,8 @@ class CasesRoom(Work):
         row = self.row(_ONE_LOCKED if self.writing else _ONE, case_id=clean(case_id))
         return None if row is None else self._known(*row)
 
-    def _known(self, pk: int, body: bytes) -> Case:
-        case = _case.decode(body)
+    def _known(self, pk: int, body: bytes | None, opening: bytes | None) -> Case:
+        case = _opened(opening) if body is None else _case.decode(body)
         self.knows_case(case.id, pk)
         return case
 
@@ -110,22 +113,23 @@ class CasesRoom(Work):
         fresh = [case for case in cases if case.version == 1]
         moved = [case for case in cases if case.version != 1]
         if fresh:
-            self._add_cases(fresh)
+            self._add_cases(fresh, changes)
         if moved:
             self._change_cases(moved)
         if changes:
             self._append(changes)
 
-    def _add_cases(self, cases: Sequence[Case]) -> None:
-        keyed = list(zip(self.next_keys(care_case, len(cases)), cases, strict=True))
-        roots = self.keys_of((case.connection, case.root) for case in cases)
+    def _add_cases(self, cases: Sequence[Case], changes: Sequence[Change]) -> None:
+        keys = self.keys_of((case.connection, case.root) for case in cases)
+        keyed = list(zip(keys, cases, strict=True))
         rows = [
-            (pk, clean(case.id), self.connection_id(case.connection), root, clean(case.tenant), *_varying(case))
-            for (pk, case), root in zip(keyed, roots, strict=True)
+            (pk, clean(case.id), self.connection_id(case.connection), clean(case.tenant), *_varying(case))
+            for pk, case in keyed
         ]
         if self.write(_ADD, rows) != len(rows):
             raise StaleVersion("a case given as new exists already, or its root has another case")
-        self.write(_ADD_STATE, [(pk, pack(case)) for pk, case in keyed])
+        opened = {id(change.fact.case) for change in changes if isinstance(change.fact, CaseOpened)}
+        self.write(_ADD_STATE, [(pk, None if id(case) in opened else pack(case)) for pk, case in keyed])
         for pk, case in keyed:
             self.knows_case(case.id, pk)
         self.new_cases.update(case.id for case in cases)
@@ -156,7 +160,7 @@ class CasesRoom(Work):
         found = self.rows(query)
         last = found[limit - 1] if len(found) > limit else None
         return CasePage(
-            cases=tuple(self._known(row.pk, row.body) for row in found[:limit]),
+            cases=tuple(self._known(row.pk, row.body, row.opening) for row in found[:limit]),
             total=total,
             next_cursor=None if last is None else to_cursor((last.due_order, last.opened_at, last.pk)),
         )
@@ -208,6 +212,13 @@ class CasesRoom(Work):
         if connection is not None:
             query = query.where(care_case.c.connection_id == self.connection_id(connection))
         return {(lane, status): count for lane, status, count in self.rows(query)}
+
+
+def _opened(entry: bytes | None) -> Case:
+    """Return the state that the first entry of a history holds."""
+    first = _change.decode(entry or b"")
+    assert isinstance(first.fact, CaseOpened), "a history begins with case-opened"
+    return first.fact.case
 
 
 def _varying(case: Case) -> tuple[Any, ...]:

@@ -30,7 +30,6 @@ _KNOWN = select(source_version.c.resource_id, source_version.c.version).where(
 )
 _ADD = insert(
     source_version,
-    "id",
     "resource_id",
     "type",
     "version",
@@ -110,10 +109,9 @@ class InboxRoom(Work):
         if not rows:
             return
         places = self._keep_raw(row.raw for row in rows)
-        keys = self.next_keys(source_version, len(rows))
-        resources = self.keys_of((row.connection, row.ref) for row in rows)
-        keyed = zip(keys, resources, rows, places, strict=True)
-        self.write(_ADD, [(key, of, *_version_values(row), *place) for key, of, row, place in keyed])
+        keys = self.keys_of((row.connection, row.ref) for row in rows)
+        keyed = zip(keys, rows, places, strict=True)
+        self.write(_ADD, [(key, *_version_values(row), *place) for key, row, place in keyed])
 
     def _keep_raw(self, bodies: Iterable[bytes]) -> list[tuple[int, int, int]]:
         """Store bodies; return for each in which row it is, from where on, and its size."""

@@ -16,10 +16,8 @@ from bridge.store.tables import person
 
 _person = msgspec.msgpack.Decoder(Person)
 
-_KNOWN = select(person.c.ref, person.c.body).where(
-    person.c.connection_id == bindparam("connection"),
-    among(person.c.ref, texts("refs")),
-    person.c.body.is_not(None),
+_NOTED = select(person.c.ref, person.c.body).where(
+    person.c.connection_id == bindparam("connection"), among(person.c.ref, texts("refs"))
 )
 _WANTED = (
     select(person.c.ref)
@@ -40,12 +38,14 @@ class PeopleRoom(Work):
     """Whom the cases name."""
 
     def people(self, connection: str, refs: Iterable[str]) -> dict[str, Person]:
-        asked = {clean(ref): ref for ref in refs}
-        found = self.rows(_KNOWN, connection=self.connection_id(connection), refs=list(asked))
-        return {asked[ref]: _person.decode(body) for ref, body in found}
+        asked, key = {clean(ref): ref for ref in refs}, self.connection_id(connection)
+        found = self.rows(_NOTED, connection=key, refs=list(asked))
+        self.noted_people.update((key, ref) for ref, _ in found)
+        return {asked[ref]: _person.decode(body) for ref, body in found if body is not None}
 
     def want_people(self, connection: str, refs: Iterable[str], now: datetime) -> None:
-        self.write(_WANT, self._dated(connection, refs, now))
+        dated = self._dated(connection, refs, now)
+        self.write(_WANT, [row for row in dated if row[:2] not in self.noted_people])
 
     def people_unreadable(self, connection: str, refs: Iterable[str], retry_at: datetime) -> None:
         self.write(_WANT_AGAIN, self._dated(connection, refs, retry_at))

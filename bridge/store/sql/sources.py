@@ -52,7 +52,7 @@ _TO_SWEEP = (
     _OF_CONNECTION.where(
         _own.c.ref > bindparam("after"),
         source.c.gone_at.is_(None),
-        exists().where(care_case.c.root_id == source.c.root_id, OPEN),
+        exists().where(care_case.c.pk == source.c.root_id, OPEN),
     )
     .order_by(_own.c.ref)
     .limit(bindparam("limit"))

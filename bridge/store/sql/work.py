@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cache
 from typing import Any
 
@@ -58,7 +58,10 @@ class Work:
         self._committed = names
         self._names = Names()
         self._pks: dict[str, int] = {}
-        self._resources: dict[int, dict[str, int | None]] = {}
+        self._resources: dict[int, dict[str, int]] = {}
+        self._absent: dict[int, set[str]] = {}
+        self.noted_people: set[tuple[int, str]] = set()
+        """People seen by this transaction, known or wanted: they need not be noted again."""
         self.new_cases: set[str] = set()
         """Cases stored by this transaction: nothing else refers to them yet."""
 
@@ -109,34 +112,33 @@ class Work:
         Asked once in a transaction for each, so that a page of new resources costs one query, not one in each room.
         """
         here = self.connection_id(connection)
-        answered = self._resources.setdefault(here, {})
+        absent, keys = self._absent.setdefault(here, set()), self._resources.setdefault(here, {})
         wanted = set(refs)
-        if new := wanted - answered.keys():
-            found = self._find_resources(here, new)
-            answered.update((ref, found.get(ref)) for ref in new)
-        return {ref: key for ref in wanted if (key := answered[ref]) is not None}
-
-    def resource_keys(self, connection: str, refs: Iterable[str]) -> dict[str, int]:
-        """Return the keys of resources, made where there was none."""
-        wanted = set(refs)
-        keys = self.known_resources(connection, wanted)
-        if missing := sorted(wanted - keys.keys()):
-            here = self.connection_id(connection)
-            made = dict(zip(missing, self.next_keys(resource, len(missing)), strict=True))
-            if self.write(_ADD_RESOURCES, [(key, here, ref) for ref, key in made.items()]) != len(made):
-                made = self._find_resources(here, missing)  # Another process came first with some of them.
-            self._resources[here].update(made)
-            keys.update(made)
-        return keys
+        if new := wanted - keys.keys() - absent:
+            keys.update(self._find_resources(here, new))
+            absent |= new - keys.keys()
+        return {ref: keys[ref] for ref in wanted if ref in keys}
 
     def keys_of(self, named: Iterable[tuple[str, str]]) -> list[int]:
         """Return the key of each (connection, ref) in the order given, made where there was none."""
         cleaned = [(connection, clean(ref)) for connection, ref in named]
         keys = {
-            connection: self.resource_keys(connection, [ref for other, ref in cleaned if other == connection])
+            connection: self._made_keys(connection, {ref for other, ref in cleaned if other == connection})
             for connection in {connection for connection, _ in cleaned}
         }
         return [keys[connection][ref] for connection, ref in cleaned]
+
+    def _made_keys(self, connection: str, refs: Set[str]) -> Mapping[str, int]:
+        here = self.connection_id(connection)
+        keys = self._resources.setdefault(here, {})
+        if refs - keys.keys():
+            self.known_resources(connection, refs)
+        if missing := sorted(refs - keys.keys()):
+            made = dict(zip(missing, self.next_keys(resource, len(missing)), strict=True))
+            if self.write(_ADD_RESOURCES, [(key, here, ref) for ref, key in made.items()]) != len(made):
+                made = self._find_resources(here, missing)  # Another process came first with some of them.
+            keys.update(made)
+        return keys
 
     def _find_resources(self, here: int, refs: Iterable[str]) -> dict[str, int]:
         return dict(map(tuple, self.rows(_FIND_RESOURCES, connection=here, refs=list(refs))))

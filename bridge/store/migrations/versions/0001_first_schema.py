@@ -80,10 +80,9 @@ def _resources() -> None:
 def _cases() -> None:
     op.create_table(
         "care_case",
-        sa.Column("pk", KEY, sa.Identity(), nullable=False),
+        sa.Column("pk", KEY, autoincrement=False, nullable=False),
         sa.Column("id", WORDS, nullable=False),
         sa.Column("connection_id", sa.Integer(), nullable=False),
-        sa.Column("root_id", KEY, nullable=False),
         sa.Column("tenant", WORDS, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("merged_into", WORDS, nullable=True),
@@ -108,10 +107,9 @@ def _cases() -> None:
         sa.CheckConstraint("version >= 1", name=op.f("ck_care_case_version_from_one")),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_care_case_connection_id")),
         sa.ForeignKeyConstraint(["merged_into"], ["care_case.id"], name=op.f("fk_care_case_merged_into")),
-        sa.ForeignKeyConstraint(["root_id"], ["resource.id"], name=op.f("fk_care_case_root_id")),
+        sa.ForeignKeyConstraint(["pk"], ["resource.id"], name=op.f("fk_care_case_pk")),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_care_case")),
         sa.UniqueConstraint("id", name=op.f("uq_care_case_id")),
-        sa.UniqueConstraint("root_id", name=op.f("uq_care_case_root_id")),
     )
     _partial("ix_care_case_due", "care_case", ["due_order", "opened_at", "pk"], "merged_into IS NULL")
     _partial("ix_care_case_owner", "care_case", ["owner_ref"], "merged_into IS NULL AND owner_ref IS NOT NULL")
@@ -119,7 +117,7 @@ def _cases() -> None:
     op.create_table(
         "case_state",
         sa.Column("case_pk", KEY, autoincrement=False, nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(["case_pk"], ["care_case.pk"], name=op.f("fk_case_state_case_pk")),
         sa.PrimaryKeyConstraint("case_pk", name=op.f("pk_case_state")),
     )
