@@ -75,6 +75,7 @@ def load_settings(file: Path | None = None) -> Settings:
     except ValidationError as error:
         raise ConfigError("\n".join([*problems, *_words(error, where)])) from None
     problems += _unknown_backups(settings, where)
+    problems += _twice(settings, where)
     if problems:
         raise ConfigError("\n".join(problems))
     return _with_paths(settings, found.parent if found is not None else Path())
@@ -307,6 +308,19 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     if close:
         return f"; did you mean {bare[close[0]]}?"
     return f"; expected one of {', '.join(sorted(known))}" if len(known) < 30 else "; docs/configuration.md lists them"
+
+
+def _twice(settings: Settings, where: _Where) -> list[str]:
+    """Two connections that read the same of one endpoint would make every case and every Task twice."""
+    problems, seen = [], dict[tuple[str, str], str]()
+    for name, section in settings.connections.items():
+        for kind in section.read:
+            first = seen.setdefault((section.base_url.lower(), kind), name)
+            if first != name:
+                place = where(("connections", name, "base_url"))
+                problems.append(f"{place}: {first!r} reads {kind} there already; every case would be there twice")
+                break
+    return problems
 
 
 def _unknown_backups(settings: Settings, where: _Where) -> list[str]:

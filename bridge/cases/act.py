@@ -43,6 +43,9 @@ from bridge.errors import CommandRefused
 ENOUGH_ATTEMPTS = 2
 """How many attempts "unable to reach" needs: one voicemail never closes a case (rule ours)."""
 
+MOST_EVIDENCE = 20
+"""How many pieces of evidence a closing may name: each becomes an output of our Task (rule ours)."""
+
 _ANSWERED = (AttemptOutcome.REACHED, AttemptOutcome.DECLINED)
 
 _ALSO_WHEN_CLOSED = (do.Reopen, do.Note, do.LogOutreach)
@@ -109,6 +112,8 @@ def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
     at = command.at or on.now
     if at > on.now:
         raise CommandRefused("An attempt cannot lie in the future; log it once it was made.")
+    if command.promised_for is not None and command.promised_for < at:
+        raise CommandRefused("promised_for lies before the attempt in which it was promised.")
     attempt = Attempt(
         id=on.new_id,
         at=at,
@@ -138,6 +143,8 @@ def _clear_blocker(on: _Decision, command: do.ClearBlocker) -> list[Fact]:
 
 
 def _set_next_action(on: _Decision, command: do.SetNextAction) -> list[Fact]:
+    if command.due_at is not None and command.due_at < on.case.opened_at:
+        raise CommandRefused("due_at lies before the case began.")
     action = NextAction(command.code, command.text or ACTION_TEXT[command.code])
     decided = NextActionOverride(over=on.said.work, by=on.by, at=on.now, next_action=action, due_at=command.due_at)
     return [on.local(next_action=decided, snoozed_until=None, snooze_reason=None, snoozed_over=None)]
@@ -188,6 +195,8 @@ def _close(on: _Decision, command: do.Close) -> list[Fact]:
     in_vain = sum(attempt.outcome not in _ANSWERED for attempt in on.case.outreach)
     if reason is ClosureReason.UNABLE_TO_REACH and in_vain < ENOUGH_ATTEMPTS:
         raise CommandRefused(f"Unable to reach needs {ENOUGH_ATTEMPTS} logged attempts in vain; there are {in_vain}.")
+    if len(evidence) > MOST_EVIDENCE:
+        raise CommandRefused(f"Name at most {MOST_EVIDENCE} pieces of evidence; there are {len(evidence)}.")
     for named in evidence:
         _check_evidence(named, on.facts)
     closure = Closure(reason=reason, outcome=outcome or reason.value, evidence=evidence, by=on.by, at=on.now)
@@ -217,7 +226,7 @@ def _reopen(on: _Decision, command: do.Reopen) -> list[Fact]:
 
 
 def _needed(text: str, name: str) -> str:
-    if not text.strip():
+    if not any(sign.isprintable() and not sign.isspace() for sign in text):
         raise CommandRefused(f"{name} must not be empty.")
     return text.strip()
 

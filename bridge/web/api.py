@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import RedirectResponse
 
 from bridge.cases.commands import AnyCommand
@@ -16,6 +16,7 @@ from bridge.sync.command import CaseUnknown, execute
 from bridge.web import openapi
 from bridge.web.bodies import JsonBody, decoded
 from bridge.web.context import WebContext
+from bridge.web.parameters import only_known
 from bridge.web.problems import ApiError
 from bridge.web.reading import Listed, list_cases, read_case
 from bridge.web.timeline import timeline
@@ -114,7 +115,9 @@ def carry_out(context: WebContext, case_id: str, command: AnyCommand, *, version
 
 def router(context: WebContext) -> APIRouter:
     """Return the routes."""
-    api = APIRouter(prefix="/api/v1", tags=["cases"], default_response_class=Response)
+    api = APIRouter(
+        prefix="/api/v1", tags=["cases"], default_response_class=Response, dependencies=[Depends(only_known)]
+    )
 
     @api.get("/cases", responses=openapi.answers(CaseList, 422))
     def cases(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.store.port import InboxRow, InboxState, OutboxRow, Tx
@@ -16,6 +16,7 @@ from bridge.web.bodies import JsonBody, decoded
 from bridge.web.connections import ConnectionList, ConnectionView, connection_view
 from bridge.web.context import Replay, WebContext
 from bridge.web.masking import masked
+from bridge.web.parameters import only_known
 from bridge.web.problems import ApiError
 from bridge.web.views import (
     InboxDetail,
@@ -87,7 +88,9 @@ def replay_outbox(context: WebContext, wanted: ReplayOutbox) -> Replayed:
 
 def router(context: WebContext) -> APIRouter:
     """Return the routes."""
-    api = APIRouter(prefix="/api/v1", tags=["operations"], default_response_class=Response)
+    api = APIRouter(
+        prefix="/api/v1", tags=["operations"], default_response_class=Response, dependencies=[Depends(only_known)]
+    )
 
     @api.get("/connections", responses=openapi.answers(ConnectionList))
     def connections() -> Response:

@@ -467,3 +467,14 @@ def test_what_is_shown_of_the_settings_holds_no_secret(load: Load, monkeypatch: 
 
     assert said["database"]["url"] == "postgresql://bridge:***@db/bridge?password=***&x=1"
     assert SECRET not in f"{said} {settings!r} {settings}"
+
+
+def test_two_connections_to_one_endpoint_are_refused(load: Load) -> None:
+    """By the case ids that two names give, every case and Task would be there twice."""
+    twice = MAIN + MAIN.replace("main", "second")
+
+    with pytest.raises(ConfigError, match=r"connections\.second\.base_url: 'main' reads ServiceRequest there already"):
+        load(twice)
+
+    apart = load(MAIN + 'read = ["Task"]\n' + MAIN.replace("main", "second") + 'read = ["Appointment"]\n')
+    assert set(apart.connections) == {"main", "second"}

@@ -452,3 +452,18 @@ def test_what_the_ehr_does_is_no_response() -> None:
 
     assert desk.case().first_response_at is None
     assert desk.case(ORDER).status is Status.SCHEDULED
+
+
+def test_what_cannot_be_meant_is_refused() -> None:
+    desk = taken(a_snapshot())
+    before = desk.case()
+
+    for command, words in (
+        (call(promised_for=NOW - timedelta(days=9000)), "promised_for lies before"),
+        (do.SetNextAction(code=Action.CALL_PATIENT, due_at=utc(1) - timedelta(days=9000)), "due_at lies before"),
+        (do.Close(reason=ClosureReason.COMPLETED, evidence=("Observation/1",) * 21), "at most 20"),
+        (do.Note(text="\u202e \x00\x07"), "must not be empty"),
+    ):
+        with pytest.raises(CommandRefused, match=words):
+            desk.do(command)
+    assert desk.case() == before

@@ -340,3 +340,13 @@ def test_answer_decodes_as_the_struct_it_was_made_of(clinic: Clinic, client: Tes
 
 def _command(client: TestClient, case_id: str, command: object, *, version: int):  # type: ignore[no-untyped-def]
     return client.post(f"/api/v1/cases/{case_id}/commands", json=command, headers={"If-Match": f'"{version}"'})
+
+
+@pytest.mark.parametrize(
+    "address", ["/api/v1/cases?statuss=new", "/api/v1/inbox?stat=parked", "/api/v1/connections?x=1"]
+)
+def test_a_parameter_that_means_nothing_is_refused(client: TestClient, address: str) -> None:
+    answer = client.get(address)
+
+    assert answer.status_code == 422
+    assert repr(address.partition("?")[2].partition("=")[0]) in answer.json()["detail"]
