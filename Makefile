@@ -3,8 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8080
 FHIR_VERSION ?= R4
+SEEDS ?= 10000
+FIRST ?= 0
 
-.PHONY: demo test check test-hapi test-postgres test-browser hapi bench lock clean help
+.PHONY: demo test check test-hapi test-postgres test-browser simulate hapi bench lock clean help
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +32,9 @@ test-postgres: .venv/dev.stamp ## The store's contract on PostgreSQL; needs its 
 
 test-browser: .venv/dev.stamp ## The web view in Chromium
 	BRIDGE_REQUIRE_BROWSER=1 $(BIN)/pytest -q tests/browser
+
+simulate: .venv/dev.stamp ## Seeded runs of everything that can go wrong, SEEDS of them from FIRST on
+	$(BIN)/python -m tests.simulation --first $(FIRST) --seeds $(SEEDS)
 
 hapi: .venv/dev.stamp ## A real HAPI server on 127.0.0.1:8080 to try things on
 	$(BIN)/python -m tests.hapi.launcher --fhir-version $(FHIR_VERSION) --port $(PORT)

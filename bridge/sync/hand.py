@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
 from urllib.parse import quote
@@ -50,13 +51,22 @@ class Hand:
         self._lock = Lock()
         self.written = 0
 
-    def look(self, how: How, ref: str, system: str, value: str) -> SourceVersion | None:
-        """Return what stands on the EHR under our identifier; a deleted one does not stand."""
+    def look(self, how: How, ref: str, system: str, value: str, written: Iterable[str] = ()) -> SourceVersion | None:
+        """
+        Return what stands on the EHR under our identifier; a deleted one does not stand.
+
+        Args:
+            ref: Where it stands if we may choose ids.
+            written: What we know to have written for the case. It is read before anything is searched for: a
+                search shows what was just written late, and may lose sight of it while an index is rebuilt
+                (AWS HealthLake, FHIR search consistency levels), and what is not found is created.
+        """
         if how is How.PUT_OWN_ID:
-            try:
-                return self._client.read(ref)
-            except (Gone, NotFound):
-                return None
+            return self._read(ref)
+        for known in written:
+            stands = self._read(known)
+            if stands is not None and is_named(decode(stands.raw), system, value):
+                return stands
         kind = ref.partition("/")[0]
         token = f"{escape(system)}|{escape(value)}"
         page = self._client.search(kind, [("identifier", token), ("_count", "10")], critical=("identifier",))
@@ -65,6 +75,24 @@ class Hand:
             reason = f"the EHR holds {len(found)} resources {kind} with our identifier {value}; keep one, then replay"
             raise Stop(IntentState.PARKED, "duplicate-on-server", reason)
         return found[0] if found else None
+
+    def whole_of(self, parts: Iterable[str | None], system: str, value: str) -> SourceVersion | None:
+        """Return what stands under our identifier and one of *parts* (``Type/id``) says it is part of."""
+        for part in parts:
+            stands = self._read(part) if part is not None else None
+            if stands is None:
+                continue
+            for named in decode(stands.raw).get("partOf", ()):
+                whole = self._read(named["reference"]) if is_relative(named) else None
+                if whole is not None and is_named(decode(whole.raw), system, value):
+                    return whole
+        return None
+
+    def _read(self, ref: str) -> SourceVersion | None:
+        try:
+            return self._client.read(ref)
+        except (Gone, NotFound):
+            return None
 
     def create(self, how: How, kind: str, ref: str, system: str, value: str, body: bytes) -> Written:
         """
@@ -97,6 +125,20 @@ class Hand:
     def _count(self) -> None:
         with self._lock:
             self.written += 1
+
+
+def is_relative(named: object) -> bool:
+    """Whether this is a Reference to a resource of the same server, as we write them (``Type/id``)."""
+    stated = named.get("reference") if isinstance(named, dict) else None
+    return isinstance(stated, str) and stated.count("/") == 1
+
+
+def is_named(resource: Json, system: str, value: str) -> bool:
+    """Whether a resource carries this identifier."""
+    names = resource.get("identifier")
+    return isinstance(names, list) and any(
+        isinstance(one, dict) and (one.get("system"), one.get("value")) == (system, value) for one in names
+    )
 
 
 def _is_version(version: str) -> bool:

@@ -56,10 +56,13 @@ class _Scene:
     """The Task that was last written for the case, in whichever of its lives."""
     task_on_ehr: str | None
     """The same, where it is certainly of the life the case is in."""
+    tasks: Sequence[str]
+    """The case's Tasks that were written, of all its lives, the last first."""
 
 
 _IN_ERROR = ENDS[ClosureReason.ENTERED_IN_ERROR]
 _MOST_MESSAGES = 10_000
+_MESSAGES = (IntentKind.STATUS_MESSAGE, IntentKind.OUTREACH_RECORD)
 _REOPENED = "The case was reopened; a newer Task says where the work stands."
 _MERGED = "The work goes on in another case."
 
@@ -111,7 +114,8 @@ class Writer:
             standing = tx.written(case.id, [IntentKind.COORDINATION_TASK])
         # A reopened case has a Task of its own; what was written may still be that of its earlier life.
         written = standing[-1].written if standing else None
-        return _Scene(intent, case, rows, written, written if case.round == 1 else None)
+        tasks = dict.fromkeys(row.written for row in reversed(standing) if row.written is not None)
+        return _Scene(intent, case, rows, written, written if case.round == 1 else None, tuple(tasks))
 
     # Who the patient is -----------------------------------------------------------------------------------
 
@@ -149,7 +153,7 @@ class Writer:
         case = scene.case
         if not case.is_open and scene.intent.kind is not IntentKind.OUTREACH_RECORD:
             return Stop(IntentState.SUPERSEDED, "root-gone", f"{case.root} is gone, and the case is over with it")
-        reason = f"{case.root} is not on the EHR, so nobody can confirm the patient; nothing was written"
+        reason = f"nothing on the EHR confirms whose {case.root} is; nothing was written"
         return Stop(IntentState.PARKED, "root-missing", reason)
 
     def _same_patient(self, version: SourceVersion, case: Case) -> Snapshot:
@@ -202,18 +206,29 @@ class Writer:
         one is over, the next one's is looked for, and what we ended ourselves is never taken up again.
         """
         case = scene.case
-        theirs = self._look(case, how, case.round) or self._without_identifier(scene.written)
+        theirs = self._look(scene, how, case.round) or self._without_identifier(scene.written)
         while theirs is not None and (current := decode(theirs.raw)).get("status") in FINAL:
             later = replace(case, round=case.round + 1)
-            next_one = self._look(case, how, later.round)
+            next_one = self._look(scene, how, later.round)
             ended_by_us = said_closed(current) or patient_of(current) != case.patient_ref
             if next_one is None and not (case.is_open and ended_by_us):
                 break
             case, theirs = later, next_one
         return case, theirs
 
-    def _look(self, case: Case, how: How, number: int) -> SourceVersion | None:
-        return self._hand.look(how, task_ref(case, number), CASE_SYSTEM, task_identifier(case, number))
+    def _look(self, scene: _Scene, how: How, number: int) -> SourceVersion | None:
+        """
+        Return the case's Task of one of its lives.
+
+        One that was written first for the sake of a message is known by that message alone.
+        """
+        ref, name = task_ref(scene.case, number), task_identifier(scene.case, number)
+        stands = self._hand.look(how, ref, CASE_SYSTEM, name, scene.tasks)
+        if stands is not None or how is How.PUT_OWN_ID:
+            return stands
+        with self._store.reading() as tx:
+            messages = tx.written(scene.case.id, _MESSAGES)
+        return self._hand.whole_of((row.written for row in messages), CASE_SYSTEM, name)
 
     def _without_identifier(self, ref: str | None) -> SourceVersion | None:
         """Return the Task that we wrote, where somebody's form dropped the identifier that it is found by."""
@@ -268,7 +283,7 @@ class Writer:
         A case may end and come back before its end was sent. This comes before the Task of its new life is
         created: a process that dies in between finds that one missing, and begins here again.
         """
-        standing = [(one, decode(one.raw)) for one in self._tasks(case, how, range(1, case.round))]
+        standing = [(one, decode(one.raw)) for one in self._tasks(scene, how, range(1, case.round))]
         live = [(one, current) for one, current in standing if current.get("status") not in FINAL]
         ours = [(one, current) for one, current in live if patient_of(current) == case.patient_ref]
         for theirs, current in live:
@@ -289,27 +304,29 @@ class Writer:
     def _retraction(self, scene: _Scene) -> Done:
         """Take back every Task and message of the case that stands in another patient's record."""
         done = Done(None, None)
-        for theirs in self._written_by(scene.case):
+        for theirs in self._written_by(scene):
             if patient_of(decode(theirs.raw)) != scene.case.patient_ref:
                 done = self._retracted(theirs, scene.case)
         return done
 
-    def _tasks(self, case: Case, how: How, rounds: range) -> Iterator[SourceVersion]:
+    def _tasks(self, scene: _Scene, how: How, rounds: range) -> Iterator[SourceVersion]:
         """Find the case's Tasks of these rounds that stand on the EHR."""
         for number in rounds:
-            stands = self._look(case, how, number)
+            stands = self._look(scene, how, number)
             if stands is not None:
                 yield stands
 
-    def _written_by(self, case: Case) -> Iterator[SourceVersion]:
+    def _written_by(self, scene: _Scene) -> Iterator[SourceVersion]:
+        case = scene.case
         plan = self._channel.plan
         task, message = plan[IntentKind.COORDINATION_TASK].how, plan[IntentKind.STATUS_MESSAGE].how
-        yield from self._tasks(case, task, range(1, case.round + 1))
+        yield from self._tasks(scene, task, range(1, case.round + 1))
         with self._store.reading() as tx:
             rows = tx.outbox(case_ids=[case.id], limit=_MOST_MESSAGES)
         for row in rows:
             if row.intent.message is not None and message is not How.NOT_WRITABLE:
-                stands = self._hand.look(message, message_ref(row.intent.key), MESSAGE_SYSTEM, row.intent.key)
+                ref, written = message_ref(row.intent.key), [row.written] if row.written is not None else []
+                stands = self._hand.look(message, ref, MESSAGE_SYSTEM, row.intent.key, written)
                 if stands is not None:
                     yield stands
 
@@ -352,12 +369,19 @@ class Writer:
     # Communications ---------------------------------------------------------------------------------------
 
     def _message(self, scene: _Scene, how: How) -> Done:
-        """A Communication is written once and never changed."""
+        """
+        A Communication is written once and never changed.
+
+        One that went into another patient's record is taken back: an attempt to reach a patient may move, with its
+        case, to work that is somebody else's.
+        """
         case, intent = scene.case, scene.intent
         stale = intent.kind is IntentKind.STATUS_MESSAGE and (
             intent.message is None or intent.message.status != case.status.value or case.merged_into is not None
         )
         theirs = self._hand.look(how, message_ref(intent.key), MESSAGE_SYSTEM, intent.key)
+        if theirs is not None and patient_of(decode(theirs.raw)) != case.patient_ref:
+            return self._retracted(theirs, case)
         if theirs is not None:
             return Done(theirs.ref, theirs.version)
         if stale:

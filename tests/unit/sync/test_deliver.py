@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.cases.commands import Assign, Close, LogOutreach, RaiseBlocker
+from bridge.cases.commands import Assign, Close, LogOutreach, RaiseBlocker, Reopen
 from bridge.cases.intents import IntentState
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason, Status
 from bridge.store.memory import MemoryStore
@@ -391,6 +391,37 @@ def test_a_process_that_died_between_send_and_settle_leaves_one_resource(own_ids
 
     assert len(world.ours("Task", CASES)) == 1
     assert {row.state for row in world.outbox()} <= {IntentState.CONFIRMED, IntentState.SUPERSEDED}
+
+
+def test_a_search_that_does_not_show_our_task_yet_makes_no_second_one() -> None:
+    """Servers index late, or lose sight of what is there while they index anew."""
+    world = a_world(own_ids=False)
+    world.sync()
+    world.ehr.add_fault("late-commit=86400")
+
+    world.act(ROOT, LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER))
+    world.sync()
+    world.act(ROOT, Close(reason=ClosureReason.DECLINED))
+    world.sync()
+
+    (task,) = world.ours("Task", CASES)
+    assert task["status"] == "failed"
+
+
+def test_a_second_task_of_a_reopened_case_is_found_though_no_search_shows_it() -> None:
+    world = a_world(own_ids=False)
+    world.ehr.add_fault("late-commit=86400")
+    world.clock.advance(days=2)
+    world.sync()
+    world.act(ROOT, Close(reason=ClosureReason.DECLINED))
+    world.sync()
+    world.act(ROOT, Reopen(why="called again"), new_id="attempt-2")
+    world.sync()
+
+    world.act(ROOT, LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER), new_id="attempt-3")
+    world.sync()
+
+    assert sorted(task["status"] for task in world.ours("Task", CASES)) == ["failed", "in-progress"]
 
 
 def test_somebody_elses_write_in_between_is_merged_not_overwritten() -> None:

@@ -104,3 +104,24 @@ def test_a_joined_case_of_another_patient_leaves_nothing_in_the_first_ones_recor
 
     assert in_record_of(world, "Patient/p1") == []
     assert len([one for one in in_record_of(world, "Patient/p2") if one["resourceType"] == "Task"]) == 1
+
+
+@pytest.mark.parametrize("own_ids", [True, False], ids=["own id", "conditional"])
+def test_an_attempt_recorded_in_the_first_patients_record_is_taken_back_when_its_case_joins_anothers(
+    own_ids: bool,
+) -> None:
+    world = World()
+    world.ehr.put(patient())
+    world.ehr.put(patient("p2"))
+    world.ehr.put(order(subject={"reference": "Patient/p2"}))
+    world.ehr.put(visit(basedOn=[]))
+    world.ehr.options.update_as_create = own_ids
+    world.sync()
+    world.act("Appointment/v1", LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER))
+    world.sync()
+
+    world.ehr.put(visit(participant=[{"status": "accepted", "actor": {"reference": "Patient/p2"}}]))
+    world.sync()
+
+    assert in_record_of(world, "Patient/p1") == []
+    assert len(world.case("ServiceRequest/o1").outreach) == 1

@@ -1,0 +1,364 @@
+"""
+What must hold, told from the EHR's resources and from what Bridge shows, by rules of its own.
+
+O1 to O10 are the invariants of the fault tests: no loss, no duplicate case, no duplicate effect, monotone, cursor
+safety, accounted for, bounded, local truth survives, a sound database, never the wrong patient.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from bridge.cases.changes import fold
+from bridge.cases.intents import IntentKind, IntentState
+from bridge.cases.model import Case
+from bridge.cases.sources import SourceRow
+from bridge.store.port import InboxRow, InboxState, OutboxRow
+from conformance.simulator.store import Version
+
+from .clinic import REFS, Json, is_nonsense, is_ours
+
+if TYPE_CHECKING:
+    from .world import World
+
+OVER = {
+    "ServiceRequest": {"completed", "revoked", "entered-in-error"},
+    "MedicationRequest": {"completed", "stopped", "cancelled", "entered-in-error"},
+    "Appointment": {"fulfilled", "entered-in-error"},
+    "Task": {"completed", "rejected", "cancelled", "failed", "entered-in-error"},
+}
+WORK = {
+    "ServiceRequest": {"active", "on-hold"},
+    "MedicationRequest": {"draft", "on-hold"},
+    "Appointment": {"proposed", "pending", "booked", "arrived", "noshow"},
+    "Task": {"requested", "received", "accepted", "ready", "in-progress", "on-hold"},
+}
+ORDERED = {"ServiceRequest": WORK["ServiceRequest"]}
+"""What is open for as long as it stands alone; of the others, time and supply may say otherwise."""
+ENDED = OVER["Task"]
+MOST_REQUESTS = 400
+"""More than this in one round over a dozen resources is a loop (O7)."""
+
+
+class Seen:
+    """Everything as it stands: the EHR's side by reading the simulator's store, Bridge's by its own store."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.heads = {head.reference: head for head in world.ehr.ehr.store.heads()}
+        content = {ref: head.resource() for ref, head in self.heads.items()}
+        self.work: dict[str, Json] = {
+            ref: one for ref, one in content.items() if one["resourceType"] in REFS and not is_ours(one)
+        }
+        self.ours = {ref: one for ref, one in content.items() if is_ours(one)}
+        with world.store.reading() as tx:
+            self.inbox: list[InboxRow] = tx.inbox(connection="main", limit=100_000)
+            refs = {row.ref for row in self.inbox}
+            self.rows: dict[str, SourceRow] = tx.sources("main", refs)
+            self.outbox: list[OutboxRow] = tx.outbox(limit=100_000)
+            self.totals = tx.totals("main")
+        self.cases: dict[str, Case] = {case.id: case for case in world.cases()}
+        self.alive = [case for case in self.cases.values() if case.merged_into is None]
+
+    def case_of(self, ref: str) -> list[Case]:
+        """Return the unmerged cases that rest on *ref*."""
+        return [case for case in self.alive if any(line.ref == ref for line in case.sources)]
+
+
+# After every step -----------------------------------------------------------------------------------------
+
+
+def always(world: World) -> list[str]:
+    """Return what does not hold, of what must hold at every moment."""
+    seen = Seen(world)
+    return [*_accounted(seen), *_one_case(seen), *_once(seen), *_monotone(seen), *_cursors(seen)]
+
+
+def _accounted(seen: Seen) -> Iterator[str]:
+    total: Counter[str] = Counter()
+    for stream, counts in seen.totals.items():
+        parts = counts.applied + counts.duplicate + counts.ignored + counts.parked
+        if counts.received != parts:
+            yield f"O6: {stream}: received {counts.received}, but {parts} accounted for"
+        total.update(applied=counts.applied, ignored=counts.ignored, parked=counts.parked)
+    kept = Counter(row.state.value for row in seen.inbox)
+    if +total != +kept:
+        yield f"O6: totals say {dict(total)}, the inbox holds {dict(kept)}"
+
+
+def _one_case(seen: Seen) -> Iterator[str]:
+    for root, count in Counter(case.root for case in seen.alive).items():
+        if count > 1:
+            yield f"O2: {count} cases of {root}"
+    for ref, count in Counter(line.ref for case in seen.alive for line in case.sources).items():
+        if count > 1:
+            yield f"O2: {ref} is in {count} cases"
+
+
+def _once(seen: Seen) -> Iterator[str]:
+    """Whatever was created with an identifier of ours was created once, unless the clinic deleted it."""
+    made: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for ref, one in seen.ours.items():
+        for identifier in one["identifier"]:
+            if identifier.get("system", "").startswith("urn:bridge:"):
+                made[one["resourceType"], identifier["system"], identifier["value"]].add(ref)
+    for key, refs in made.items():
+        if len(refs) > 1 and not (seen.world.blind and key[0] == "Communication"):
+            yield f"O3: {key} stands {len(refs)} times: {sorted(refs)}"
+
+
+def _monotone(seen: Seen) -> Iterator[str]:
+    shown: dict[str, int] = seen.world.__dict__.setdefault("shown", {})
+    for ref, row in seen.rows.items():
+        number = int(row.snapshot.version)
+        if number < shown.get(ref, 0):
+            yield f"O4: {ref} went back from version {shown[ref]} to {number}"
+        shown[ref] = number
+
+
+def _cursors(seen: Seen) -> Iterator[str]:
+    """Nothing visible before a watermark is missing; a server that shows things late makes no such promise."""
+    if any(habit.startswith(("late-commit", "search-cache", "repeat-rows")) for habit in seen.world.habits):
+        return
+    kept = {(row.ref, row.version) for row in seen.inbox}
+    with seen.world.store.reading() as tx:
+        marks = {cursor.stream: cursor.watermark for cursor in tx.cursors("main")}
+    for ref in seen.work:
+        head = seen.heads[ref]
+        mark = marks.get(head.type)
+        if mark is not None and head.at <= mark and (ref, str(head.number)) not in kept:
+            yield f"O5: {head.versioned} of {head.at} is not stored, but the watermark says {mark}"
+
+
+# At rest --------------------------------------------------------------------------------------------------
+
+
+def after_rest(world: World) -> list[str]:
+    """Return what does not hold, of what must hold once all faults are over and everything was done."""
+    seen = Seen(world)
+    checks = (_nothing_lost, _cases_are_right, _folds, _local_truth, _written_truth, _right_patient, _sound)
+    return [words for check in checks for words in check(seen)]
+
+
+def _nothing_lost(seen: Seen) -> Iterator[str]:
+    kept = {(row.ref, row.version): row for row in seen.inbox}
+    for ref, one in seen.work.items():
+        head = seen.heads[ref]
+        row = kept.get((ref, str(head.number)))
+        if row is None:
+            yield f"O1: {head.versioned} never came"
+        elif is_nonsense(one) != (row.state is InboxState.PARKED):
+            yield f"O1: {head.versioned} ({one['status']}) is {row.state} in the inbox"
+        elif not is_nonsense(one) and ref not in seen.rows:
+            yield f"O1: {head.versioned} is not known"
+        elif not is_nonsense(one) and seen.rows[ref].snapshot.version != str(head.number):
+            yield f"O1: {ref} is known at {seen.rows[ref].snapshot.version}, the EHR is at {head.number}"
+        elif not is_nonsense(one) and seen.rows[ref].snapshot.status != one["status"]:
+            yield f"O1: {ref} is known as {seen.rows[ref].snapshot.status}, the EHR says {one['status']}"
+
+
+def _cases_are_right(seen: Seen) -> Iterator[str]:
+    for ref, one in seen.work.items():
+        is_work = one["status"] in WORK[one["resourceType"]] and not is_nonsense(one)
+        if is_work and _patient(one) is not None and not seen.case_of(ref):
+            yield f"O1: {ref} is work ({one['status']}), and no case rests on it"
+    for case in seen.alive:
+        for line in case.sources:
+            head = seen.heads.get(line.ref)
+            if case.is_open and head is None and not line.gone:
+                yield f"O1: {case.root} is open and rests on {line.ref}, which is deleted"
+            if head is not None and case.is_open and line.gone:
+                yield f"O1: {case.root} believes that {line.ref} is gone"
+        if case.id in seen.world.decided:
+            continue
+        root = seen.work.get(case.root)
+        if root is not None and is_nonsense(root):
+            continue
+        ends = case.root not in seen.work and case.root in seen.rows
+        if (ends or (root is not None and root["status"] in OVER[root["resourceType"]])) and case.is_open:
+            yield f"O1: {case.root} is over, its case is {case.status}"
+        lonely = root is not None and {line.ref for line in case.sources} == {case.root}
+        if lonely and root["status"] in ORDERED.get(root["resourceType"], ()) and not case.is_open:
+            yield f"O1: {case.root} is {root['status']}, its case is closed"
+
+
+def _patient(resource: Json) -> str | None:
+    match resource["resourceType"]:
+        case "Appointment":
+            found = [one["actor"]["reference"] for one in resource.get("participant", ())]
+            return found[0] if found else None
+        case "Task":
+            return _reference(resource.get("for"))
+    return _reference(resource.get("subject"))
+
+
+def _reference(value: Any) -> str | None:
+    return value["reference"] if value else None
+
+
+def _folds(seen: Seen) -> Iterator[str]:
+    for case in seen.cases.values():
+        with seen.world.store.reading() as tx:
+            history = tx.history(case.id)
+        folded = None
+        for change in history:
+            folded = fold(folded, change)
+        if folded != case:
+            yield f"O4: {case.root} is not what its history says"
+        if [change.seq for change in history] != list(range(1, len(history) + 1)):
+            yield f"O4: the history of {case.root} has gaps"
+
+
+def _local_truth(seen: Seen) -> Iterator[str]:
+    for case_id, names in seen.world.notes.items():
+        for holder in _holders(seen, case_id):
+            if names - {note.text for note in holder.notes}:
+                yield f"O8: {holder.root} lost notes"
+    for case_id, names in seen.world.attempts.items():
+        for holder in _holders(seen, case_id):
+            if names - {attempt.id for attempt in holder.outreach}:
+                yield f"O8: {holder.root} lost attempts to reach the patient"
+            if len({attempt.id for attempt in holder.outreach}) != len(holder.outreach):
+                yield f"O8: {holder.root} has an attempt twice"
+
+
+def _holders(seen: Seen, case_id: str) -> list[Case]:
+    case = seen.cases[case_id]
+    return [case] if case.merged_into is None else [case, seen.cases[case.merged_into]]
+
+
+# What stands on the EHR -----------------------------------------------------------------------------------
+
+_EXPLAINED: dict[str, Callable[[Seen, Case], bool]] = {
+    "root-missing": lambda seen, case: _named_patient(seen, case.root) is None,
+    "no-patient": lambda seen, case: case.patient is None,
+    "ended-in-ehr": lambda seen, case: bool(seen.world.clinic.touched_ours),
+    "root-unreadable": lambda seen, case: any(is_nonsense(one) for one in seen.work.values()),
+    "patient-mismatch": lambda seen, case: True,
+}
+"""Why something may have been given up for good, each with what the EHR must look like then."""
+
+
+def _named_patient(seen: Seen, ref: str) -> str | None:
+    return _patient(seen.work[ref]) if ref in seen.work else None
+
+
+def _written_truth(seen: Seen) -> Iterator[str]:
+    last: dict[str, OutboxRow] = {}
+    for row in seen.outbox:
+        if row.intent.kind is IntentKind.COORDINATION_TASK:
+            last[row.intent.case_id] = row
+        if row.state in (IntentState.PARKED, IntentState.NOT_WRITABLE):
+            why = _EXPLAINED.get(row.code or "")
+            if why is None or not why(seen, seen.cases[row.intent.case_id]):
+                yield f"O6: {row.intent.key} ended {row.state} with {row.code}: {row.reason}"
+    for case_id, row in last.items():
+        if row.state is IntentState.CONFIRMED:
+            yield from _task_says(seen, seen.cases[case_id], row)
+    yield from _attempts_written(seen)
+
+
+def _task_says(seen: Seen, case: Case, row: OutboxRow) -> Iterator[str]:
+    if case.merged_into is not None:
+        return
+    task = seen.ours.get(row.written or "")
+    if task is None:
+        if case.is_open:
+            yield f"O1: the Task of {case.root} ({row.written}) is not on the EHR"
+        return
+    if row.written in seen.world.clinic.touched_ours:
+        return
+    if task["status"] == "entered-in-error" and not case.is_open:
+        return
+    said = task.get("businessStatus", {}).get("coding", [])
+    shown = [one["code"] for one in said if one["system"] == "urn:bridge:case-status"]
+    if shown != [case.status.value]:
+        yield f"O1: the Task of {case.root} says {shown}, the case is {case.status}"
+    if (task["status"] in ENDED) == case.is_open:
+        yield f"O1: the Task of {case.root} is {task['status']}, the case is {case.status}"
+
+
+def _attempts_written(seen: Seen) -> Iterator[str]:
+    told = Counter(
+        identifier["value"]
+        for one in seen.ours.values()
+        if one["resourceType"] == "Communication"
+        for identifier in one["identifier"]
+    )
+    for row in seen.outbox:
+        key = row.intent.key
+        if row.intent.kind is IntentKind.OUTREACH_RECORD:
+            wanted = 1 if row.state is IntentState.CONFIRMED else 0
+            if told[key] != wanted and (wanted or told[key] > 1):
+                yield f"O3: {key} is {row.state} and stands {told[key]} times on the EHR"
+
+
+def _right_patient(seen: Seen) -> Iterator[str]:
+    """What stands on the EHR in our name stands in the record of whom the request is about."""
+    by_id = {case.id: case for case in seen.cases.values()}
+    for ref, one in seen.ours.items():
+        if one["status"] == "entered-in-error":
+            continue
+        for case in _cases_of(seen, one, by_id):
+            root = seen.work.get(case.root)
+            right = _patient(root) if root is not None and not is_nonsense(root) else None
+            named = _reference(one.get("for") or one.get("subject"))
+            if right is not None and named != right and not _unfinished(seen, case):
+                yield f"O10: {ref} is in the record of {named}, but {case.root} is about {right}"
+
+
+def _cases_of(seen: Seen, ours: Json, by_id: dict[str, Case]) -> Iterator[Case]:
+    values = {one["value"] for one in ours["identifier"]}
+    keys = {row.intent.key: row.intent.case_id for row in seen.outbox}
+    for value in values:
+        for case_id, case in by_id.items():
+            if case.merged_into is None and (
+                value == case_id or value.startswith(f"{case_id}-") or keys.get(value) == case_id
+            ):
+                yield case
+
+
+def _unfinished(seen: Seen, case: Case) -> bool:
+    """Whether somebody was told that what stands on the EHR could not be put right."""
+    return any(
+        row.intent.case_id == case.id and row.state in (IntentState.PARKED, IntentState.NOT_WRITABLE)
+        for row in seen.outbox
+    )
+
+
+def _sound(seen: Seen) -> Iterator[str]:
+    yield from seen.world.integrity()
+
+
+# Again ----------------------------------------------------------------------------------------------------
+
+
+def twice(world: World, again: Callable[[World], object]) -> list[str]:
+    """Read everything anew from the beginning: nothing may change, and nothing may be written (O5, O3, O7)."""
+    before = _all_said(Seen(world))
+    requests = world.ehr.requests
+    with world.store.transaction() as tx:
+        for cursor in tx.cursors("main"):
+            tx.save_cursor(replace(cursor, watermark=None))
+    again(world)
+    after = _all_said(Seen(world))
+    found = [f"O5: reading everything again changed {name}" for name in before if before[name] != after[name]]
+    if world.ehr.requests - requests > MOST_REQUESTS:
+        found.append(f"O7: {world.ehr.requests - requests} requests in one round")
+    return found
+
+
+def _all_said(seen: Seen) -> dict[str, object]:
+    return {
+        "cases": seen.cases,
+        "the outbox": [(row.id, row.state) for row in seen.outbox],
+        "the EHR": sorted(_versioned(head) for head in seen.heads.values()),
+    }
+
+
+def _versioned(head: Version) -> str:
+    return head.versioned

@@ -1,0 +1,142 @@
+"""One run: things happen in an order that the seed decides, then all faults end, and then everything must hold."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bridge.cases.intents import IntentState
+from bridge.store.port import OutboxRow
+from bridge.sync.connector import Connector
+from bridge.sync.replay import replay_outbox
+
+from .oracle import after_rest, always, twice
+from .world import World
+
+STEPS = 45
+MOST_ROUNDS = 40
+ON_SQLITE = 10
+"""Every so-many-th run has its database in SQLite."""
+
+
+@dataclass
+class Outcome:
+    """What one run came to; ``trace`` tells it step by step."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+
+
+def simulate(seed: int, template: Path | None = None) -> Outcome:
+    """Do one run. With a *template* of a database, every ``ON_SQLITE``-th seed runs on SQLite."""
+    on_sqlite = template is not None and seed % ON_SQLITE == 0
+    with tempfile.TemporaryDirectory(prefix="bridge-sim-") as folder:
+        world = World(seed, Path(folder) if on_sqlite else None, template)
+        try:
+            found = _run(world)
+        finally:
+            world.close()
+    return Outcome(seed, found, world.trace)
+
+
+def _run(world: World) -> list[str]:
+    world.note(f"seed {world.seed}, habits {world.habits}, {world.ehr.options}")
+    for _ in range(STEPS):
+        _step(world)
+        found = always(world)
+        if found:
+            return found
+    found = _rest(world)
+    if found:
+        return found
+    if _requeue(world):
+        found = _rest(world)
+    return found or after_rest(world) or twice(world, _round)
+
+
+def _step(world: World) -> None:
+    rng = world.rng
+    world.clock.advance(seconds=rng.choice((0, 1, 5, 20, 60, 300, 301, 1200, 1200, 7200)))
+    if rng.random() < 0.03:
+        world.clock.advance(days=rng.choice((1, 4)))
+    if rng.random() < 0.1 and not world.blind:
+        world.network.share = rng.choice((0.0, 0.0, 0.0, 0.1, 0.4, 1.0))
+    acts: list[tuple[int, Callable[[], None]]] = [
+        (10, lambda: world.note(f"clinic {world.clinic.act()}")),
+        (4, world.command),
+        (3, world.notify),
+        (4, lambda: _work(world, "reads", Connector.read)),
+        (1, lambda: _work(world, "syncs", Connector.sync_once)),
+        (3, lambda: _work(world, "answers", Connector.answer)),
+        (2, lambda: _work(world, "compares", Connector.compare)),
+        (5, lambda: _work(world, "delivers", Connector.deliver)),
+        (1, lambda: _work(world, "passes time", Connector.pass_time)),
+        (1, lambda: _work(world, "names people", Connector.name_people)),
+    ]
+    rng.choices([act for _, act in acts], [weight for weight, _ in acts])[0]()
+
+
+def _work(world: World, what: str, work: Callable[[Connector], object]) -> None:
+    replica = world.rng.choice(world.replicas)
+    world.working = replica.name
+    world.run(replica, what, work)
+
+
+def _rest(world: World) -> list[str]:
+    """Let all faults end, and rounds pass until nothing is left to be done."""
+    world.calm, world.network.share = True, 0.0
+    for habit in world.habits:
+        world.ehr.remove_fault(habit.partition("=")[0])
+    world.note("all is well from here on")
+    quiet = 0
+    for _ in range(MOST_ROUNDS):
+        before = _fingerprint(world)
+        world.clock.advance(minutes=6)
+        report = _round(world)
+        world.note(f"round: {report}")
+        if _fingerprint(world) == before and not _waiting(world):
+            quiet += 1
+            if quiet == 2:
+                return always(world)
+        else:
+            quiet = 0
+        due = [row.next_at for row in _waiting(world)] + [row.lease_until for row in _waiting(world) if row.lease_until]
+        if due and min(due) > world.clock():
+            world.clock.advance(seconds=(min(due) - world.clock()).total_seconds())
+    return [f"does not come to rest: {[(row.intent.key, row.state, row.reason) for row in _waiting(world)]}"]
+
+
+def _round(world: World) -> object:
+    bridge = world.replicas[0].bridge
+    bridge.answer()
+    return bridge.sync_once()
+
+
+def _rows(world: World) -> list[OutboxRow]:
+    with world.store.reading() as tx:
+        return tx.outbox(limit=100_000)
+
+
+def _waiting(world: World) -> list[OutboxRow]:
+    return [row for row in _rows(world) if row.state in (IntentState.QUEUED, IntentState.SENDING)]
+
+
+def _fingerprint(world: World) -> object:
+    return (
+        [(case.id, case.version) for case in world.cases()],
+        sorted(version.versioned for version in world.ehr.ehr.store.heads()),
+        len(_rows(world)),
+    )
+
+
+def _requeue(world: World) -> int:
+    """Try again, as a person would once the EHR is well, what was given up."""
+    given_up = (IntentState.PARKED, IntentState.NOT_WRITABLE)
+    ids = [row.id for row in _rows(world) if row.state in given_up]
+    if ids:
+        world.note(f"a person replays {len(ids)}")
+        replay_outbox(world.store, ids, world.clock())
+    return len(ids)
