@@ -25,6 +25,7 @@ from bridge.cases.rules import Rules
 from bridge.config import DEFAULT_ROLES, ConnectionSection, Settings
 from bridge.errors import ConfigError, Unreachable
 from bridge.fhir.auth import Auth, BasicAuth, BearerToken, NoAuth
+from bridge.fhir.capability import Capability
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile
 from bridge.settings import SECRETS
@@ -35,9 +36,11 @@ from bridge.sync.connector import Connector
 from bridge.sync.deliver import Breaker, Channel
 from bridge.sync.desire import Desire
 from bridge.sync.governor import Governor, Limits
+from bridge.sync.ladder import Ladder
 from bridge.sync.line import READ_ORDER, Line
 from bridge.sync.notify import Doorbell
 from bridge.sync.replay import replay_inbox, replay_outbox
+from bridge.sync.rungs import Roster, Rung
 from bridge.sync.service import Service
 from bridge.sync.subscribe import Subscriber
 from bridge.tasks.coordination_task import Form
@@ -251,13 +254,42 @@ def make_subscriber(connector: Connector, section: ConnectionSection) -> Subscri
     return Subscriber(connector.client, connector.store, line, connector.clock, desire, connector.read_stream)
 
 
+def make_ladder(way_out: Exit, patients: Callable[[], Sequence[str]]) -> Ladder:
+    """Return what chooses how each type of a connection is read; *patients* returns those that Bridge knows."""
+    section = way_out.section
+    return Ladder(
+        way_out.line,
+        way_out.client,
+        profile(section.vendor),
+        way_out.capability,
+        utc_now,
+        settings={kind: Rung(way) for kind, way in section.poll.items()},
+        roster=Roster(
+            section.patients,
+            section.practitioners,
+            section.locations,
+            timedelta(days=section.days_back),
+            timedelta(days=section.days_ahead),
+        ),
+        patients=patients,
+    )
+
+
 class Exit:
     """The way out of one connection: asks the EHR what it can do, when that is first needed and then hourly."""
 
-    def __init__(self, line: Line, client: FhirClient, section: ConnectionSection) -> None:
+    def __init__(
+        self,
+        line: Line,
+        client: FhirClient,
+        section: ConnectionSection,
+        patients: Callable[[], Sequence[str]] = lambda: (),
+    ) -> None:
         self.line, self.client, self.section = line, client, section
+        self.ladder: Ladder = make_ladder(self, patients)
         self.known_plan: RoutePlan = {}
         """The route plan as last made, without asking; empty before the EHR was asked."""
+        self._declared: Capability | None = None
         self._asked_at: datetime | None = None
         self._breaker = Breaker()
 
@@ -268,11 +300,20 @@ class Exit:
         Raises:
             RemoteError: The EHR does not answer.
         """
-        if self._asked_at is None or utc_now() - self._asked_at > ASK_AGAIN:
-            vendor = profile(self.section.vendor)
-            self.known_plan = route_plan(self.client.capability(), vendor, writes=self.section.write)
-            self._asked_at = utc_now()
+        declared = self.capability()
+        self.known_plan = route_plan(declared, profile(self.section.vendor), writes=self.section.write)
         return self.known_plan
+
+    def capability(self) -> Capability:
+        """
+        Return what the EHR declared of itself within the hour.
+
+        Raises:
+            RemoteError: The EHR does not answer.
+        """
+        if self._declared is None or self._asked_at is None or utc_now() - self._asked_at > ASK_AGAIN:
+            self._declared, self._asked_at = self.client.capability(), utc_now()
+        return self._declared
 
     def channel(self) -> Channel:
         """Return the channel for delivering."""
@@ -335,6 +376,8 @@ class Bridge:
                 routes=[
                     RouteLine(kind.value, route.how.value, route.why) for kind, route in way_out.known_plan.items()
                 ],
+                reads={stream: choice.words for stream, choice in dict(way_out.ladder.known).items()},
+                disagreements=way_out.ladder.disagreements,
             )
             for name, way_out in self.exits.items()
         ]
@@ -398,7 +441,7 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
             governors[name] = make_governor(lines[name], section, store, worker, rest)
             client = make_client(name, section, utc_now, turn=governors[name].turn, sleep=rest)
             stack.callback(client.close)
-            exits[name] = Exit(lines[name], client, section)
+            exits[name] = Exit(lines[name], client, section, _patients_in(store, name))
         connectors = {
             name: Connector(
                 line=lines[name],
@@ -408,6 +451,8 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
                 channel=exits[name].channel,
                 learn=exits[name].plan,
                 since=_since(section),
+                ladder=exits[name].ladder,
+                snapshots=timedelta(minutes=section.snapshot_minutes),
             )
             for name, section in chosen.items()
         }
@@ -419,6 +464,14 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
             with store.transaction() as tx:
                 tx.release_leases(utc_now())
         yield Bridge(settings, store, lines, connectors, exits, governors, stopping)
+
+
+def _patients_in(store: Store, name: str) -> Callable[[], Sequence[str]]:
+    def known() -> Sequence[str]:
+        with store.reading() as tx:
+            return tx.patients(name)
+
+    return known
 
 
 def _since(section: ConnectionSection) -> datetime | None:

@@ -27,6 +27,7 @@ from bridge.errors import (
     Throttled,
     Unreachable,
 )
+from bridge.fhir.vendors import profile, recognized
 from bridge.store.engine import sqlite_file
 from bridge.store.migrations import check
 from bridge.tasks.route import How
@@ -157,9 +158,9 @@ def _secrets(name: str, section: ConnectionSection) -> Iterator[Finding]:
 
 
 def _connection(name: str, way_out: Exit) -> Iterator[Finding]:
-    topic, client, line = f"connection {name}", way_out.client, way_out.line
+    topic, line = f"connection {name}", way_out.line
     try:
-        capability = client.capability()
+        capability = way_out.capability()
     except (RemoteError, SourceError) as error:
         reached = not isinstance(error, Unreachable | Throttled | ServerFault)
         yield Finding(topic, False, str(error), _advice(error, way_out.section), reached=reached)
@@ -169,6 +170,7 @@ def _connection(name: str, way_out: Exit) -> Iterator[Finding]:
     found = f"{capability.software or 'a server'} speaks {capability.family}"
     yield Finding(topic, fits, found if fits else f"{found}, {line.fhir_version} is configured", advice)
     yield from _streams(name, way_out)
+    yield from _vendor(name, way_out, capability.software)
     try:
         plan = way_out.plan()
     except RemoteError as error:
@@ -212,18 +214,32 @@ def _advice(error: BridgeError, section: ConnectionSection) -> str:
 
 
 def _streams(name: str, way_out: Exit) -> Iterator[Finding]:
-    ahead: timedelta | None = None
+    """Have the ladder choose how each type is read, and prove it."""
+    ladder = way_out.ladder
     for stream in way_out.line.types:
         topic = f"connection {name} read {stream}"
         try:
-            page = way_out.client.search(stream, [("_count", "1"), ("_sort", "_lastUpdated")])
+            choice = ladder.choice(stream)
         except BridgeError as error:
-            advice = f"allow it there, or leave {stream} out of connections.{name}.read"
-            yield Finding(topic, False, str(error), advice, reached=not isinstance(error, Unreachable))
+            reached = not isinstance(error, Unreachable)
+            yield Finding(topic, False, str(error), _advice(error, way_out.section), reached=reached)
             continue
-        yield Finding(topic, True, "search by _lastUpdated answered")
-        ahead = page.server_at - utc_now() if page.server_at is not None else ahead
-    if ahead is not None and abs(ahead) > WORST_CLOCK:
-        side = "ahead of" if ahead > timedelta() else "behind"
-        found = f"the EHR's clock is {abs(ahead).total_seconds():.0f} s {side} ours"
+        if choice.step is None:
+            yield Finding(topic, False, choice.words, f"allow it, or leave {stream} out of connections.{name}.read")
+        else:
+            yield Finding(topic, True, choice.words, "; ".join(f"not {passed}" for passed in choice.passed_over))
+    if ladder.ahead is not None and abs(ladder.ahead) > WORST_CLOCK:
+        side = "ahead of" if ladder.ahead > timedelta() else "behind"
+        found = f"the EHR's clock is {abs(ladder.ahead).total_seconds():.0f} s {side} ours"
         yield Finding(f"connection {name} clock", True, found, "Bridge goes by the EHR's; one of the two is wrong")
+
+
+def _vendor(name: str, way_out: Exit, software: str | None) -> Iterator[Finding]:
+    """Compare the profile that is configured with the server's own word."""
+    vendor, seems = profile(way_out.section.vendor), recognized(software)
+    topic = f"connection {name} vendor"
+    if seems is not None and vendor.name == "generic":
+        advice = f'set connections.{name}.vendor = "{seems.name}", for what is known of it'
+        yield Finding(topic, True, f"it seems to be {seems.title}", advice)
+    for words in way_out.ladder.disagreements:
+        yield Finding(topic, True, words, f"the EHR is believed rather than the profile {vendor.name}")

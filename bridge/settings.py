@@ -35,6 +35,7 @@ DEFAULT_ROLES = {
 """Role queues that the shipped lanes name; they exist without being configured."""
 
 Resource = Literal["Task", "ServiceRequest", "Appointment", "MedicationRequest"]
+Way = Literal["last-updated", "date", "snapshot", "by-patient", "by-practitioner", "by-location"]
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _CONNECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}|[^|]*\|[^|]+")
@@ -101,7 +102,14 @@ def _reference(value: object) -> str:
     return value
 
 
+def _on_roster(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}", value):
+        raise ValueError('expected a reference on that EHR such as "Practitioner/12", or "Group/7" for its members')
+    return value
+
+
 Reference = Annotated[str, BeforeValidator(_reference)]
+Listed = Annotated[tuple[Annotated[str, BeforeValidator(_on_roster)], ...], BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
@@ -198,6 +206,13 @@ class ConnectionSection(_Section):
         "Appointment",
         "Task",
     )
+    poll: Annotated[dict[Resource, Way], BeforeValidator(_by_type)] = {}
+    patients: Listed = ()
+    practitioners: Listed = ()
+    locations: Listed = ()
+    days_back: int = Field(7, ge=0, le=3650)
+    days_ahead: int = Field(90, ge=1, le=3650)
+    snapshot_minutes: int = Field(10, ge=1, le=1440)
     write: bool = True
     page_size: int = Field(200, ge=1, le=1000)
     poll_seconds: int = Field(30, ge=1, le=86_400)

@@ -319,6 +319,9 @@ class Tx(Protocol):
     def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
         """Return the unmerged cases whose patient, or owner in the EHR, is one of these (``Type/id``)."""
 
+    def patients(self, connection: str) -> list[str]:
+        """Return the patients (``Patient/id``) of the connection's unmerged cases, in order."""
+
     def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
         """Return the last ``seq`` in each case's history (0 where there is none)."""
 

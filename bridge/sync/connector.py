@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 from bridge.cases.intents import IntentState
-from bridge.errors import RemoteError
+from bridge.errors import Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
-from bridge.store.port import Store
+from bridge.store.port import Cursor, Store
 from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
+from bridge.sync.ladder import PLAIN, Ladder
 from bridge.sync.line import Line
 from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.people import PeopleReport, read_wanted
 from bridge.sync.poll import note_problem, poll
+from bridge.sync.rungs import Rung, Step
+from bridge.sync.scan import poll_by_date, poll_snapshot
 from bridge.sync.subscribe import Subscriber
 from bridge.sync.sweep import SweepReport, sweep
 from bridge.sync.taking import PollReport, Progress
@@ -58,13 +61,26 @@ class Connector:
     since: datetime | None = None
     subscriber: Subscriber | None = None
     """Keeps the EHR's Subscriptions, where that is configured."""
+    ladder: Ladder | None = None
+    """Chooses how each stream is read; without one, all are read by ``_lastUpdated``."""
+    snapshots: timedelta = timedelta(minutes=10)
+    """How often what cannot be asked for its changes is read again by the timer."""
     _reading: Lock = field(default_factory=Lock)
     """One crawl at a time: two over one stream would move each other's cursor."""
 
-    def read(self, watch: Callable[[Progress], None] = lambda _: None) -> tuple[list[PollReport], list[str]]:
-        """Poll every stream; one that fails is noted with its reason and does not hold up the others."""
+    def read(
+        self, watch: Callable[[Progress], None] = lambda _: None, *, due_only: bool = False
+    ) -> tuple[list[PollReport], list[str]]:
+        """
+        Poll every stream; one that fails is noted with its reason and does not hold up the others.
+
+        Args:
+            due_only: Leave out what is read whole and was so a short while ago.
+        """
         reports, problems = [], []
         for stream in self.line.types:
+            if due_only and not self._due(stream):
+                continue
             try:
                 reports.append(self.read_stream(stream, self._noticing(watch)))
             except RemoteError as error:
@@ -91,7 +107,44 @@ class Connector:
             RemoteError: It cannot be read; its cursor stands.
         """
         with self._reading:
-            return poll(stream, self.client, self.store, self.line, self.clock, since=self.since, watch=watch)
+            step = self._step(stream)
+            try:
+                return self._read_by(step, stream, watch)
+            except (Refused, UnsafeAnswer):
+                if self.ladder is not None:
+                    self.ladder.doubt(stream)
+                raise
+
+    def _step(self, stream: str) -> Step:
+        """
+        Return the rung by which *stream* is read.
+
+        Raises:
+            RemoteError: The EHR does not answer, or there is no way that it allows.
+        """
+        if self.ladder is None:
+            return PLAIN
+        choice = self.ladder.choice(stream)
+        if choice.step is None:
+            raise Refused(choice.words)
+        return choice.step
+
+    def _read_by(self, step: Step, stream: str, watch: Callable[[Progress], None]) -> PollReport:
+        client, store, line, clock = self.client, self.store, self.line, self.clock
+        if step.rung is Rung.LAST_UPDATED:
+            return poll(stream, client, store, line, clock, since=self.since, watch=watch)
+        if step.rung is Rung.DATE:
+            return poll_by_date(stream, step, client, store, line, clock, since=self.since, watch=watch)
+        assert self.ladder is not None
+        keys = self.ladder.keys(step)
+        return poll_snapshot(stream, step, keys, self.ladder.roster, client, store, line, clock, watch=watch)
+
+    def _due(self, stream: str) -> bool:
+        with self.store.reading() as tx:
+            cursor = tx.cursor(self.line.name, stream) or Cursor(connection=self.line.name, stream=stream)
+        if cursor.rung in (None, Rung.LAST_UPDATED) or cursor.checked_at is None or cursor.problem is not None:
+            return True
+        return self.clock() - cursor.checked_at >= self.snapshots
 
     def answer(self) -> AnswerReport:
         """

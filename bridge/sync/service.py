@@ -122,7 +122,7 @@ class Service:
     def _read(self, connector: Connector) -> None:
         name = connector.line.name
         if self._won(f"poll/{name}", self._poll[name]):
-            connector.read()
+            connector.read(due_only=True)
             connector.pass_time()
             self._guarded(connector, connector.name_people)
             self._guarded(connector, connector.learn)

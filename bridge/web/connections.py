@@ -46,6 +46,10 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
     lag_seconds: float | None
     crawling: bool
     crawled: int
+    rung: str | None
+    """By which rung of the ladder it is read; ``null`` until it was."""
+    rung_reason: str | None
+    """The rung, why it was chosen and how it was proven; ``null`` until it was tried since the start."""
     problem: str | None
     warnings: tuple[str, ...]
     """What the EHR warned of in the last complete read, as codes."""
@@ -114,6 +118,8 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     outbox: OutboxStand
     parked: tuple[ParkedGroup, ...]
     routes: tuple[RouteView, ...]
+    disagreements: tuple[str, ...]
+    """Where the server declares otherwise than its vendor's profile says; the server is believed."""
 
 
 class ConnectionList(msgspec.Struct, frozen=True):
@@ -149,7 +155,8 @@ def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after:
     cursors = {cursor.stream: cursor for cursor in tx.cursors(info.name)}
     totals = tx.totals(info.name)
     streams = tuple(
-        _stream(name, cursors.get(name), totals.get(name, Counts()), now) for name in _streams(info, totals)
+        _stream(name, cursors.get(name), totals.get(name, Counts()), info.reads.get(name), now)
+        for name in _streams(info, totals)
     )
     fresh = freshness(info.name, info.types, cursors.values(), now=now, stale_after=stale_after)
     successes = [stream.last_success_at for stream in streams if stream.type in info.types]
@@ -170,6 +177,7 @@ def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after:
         outbox=_outbox(tx, info.name, now),
         parked=tuple(_groups(tx, info.name)),
         routes=tuple(RouteView(route.kind, route.how, route.reason) for route in info.routes),
+        disagreements=tuple(info.disagreements),
     )
 
 
@@ -204,7 +212,7 @@ def _streams(info: ConnectionInfo, totals: Iterable[str]) -> list[str]:
     return [*info.types, *sorted(set(totals) - set(info.types))]
 
 
-def _stream(name: str, cursor: Cursor | None, counts: Counts, now: datetime) -> StreamView:
+def _stream(name: str, cursor: Cursor | None, counts: Counts, reason: str | None, now: datetime) -> StreamView:
     cursor = cursor or Cursor(connection="", stream=name)
     return StreamView(
         type=name,
@@ -213,6 +221,8 @@ def _stream(name: str, cursor: Cursor | None, counts: Counts, now: datetime) -> 
         lag_seconds=_age(cursor.watermark, now),
         crawling=cursor.started_at is not None,
         crawled=cursor.read,
+        rung=cursor.rung,
+        rung_reason=reason,
         problem=cursor.problem,
         warnings=cursor.warnings,
         received=counts.received,

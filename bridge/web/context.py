@@ -31,6 +31,8 @@ class ConnectionInfo:
     Args:
         types: The resource types that are read; each is a stream with a cursor of its own.
         routes: The route plan, empty until the server's CapabilityStatement was read.
+        reads: How each type is read and why so, empty until it was read.
+        disagreements: Where the server declares otherwise than its vendor's profile says.
     """
 
     name: str
@@ -40,6 +42,8 @@ class ConnectionInfo:
     types: Sequence[str]
     writes: bool = True
     routes: Sequence[RouteLine] = ()
+    reads: Mapping[str, str] = field(default_factory=dict)
+    disagreements: Sequence[str] = ()
 
 
 Ring = Callable[[str, Sequence[str], Notification], None]

@@ -119,6 +119,16 @@ def test_a_case_comes_back_whole_by_root_by_id_and_by_patient(store: Store) -> N
         assert tx.cases_of_people(EHR, ["Patient/1", "Patient/2"]) == [case]
 
 
+def test_patients_are_those_of_unmerged_cases_each_once(store: Store) -> None:
+    two = CasePatient(ref="Patient/2", display=None)
+    cases = [a_case("a", patient=two), a_case("b"), a_case("c", patient=two), a_case("d", patient=None)]
+    with_cases(store, *cases, a_case("e", connection="other", patient=two))
+
+    with store.reading() as tx:
+        assert tx.patients(EHR) == ["Patient/1", "Patient/2"]
+        assert tx.patients("nowhere") == []
+
+
 def test_cases_of_people_are_those_of_their_patients_and_owners(store: Store) -> None:
     doctor = Owner(kind=OwnerKind.EHR, id="Practitioner/7", display="Dr. Oak")
     cases = [a_case("c1"), a_case("c2", owner=doctor, patient=None), a_case("c3", patient=None)]

@@ -140,6 +140,10 @@ class MemoryTx(OutboxRoom):
             or (case.patient is not None and case.patient.ref in wanted)
         ]
 
+    def patients(self, connection: str) -> list[str]:
+        people = (case.patient for case in self._live(connection))
+        return sorted({one.ref for one in people if one is not None and one.ref is not None})
+
     def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
         return {case_id: len(self._now.history.get(case_id, ())) for case_id in case_ids}
 

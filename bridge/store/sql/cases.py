@@ -57,6 +57,11 @@ _OF_PEOPLE = _STATES.where(
         )
     ),
 ).order_by(care_case.c.pk)
+_PATIENTS = (
+    select(care_case.c.patient)
+    .where(LIVE, care_case.c.connection_id == bindparam("connection"), care_case.c.patient.is_not(None))
+    .distinct()
+)
 _ONE = _STATES.where(care_case.c.id == bindparam("case_id"))
 # Both tables that change are locked: PostgreSQL reads again only the locked rows after waiting for another writer.
 _OF_ROOTS_LOCKED = _OF_ROOTS.with_for_update(key_share=True, of=[care_case, case_state])
@@ -90,6 +95,9 @@ class CasesRoom(Work):
     def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
         found = self.rows(_OF_PEOPLE, connection=self.connection_id(connection), refs=list(map(clean, refs)))
         return [self._known(*row) for row in found]
+
+    def patients(self, connection: str) -> list[str]:
+        return sorted(row.patient for row in self.rows(_PATIENTS, connection=self.connection_id(connection)))
 
     def case(self, case_id: str) -> Case | None:
         row = self.row(_ONE, case_id=clean(case_id))
