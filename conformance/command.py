@@ -75,8 +75,7 @@ def _listing() -> Iterator[str]:
     for family, kinds in FAMILIES.items():
         yield from ("", f"Faults: {family.lower()} (--fault NAME=ARGUMENTS)")
         for kind in kinds:
-            usage = f"{kind.name}={kind.usage}".replace("=[", "[=") if kind.usage else kind.name
-            yield from ("", f"  {usage}", f"      {kind.says}.", f"      Source: {kind.source}")
+            yield from ("", f"  {kind.written}", f"      {kind.says}.", f"      Source: {kind.source}")
 
 
 def _plays(vendor: str, faults: Sequence[str]) -> Iterator[str]:

@@ -76,15 +76,17 @@ def _resource(type_: str, options: Options, surface: Surface | None) -> Json:
     if "search-type" in interactions:
         resource |= _search(type_, options, here)
     if type_ == "Subscription":
-        resource |= _topics()
+        resource |= _topics(options)
     if options.referential_integrity:
         resource["referencePolicy"] = ["enforced"]
     return resource
 
 
-def _topics() -> Json:
+def _topics(options: Options) -> Json:
     """Return what the R5 Backport guide has servers say of their topics."""
     offered = [{"url": _TOPIC, "valueCanonical": f"{TOPIC_BASE}{type_}"} for type_ in TOPIC_TYPES]
+    if not options.hooks.operations:
+        return {"extension": offered}
     operations = [{"name": name, "definition": f"{_OPERATIONS}-{name}"} for name in ("status", "events")]
     return {"extension": offered, "operation": operations}
 

@@ -11,6 +11,7 @@ import httpx
 
 from conformance.command import what_it_plays
 from conformance.simulator import FAULTS, VENDORS
+from conformance.simulator_page import PAGE, page
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +63,10 @@ def test_list_names_all_with_their_sources() -> None:
         assert f"\n  {name}" in listing
     assert listing.count("Source: ") == len(VENDORS) + len(FAULTS)
     assert not any(len(line) > 250 for line in listing.splitlines())
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "python -m conformance.simulator_page writes it"
 
 
 def test_every_fault_has_a_line_and_a_source() -> None:

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from conformance.simulator.faults import answers, limits, notifying, paging, patients, searching, timing, writing
+from conformance.simulator.faults import (
+    access,
+    answers,
+    limits,
+    notifying,
+    paging,
+    patients,
+    searching,
+    timing,
+    writing,
+)
 from conformance.simulator.faults.base import Fault, FaultKind, OptionFault
 from conformance.simulator.faults.patients import merge_patients
 
@@ -17,6 +27,7 @@ FAMILIES: dict[str, tuple[FaultKind, ...]] = {
     "Time": timing.KINDS,
     "Searches": searching.KINDS,
     "Limits and outages": limits.KINDS,
+    "Tokens": access.KINDS,
     "Answers": answers.KINDS,
     "Writes": writing.KINDS,
     "Patients": patients.KINDS,
@@ -43,8 +54,7 @@ def fault_named(spec: str) -> Fault:
         return kind(*(arguments.split(",") if arguments else ()))
     except (TypeError, ValueError) as error:
         reason = f": {error}" if isinstance(error, ValueError) else ""
-        usage = f"{name}={kind.usage}".replace("=[", "[=") if kind.usage else name
-        raise ValueError(f"fault {spec!r} does not fit {usage}{reason}") from error
+        raise ValueError(f"fault {spec!r} does not fit {kind.written}{reason}") from error
 
 
 def nearest(name: str, known: dict[str, FaultKind] | tuple[str, ...]) -> str:

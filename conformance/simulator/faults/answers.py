@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from conformance.simulator.ehr import Ehr
-from conformance.simulator.faults.base import Fault, FaultKind, natural, one_of
-from conformance.simulator.wire import FHIR_JSON, Answer, Request, decode, encode
+from conformance.simulator.faults.base import Fault, FaultKind, json_in, natural, one_of
+from conformance.simulator.wire import FHIR_JSON, Answer, Request, encode
 
 _LOGIN = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form></form></body></html>"
 
@@ -46,9 +46,9 @@ class NoVersions(Fault):
             for name, value in answer.headers.items()
             if name != "ETag"
         }
-        if answer.status >= 300 or not answer.body:
+        body = json_in(answer) if answer.status < 300 else {}
+        if not body:
             return replace(answer, headers=headers)
-        body = decode(answer.body)
         for resource in (body, *(entry.get("resource", {}) for entry in body.get("entry", []))):
             resource.get("meta", {}).pop("versionId", None)
         return replace(answer, headers=headers, body=encode(body))

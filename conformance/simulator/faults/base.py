@@ -15,7 +15,7 @@ from datetime import timedelta
 from conformance.simulator.ehr import Ehr, Writing
 from conformance.simulator.pages import Listing
 from conformance.simulator.store import Version
-from conformance.simulator.wire import Answer, Request
+from conformance.simulator.wire import Answer, FhirError, Json, Request, decode
 
 
 class Fault:
@@ -98,6 +98,11 @@ class FaultKind:
     source: str
     make: Callable[..., Fault]
 
+    @property
+    def written(self) -> str:
+        """The name with its arguments, as they are written."""
+        return f"{self.name}={self.usage}".replace("=[", "[=") if self.usage else self.name
+
     def __call__(self, *arguments: str) -> Fault:
         """
         Return a new fault.
@@ -107,6 +112,15 @@ class FaultKind:
             TypeError: there are too many, or too few.
         """
         return self.make(*arguments)
+
+
+def json_in(answer: Answer) -> Json:
+    """Return the object in *answer*, or an empty one where another fault has left none to read."""
+    try:
+        body = decode(answer.body)
+    except FhirError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def natural(text: str) -> int:

@@ -9,10 +9,10 @@ from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
 
 from conformance.simulator.ehr import Ehr
-from conformance.simulator.faults.base import Fault, FaultKind, OptionFault, natural, one_of, seconds
+from conformance.simulator.faults.base import Fault, FaultKind, OptionFault, json_in, natural, one_of, seconds
 from conformance.simulator.pages import Listing
 from conformance.simulator.store import Version
-from conformance.simulator.wire import Answer, FhirError, Json, Request, decode, encode, outcome
+from conformance.simulator.wire import Answer, FhirError, Json, Request, encode, outcome
 
 _LONGEST_URL = 4096
 _PARALLEL_PAGE_SECONDS = 0.2
@@ -142,11 +142,8 @@ class Truncate(Fault):
 
 def bundle_in(answer: Answer) -> Json:
     """Return the searchset or history in *answer*, or an empty object."""
-    if answer.status != 200 or not answer.body:
-        return {}
-    body = decode(answer.body)
-    is_listing = isinstance(body, dict) and body.get("type") in {"searchset", "history"}
-    return body if is_listing else {}
+    body = json_in(answer) if answer.status == 200 else {}
+    return body if body.get("type") in {"searchset", "history"} else {}
 
 
 def _links(bundle: Json, relation: str) -> Iterator[Json]:

@@ -35,6 +35,7 @@ class Habits:
         classic_post: Whether a classic hook with a payload POSTs to the endpoint itself, instead of PUT below it.
         bundle_in_answer: Whether a 200 to a topic Bundle counts as failed unless it holds a Bundle.
         signature: Header that carries the HMAC-SHA256 of the body, where the Subscription has a secret.
+        operations: Whether ``$status`` and ``$events`` are there; HAPI 8.0.0 answered 400, seen 2026-11.
         timeout_seconds: How long an answer is waited for.
     """
 
@@ -59,4 +60,5 @@ class Habits:
     classic_post: bool = False
     bundle_in_answer: bool = False
     signature: str | None = None
+    operations: bool = True
     timeout_seconds: float = 10

@@ -16,6 +16,8 @@ def operate(ehr: Ehr, hooks: Dispatcher, id_: str | None, name: str, request: Re
     Raises:
         FhirError: there is no such Subscription or operation.
     """
+    if not hooks.habits.operations:
+        raise FhirError(400, "not-supported", f"This server does not know {name}")
     asked = _parameters(request)
     if name == "$status":
         wanted = [id_] if id_ is not None else _listed(asked.get("id"))

@@ -26,6 +26,7 @@ ATHENAHEALTH = Vendor(
         "hooks__form": "athenahealth",
         "hooks__numbering": "bundle",
         "hooks__signature": "X-Hub-Signature",
+        "hooks__operations": False,
         "hooks__timeout_seconds": 2,
         "hooks__retry_every": timedelta(minutes=1),
         "hooks__give_up_after": timedelta(hours=1),

@@ -45,6 +45,7 @@ HAPI = Vendor(
         "hooks__silent_topics_in": frozenset({"4.0"}),
         "hooks__form": "hapi",
         "hooks__bundle_in_answer": True,
+        "hooks__operations": False,
     },
     faults=("search-cache=60", "expire-cursors=3600"),
     surface=_everything("HAPI FHIR Server", "8.0.0"),

@@ -5,7 +5,7 @@ Each check talks plain HTTP to any server that allows everything, keeps to resou
 Where servers may differ, the check accepts what both do. It imports neither Bridge nor the simulator.
 """
 
-from . import bundling, reading, searching, writing
+from . import bundling, reading, searching, subscribing, writing
 from .frame import CHECKS, Check, Server
 
-__all__ = ["CHECKS", "Check", "Server", "bundling", "reading", "searching", "writing"]
+__all__ = ["CHECKS", "Check", "Server", "bundling", "reading", "searching", "subscribing", "writing"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
+
 from .frame import SYSTEM, Server, bare, check, refused
 
 
@@ -133,6 +135,19 @@ def conditional_create_with_several_matches_is_412(server: Server) -> None:
     )
 
     refused(answer, 412)
+
+
+@check
+def what_does_not_fit_its_own_condition_is_not_created(server: Server) -> None:
+    """A plain + in a condition is a space: it finds nothing, and the resource does not fit it."""
+    value = f"{server.key}+1"
+    body = server.a_task(identifier=[{"system": SYSTEM, "value": value}])
+
+    def created(written: str) -> httpx.Response:
+        return server.send("POST", "Task", body, headers={"If-None-Exist": f"identifier={SYSTEM}|{written}"})
+
+    refused(created(value), 400)
+    assert created(value.replace("+", "%2B")).status_code == 201
 
 
 @check

@@ -219,6 +219,15 @@ def test_hapi_topics_never_fire_in_r4_and_have_their_own_form_in_r4b(clock: Manu
     assert "timestamp" not in told(ring)["notificationEvent"][0]
 
 
+def test_hapi_has_no_operations_on_a_subscription(clock: ManualClock) -> None:
+    office = playing("hapi", clock)
+    id_ = office.subscribe(classic())
+    resources = office.fhir.get("metadata").json()["rest"][0]["resource"]
+
+    assert office.fhir.get(f"Subscription/{id_}/$status").status_code == 400
+    assert all("operation" not in each for each in resources)
+
+
 def test_athenahealth_signs_and_numbers_each_bundle_and_tells_ids_in_audit_events(clock: ManualClock) -> None:
     office = playing("athenahealth", clock)
     wanted = backport()
