@@ -8,7 +8,7 @@ raises. Everything is batch-wise, because a page of resources is what arrives. E
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -29,6 +29,10 @@ class InboxState(StrEnum):
     APPLIED = "applied"
     IGNORED = "ignored"
     PARKED = "parked"
+
+
+LATE_CODE = "late"
+"""The code of an applied version that came after a poll had read past it without finding it."""
 
 
 class InboxRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -177,6 +181,24 @@ class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
     missed_in_row: int = 0
 
 
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection, or one resource type of it, that a person told Bridge to leave alone."""
+
+    connection: str
+    type: str | None
+    """``None`` for the whole connection."""
+    by: str
+    at: datetime
+
+
+class Late(msgspec.Struct, frozen=True, kw_only=True):
+    """How many versions of a type came by *path* after a poll had read past them without finding them."""
+
+    type: str
+    path: str
+    found: int
+
+
 class OutboxRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
     One intent and where it stands.
@@ -288,6 +310,12 @@ class Tx(Protocol):
     def save_cursor(self, cursor: Cursor) -> None:
         """Move the stream's cursor."""
 
+    def count_late(self, connection: str, found: Mapping[tuple[str, str], int]) -> None:
+        """Add to how many versions came late, by (type, path)."""
+
+    def late(self, connection: str) -> list[Late]:
+        """Return how many versions came late, most first."""
+
     # Sources and cases ------------------------------------------------------------------------------------
     def sources(self, connection: str, refs: Iterable[str]) -> dict[str, SourceRow]:
         """Return the known sources among *refs*."""
@@ -353,8 +381,8 @@ class Tx(Protocol):
     def note_hints(self, connection: str, refs: Iterable[str], now: datetime, mark: int) -> None:
         """Note that these should be read again; one that is noted already gets the new *mark*."""
 
-    def hints(self, connection: str, limit: int) -> list[Hint]:
-        """Return what should be read again, what waits longest first."""
+    def hints(self, connection: str, limit: int, but: Collection[str] = ()) -> list[Hint]:
+        """Return what should be read again, what waits longest first; nothing of the types in *but*."""
 
     def drop_hints(self, connection: str, hints: Sequence[Hint]) -> None:
         """Forget these, but not those that were noted again meanwhile (another mark)."""
@@ -477,9 +505,29 @@ class Tx(Protocol):
     def workers(self, name: str, now: datetime, since: datetime) -> int:
         """Note that the process *name* is at work, forget those not seen *since*, and return how many are left."""
 
+    # Pauses -----------------------------------------------------------------------------------------------
+    def pause(self, row: Pause) -> bool:
+        """Note that a connection or type is to be left alone; false, and nothing changes, where it is already."""
+
+    def resume(self, connection: str, type_: str | None) -> bool:
+        """Take a pause back; false where there is none."""
+
+    def pauses(self, connection: str) -> list[Pause]:
+        """Return what of a connection is to be left alone, the whole of it first."""
+
     # Timers -----------------------------------------------------------------------------------------------
     def win_tick(self, name: str, now: datetime, next_at: datetime) -> bool:
         """Compare and set: true for exactly one caller per due time of the timer *name*."""
+
+    def take_turn(self, name: str, now: datetime, until: datetime) -> int | None:
+        """
+        Take a turn at what only one may do at a time; ``None`` while somebody has it.
+
+        Returns its number. A turn that is not kept up ends at *until*, and the next one has another number.
+        """
+
+    def keep_turn(self, name: str, number: int, until: datetime) -> bool:
+        """Make a turn last until *until* (or end it, with now); false where somebody else has taken the next."""
 
 
 class Store(Protocol):

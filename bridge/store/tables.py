@@ -310,6 +310,35 @@ timer = Table(
     Column("due_at", Instant, nullable=False),
 )
 
+turn = Table(
+    "turn",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("until", Instant, nullable=False),
+)
+
+pause = Table(
+    "pause",
+    metadata,
+    _connection(),
+    Column("type", Words, nullable=False),
+    Column("paused_by", Words, nullable=False),
+    Column("paused_at", Instant, nullable=False),
+    PrimaryKeyConstraint("connection_id", "type"),
+)
+"""What people told Bridge to leave alone; no type means the whole connection."""
+
+late = Table(
+    "late",
+    metadata,
+    _connection(),
+    Column("type", Words, nullable=False),
+    Column("path", Words, nullable=False),
+    Column("found", BigInteger, nullable=False),
+    PrimaryKeyConstraint("connection_id", "type", "path"),
+)
+
 JOINED = source.c.root_id != source.c.resource_id
 """Sources in the group of another one; the rest, most of them, need no second index entry."""
 LIVE = care_case.c.merged_into.is_(None)
@@ -317,6 +346,7 @@ OWNED_IN_EHR = and_(LIVE, care_case.c.owner_ref.is_not(None))
 """Cases whose owner the EHR names. Our own owners have many cases each: an index on them, taken by SQLite for
 the worklist of one owner, made it sort 100,000 cases (118 ms) instead of reading 51 in order."""
 OPEN = and_(LIVE, care_case.c.status != literal_column("'closed'"))
+LATE = source_version.c.code == literal_column("'late'")
 PARKED = source_version.c.state == literal_column("'parked'")
 QUEUED = outbox.c.state == literal_column("'queued'")
 SENDING = outbox.c.state == literal_column("'sending'")
@@ -341,6 +371,7 @@ _partial("ix_source_joined", JOINED, source.c.root_id)
 _partial("ix_source_aside", source.c.aside_id.is_not(None), source.c.aside_id)
 _partial("ix_source_watch", source.c.watch_at.is_not(None), source.c.watch_at)
 _partial("ix_source_version_parked", PARKED, source_version.c.id)
+_partial("ix_source_version_late", LATE, source_version.c.id)
 _partial("ix_care_case_patient", LIVE, care_case.c.patient)
 _partial("ix_care_case_owner", OWNED_IN_EHR, care_case.c.owner_ref)
 _partial("ix_care_case_due", LIVE, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)

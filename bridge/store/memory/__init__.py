@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
@@ -25,7 +25,19 @@ from bridge.errors import DomainError, StaleVersion
 from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_cursor
 from bridge.store.memory.outbox import OutboxRoom
 from bridge.store.memory.state import State, kept, require
-from bridge.store.port import Budget, CaseFilter, CasePage, Counts, Cursor, Hint, InboxRow, InboxState, Subscribed
+from bridge.store.port import (
+    Budget,
+    CaseFilter,
+    CasePage,
+    Counts,
+    Cursor,
+    Hint,
+    InboxRow,
+    InboxState,
+    Late,
+    Pause,
+    Subscribed,
+)
 from bridge.store.worklist import due_order, matches
 
 T = TypeVar("T")
@@ -69,6 +81,17 @@ class MemoryTx(OutboxRoom):
         for one in (counts, new):
             require(one.received == one.applied + one.duplicate + one.ignored + one.parked, "adds_up")
         self._now.totals[connection, stream] = new
+
+    def count_late(self, connection: str, found: Mapping[tuple[str, str], int]) -> None:
+        for (type_, path), count in found.items():
+            key = (connection, type_, path)
+            self._now.late[key] = self._now.late.get(key, 0) + count
+
+    def late(self, connection: str) -> list[Late]:
+        found = [
+            Late(type=type_, path=path, found=n) for (c, type_, path), n in self._now.late.items() if c == connection
+        ]
+        return sorted(found, key=lambda row: (-row.found, row.type))
 
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         return self._now.cursors.get((connection, stream))
@@ -192,8 +215,9 @@ class MemoryTx(OutboxRoom):
         for ref in {clean(ref) for ref in refs}:
             self._now.hints[connection, ref] = kept(Hint(ref, now, mark))
 
-    def hints(self, connection: str, limit: int) -> list[Hint]:
-        waiting = [hint for (where, _), hint in self._now.hints.items() if where == connection]
+    def hints(self, connection: str, limit: int, but: Collection[str] = ()) -> list[Hint]:
+        here = [hint for (where, _), hint in self._now.hints.items() if where == connection]
+        waiting = [hint for hint in here if hint.ref.partition("/")[0] not in but]
         return sorted(waiting, key=lambda hint: (hint.noted_at, hint.ref))[:limit]
 
     def drop_hints(self, connection: str, hints: Sequence[Hint]) -> None:
@@ -290,11 +314,34 @@ class MemoryTx(OutboxRoom):
         self._now.workers = {one: at for one, at in seen.items() if at >= since}
         return len(self._now.workers)
 
+    # Pauses -----------------------------------------------------------------------------------------------
+    def pause(self, row: Pause) -> bool:
+        return self._now.pauses.setdefault((row.connection, row.type or ""), stored := kept(row)) is stored
+
+    def resume(self, connection: str, type_: str | None) -> bool:
+        return self._now.pauses.pop((connection, type_ or ""), None) is not None
+
+    def pauses(self, connection: str) -> list[Pause]:
+        return [row for (where, _), row in sorted(self._now.pauses.items()) if where == connection]
+
     # Timers -----------------------------------------------------------------------------------------------
     def win_tick(self, name: str, now: datetime, next_at: datetime) -> bool:
         if self._now.timers.get(name, now) > now:
             return False
         self._now.timers[name] = next_at
+        return True
+
+    def take_turn(self, name: str, now: datetime, until: datetime) -> int | None:
+        number, taken_until = self._now.turns.get(name, (0, now))
+        if taken_until > now:
+            return None
+        self._now.turns[name] = (number + 1, until)
+        return number + 1
+
+    def keep_turn(self, name: str, number: int, until: datetime) -> bool:
+        if self._now.turns.get(name, (0, until))[0] != number:
+            return False
+        self._now.turns[name] = (number, until)
         return True
 
 

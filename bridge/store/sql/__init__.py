@@ -15,6 +15,7 @@ from bridge.store.sql.cases import CasesRoom
 from bridge.store.sql.hints import HintsRoom
 from bridge.store.sql.inbox import InboxRoom
 from bridge.store.sql.outbox import OutboxRoom
+from bridge.store.sql.pauses import PausesRoom
 from bridge.store.sql.people import PeopleRoom
 from bridge.store.sql.sources import SourcesRoom
 from bridge.store.sql.subscriptions import SubscriptionsRoom
@@ -23,7 +24,16 @@ from bridge.store.sql.work import Names
 
 
 class SqlTx(
-    InboxRoom, HintsRoom, SubscriptionsRoom, SourcesRoom, CasesRoom, PeopleRoom, OutboxRoom, BudgetsRoom, TimersRoom
+    InboxRoom,
+    HintsRoom,
+    SubscriptionsRoom,
+    SourcesRoom,
+    CasesRoom,
+    PeopleRoom,
+    OutboxRoom,
+    BudgetsRoom,
+    PausesRoom,
+    TimersRoom,
 ):
     """One transaction (``port.Tx``)."""
 

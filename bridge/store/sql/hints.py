@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, select
@@ -14,12 +14,7 @@ from bridge.store.sql.work import Work
 from bridge.store.tables import hint
 
 _NOTE = upsert(hint, "connection_id", "ref", "noted_at", "mark")
-_WAITING = (
-    select(hint.c.ref, hint.c.noted_at, hint.c.mark)
-    .where(hint.c.connection_id == bindparam("connection"))
-    .order_by(hint.c.noted_at, hint.c.ref)
-    .limit(bindparam("limit"))
-)
+_WAITING = select(hint.c.ref, hint.c.noted_at, hint.c.mark).where(hint.c.connection_id == bindparam("connection"))
 _DROP = delete(hint).where(
     hint.c.connection_id == bindparam("connection"),
     hint.c.ref == bindparam("dropped"),
@@ -34,8 +29,12 @@ class HintsRoom(Work):
         key, when = self.connection_id(connection), micros(now)
         self.write(_NOTE, [(key, ref, when, mark) for ref in sorted({clean(ref) for ref in refs})])
 
-    def hints(self, connection: str, limit: int) -> list[Hint]:
-        found = self.rows(_WAITING, connection=self.connection_id(connection), limit=limit)
+    def hints(self, connection: str, limit: int, but: Collection[str] = ()) -> list[Hint]:
+        query = _WAITING
+        for kind in but:
+            query = query.where(hint.c.ref != kind, ~hint.c.ref.startswith(f"{kind}/", autoescape=True))
+        longest_first = query.order_by(hint.c.noted_at, hint.c.ref).limit(limit)
+        found = self.rows(longest_first, connection=self.connection_id(connection))
         return [Hint(row.ref, instant(row.noted_at), row.mark) for row in found]
 
     def drop_hints(self, connection: str, hints: Sequence[Hint]) -> None:

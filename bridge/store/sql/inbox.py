@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
@@ -20,9 +20,9 @@ from bridge.store.codec import (
     together,
 )
 from bridge.store.engine import ADVISORY_SPACE
-from bridge.store.port import Counts, Cursor, InboxRow, InboxState
+from bridge.store.port import LATE_CODE, Counts, Cursor, InboxRow, InboxState, Late
 from bridge.store.sql.work import Found, Work
-from bridge.store.tables import PARKED, cursor, raw_page, resource, source_version, stream_total
+from bridge.store.tables import LATE, PARKED, cursor, late, raw_page, resource, source_version, stream_total
 
 _LOCK = select(func.pg_advisory_xact_lock(ADVISORY_SPACE, bindparam("key")))
 _KNOWN = select(source_version.c.resource_id, source_version.c.version).where(
@@ -56,6 +56,8 @@ _COUNT = upsert(
     "parked",
     add=True,
 )
+_COUNT_LATE = upsert(late, "connection_id", "type", "path", "found", add=True)
+_LATE = select(late).where(late.c.connection_id == bindparam("connection")).order_by(late.c.found.desc(), late.c.type)
 _TOTALS = select(stream_total).where(stream_total.c.connection_id == bindparam("connection"))
 _CURSORS = select(cursor).where(cursor.c.connection_id == bindparam("connection")).order_by(cursor.c.stream)
 _CURSOR = _CURSORS.where(cursor.c.stream == bindparam("name"))
@@ -135,6 +137,14 @@ class InboxRoom(Work):
         found = self.rows(_TOTALS, connection=self.connection_id(connection))
         return {row.stream: Counts(row.received, row.applied, row.duplicate, row.ignored, row.parked) for row in found}
 
+    def count_late(self, connection: str, found: Mapping[tuple[str, str], int]) -> None:
+        key = self.connection_id(connection)
+        self.write(_COUNT_LATE, [(key, clean(type_), clean(path), count) for (type_, path), count in found.items()])
+
+    def late(self, connection: str) -> list[Late]:
+        rows = self.rows(_LATE, connection=self.connection_id(connection))
+        return [Late(type=row.type, path=row.path, found=row.found) for row in rows]
+
     def cursor(self, connection: str, stream: str) -> Cursor | None:
         row = self.row(_CURSOR, connection=self.connection_id(connection), name=clean(stream))
         return None if row is None else _cursor(connection, row)
@@ -180,7 +190,7 @@ class InboxRoom(Work):
             parked = state is InboxState.PARKED
             query = query.where(PARKED if parked else source_version.c.state == state.value)
         if code is not None:
-            query = query.where(source_version.c.code == clean(code))
+            query = query.where(LATE if code == LATE_CODE else source_version.c.code == clean(code))
         if ref is not None:
             query = query.where(resource.c.ref == clean(ref))
         found = self.rows(query.order_by(source_version.c.id).limit(limit))
