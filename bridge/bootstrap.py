@@ -229,18 +229,17 @@ def make_client(
     return FhirClient(endpoint, clock=clock, sleep=sleep, turn=turn)
 
 
-def make_subscriber(connector: Connector, section: ConnectionSection) -> Subscriber | None:
+def make_desire(name: str, section: ConnectionSection) -> Desire | None:
     """
-    Return what keeps the EHR's Subscriptions; ``None`` where it is not to.
+    Return which Subscriptions a connection is to have; ``None`` where it is not configured how the EHR reaches us.
 
     Raises:
         ConfigError: A secret cannot be read or is not fit.
     """
-    name, line = connector.line.name, connector.line
     gate = make_gate(name, section)
-    if section.subscribe == "off" or section.subscribe_url is None or gate is None or gate.path is None:
+    if section.subscribe_url is None or gate is None or gate.path is None:
         return None
-    desire = Desire(
+    return Desire(
         connection=name,
         base=section.subscribe_url,
         secret=gate.path,
@@ -251,7 +250,22 @@ def make_subscriber(connector: Connector, section: ConnectionSection) -> Subscri
         lifetime=timedelta(days=section.subscribe_days),
         own_ids=profile(section.vendor).own_ids,
     )
-    return Subscriber(connector.client, connector.store, line, connector.clock, desire, connector.read_stream)
+
+
+def make_subscriber(connector: Connector, section: ConnectionSection, *, even_off: bool = False) -> Subscriber | None:
+    """
+    Return what keeps the EHR's Subscriptions; ``None`` where it is not to.
+
+    Args:
+        even_off: Also where it is switched off, to take away what there is.
+
+    Raises:
+        ConfigError: A secret cannot be read or is not fit.
+    """
+    desire = make_desire(connector.line.name, section) if even_off or section.subscribe != "off" else None
+    if desire is None:
+        return None
+    return Subscriber(connector.client, connector.store, connector.line, connector.clock, desire, connector.read_stream)
 
 
 def make_ladder(way_out: Exit, patients: Callable[[], Sequence[str]]) -> Ladder:
@@ -373,6 +387,7 @@ class Bridge:
                 fhir_version=way_out.section.fhir_version,
                 types=way_out.line.types,
                 writes=way_out.section.write,
+                without=_without(self.connectors[name]),
                 routes=[
                     RouteLine(kind.value, route.how.value, route.why) for kind, route in way_out.known_plan.items()
                 ],
@@ -406,6 +421,10 @@ class Bridge:
             gates={name: gate for name, gate in gates.items() if gate is not None},
             ring=ring,
         )
+
+
+def _without(connector: Connector) -> Mapping[str, str]:
+    return connector.subscriber.without if connector.subscriber is not None else {}
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """
 The command line: ``bridge demo | simulator | serve | sync | backfill | doctor | config | explain | replay |
-migrate | map``.
+subscriptions | migrate | map``.
 
 Exit codes: 0 all done and accounted for; 1 done, but something needs a person (the output says what); 2 wrong
 usage or configuration; 3 an EHR or the database could not be reached; 130 interrupted. Results go to standard
@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check the configuration, or show it.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+subscriptions_app = typer.Typer(help="Look at the EHR's Subscriptions, or take them away.", no_args_is_help=True)
+app.add_typer(subscriptions_app, name="subscriptions")
 
 ConfigFile = Annotated[
     Path | None,
@@ -129,7 +131,7 @@ def simulator(
     speed: Annotated[float, typer.Option(metavar="N", help="How many times faster than life stories go.")] = 1440.0,
     fhir_version: Annotated[str, typer.Option(metavar="R4|R4B", help="What it declares.")] = "R4",
 ) -> None:
-    """Play an EHR, with its habits and faults, to try Bridge against. All of its patients are synthetic."""
+    """Play an EHR, with its habits and faults, to try things on. All of its patients are synthetic."""
     from conformance.command import run_simulator, what_it_plays
 
     if list_all:
@@ -379,6 +381,48 @@ def config_show(config: ConfigFile = None) -> None:
     from bridge.config import shown
 
     _print_json(shown(_settings(config)))
+
+
+@subscriptions_app.command("list")
+def subscriptions_list(config: ConfigFile = None, connection: OneConnection = None, as_json: Json = False) -> None:
+    """Say how each Subscription stands, as Bridge last saw it, and what was heard of it. Asks no EHR."""
+    from bridge.subscriptions import as_lines, listed
+
+    with _bridge(_settings(config), owning=False, existing=True, only=connection) as bridge:
+        known = listed(bridge)
+    if as_json:
+        _print_json(known)
+    else:
+        print("\n".join(as_lines(known)))
+
+
+@subscriptions_app.command("verify")
+def subscriptions_verify(config: ConfigFile = None, connection: OneConnection = None, as_json: Json = False) -> None:
+    """Ask each EHR whether its Subscriptions are as they should be. Changes nothing."""
+    from bridge.subscriptions import standing_as_line, verified
+
+    with _bridge(_settings(config), owning=False, existing=True, only=connection) as bridge:
+        found = {name: verified(bridge, name) for name in bridge.connectors}
+    if as_json:
+        _print_json(found)
+    else:
+        print("\n".join(standing_as_line(name, one) for name, standings in found.items() for one in standings))
+    _leave(NEEDS_A_PERSON if any(one["problem"] for standings in found.values() for one in standings) else DONE)
+
+
+@subscriptions_app.command("remove")
+def subscriptions_remove(config: ConfigFile = None, connection: OneConnection = None, as_json: Json = False) -> None:
+    """Delete the Subscriptions that Bridge made, and no others. Set subscribe = "off" first, or it makes them again."""
+    from bridge.subscriptions import removed
+
+    with _bridge(_settings(config), existing=True, only=connection) as bridge:
+        done = {name: removed(bridge, name) for name in bridge.connectors}
+    if as_json:
+        _print_json(done)
+    else:
+        for name, one in done.items():
+            print(f"{name}: {one['problem'] or ', '.join(one['removed']) or 'none'}")
+    _leave(NEEDS_A_PERSON if any(one["problem"] for one in done.values()) else DONE)
 
 
 # Shared ---------------------------------------------------------------------------------------------------

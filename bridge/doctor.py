@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DBAPIError
 
-from bridge.bootstrap import Exit, make_client, make_line, read_lanes, utc_now
+from bridge.bootstrap import Exit, make_client, make_desire, make_line, read_lanes, utc_now
 from bridge.config import ConnectionSection, Settings
 from bridge.errors import (
     AuthExpired,
@@ -27,9 +27,12 @@ from bridge.errors import (
     Throttled,
     Unreachable,
 )
+from bridge.fhir.capability import Capability
+from bridge.fhir.subscription import Flavor
 from bridge.fhir.vendors import profile, recognized
 from bridge.store.engine import sqlite_file
 from bridge.store.migrations import check
+from bridge.sync.desire import plan
 from bridge.tasks.route import How
 
 SAFE_SQLITE = (3, 51, 3)
@@ -171,6 +174,7 @@ def _connection(name: str, way_out: Exit) -> Iterator[Finding]:
     yield Finding(topic, fits, found if fits else f"{found}, {line.fhir_version} is configured", advice)
     yield from _streams(name, way_out)
     yield from _vendor(name, way_out, capability.software)
+    yield from _notifications(name, way_out, capability)
     try:
         plan = way_out.plan()
     except RemoteError as error:
@@ -179,6 +183,24 @@ def _connection(name: str, way_out: Exit) -> Iterator[Finding]:
     for kind, route in plan.items():
         writable = route.how is not How.NOT_WRITABLE
         yield Finding(f"{topic} write {kind.value}", writable or not line.writes, route.how.value, route.why)
+
+
+def _notifications(name: str, way_out: Exit, capability: Capability) -> Iterator[Finding]:
+    """What the EHR is to tell us of its own accord, and whether it can."""
+    section, line = way_out.section, way_out.line
+    desire = make_desire(name, section) if section.subscribe != "off" else None
+    if desire is None:
+        return
+    planned = plan(desire, capability, line.types, line.fhir_version)
+    for wanted in planned.wanted:
+        found = f"a {wanted.flavor} Subscription is kept" if wanted.flavor is Flavor.CLASSIC else f"by {wanted.about}"
+        yield Finding(f"connection {name} notify {', '.join(wanted.types)}", True, found)
+    for kind, why in planned.without.items():
+        yield Finding(f"connection {name} notify {kind}", True, "none: it is polled alone", why)
+    here, there = urlsplit(desire.base).hostname, urlsplit(section.base_url).hostname
+    if here in _LOOPBACK and there not in _LOOPBACK:
+        advice = f"set connections.{name}.subscribe_url to an address at which the EHR reaches Bridge"
+        yield Finding(f"connection {name} notify", False, f"the EHR cannot ring at {here}, which is itself", advice)
 
 
 _SAID = {

@@ -125,7 +125,7 @@ class Doorbell:
         now = self._clock()
         try:
             with self._store.transaction() as tx:
-                for connection, refs in wanted.items():
+                for connection, refs in sorted(wanted.items()):
                     refs |= _listen(tx, connection, said[connection], now)
                     tx.note_hints(connection, refs, now, secrets.randbits(62))
         except Exception as error:  # noqa: BLE001 - the top of a loop: every sender is told, the loop goes on

@@ -13,54 +13,41 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
 
-from bridge.errors import Gone, NotFound, Refused, RemoteError, SourceError
-from bridge.fhir.capability import Capability
-from bridge.fhir.client import FhirClient, Written
-from bridge.fhir.notification import read_notification, read_status
-from bridge.fhir.query import encode, escape
-from bridge.fhir.source import SourceVersion
-from bridge.fhir.subscription import Flavor, Remote, State, Wanted, read_subscription, render
+from bridge.errors import RemoteError
+from bridge.fhir.client import FhirClient
+from bridge.fhir.subscription import Flavor, Remote, State, Wanted
 from bridge.store.port import Store, Subscribed, Tx
-from bridge.sync.desire import (
-    SUBSCRIPTION,
-    Desire,
-    Need,
-    Plan,
-    does_the_same,
-    is_settled,
-    made_by_hand,
-    may_choose_id,
-    need,
-    ours_of,
-    plan,
-    wait_after,
-)
+from bridge.sync.desire import Desire, Need, does_the_same, is_settled, made_by_hand, need, ours_of, wait_after
 from bridge.sync.hearing import found_first, judged, told_of
 from bridge.sync.line import Line
+from bridge.sync.remotes import Remotes
 
 LOOK_EVERY = timedelta(minutes=1)
 LOOK_AGAIN = timedelta(seconds=10)
 """How often the EHR is asked for its Subscriptions, and how often while one is to become active (rule ours)."""
 
-ASK_AGAIN = timedelta(hours=1)
-"""How long what an EHR declares of itself is believed (rule ours)."""
-
-MOST_PAGES = 50
-"""So many pages of Subscriptions are read; an EHR that has more is not searched to the end (rule ours)."""
-
-MOST_EVENTS = 1000
-"""A gap of more events is caught up with by a poll (rule ours)."""
-
-_AT_ONCE = 100
 _MOST_WAITING = 10_000
 
+_BY_HAND = "it is not active, and was made by hand"
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One Subscription as the EHR shows it now; ``problem`` is ``None`` where it is as it should be."""
+
+    about: str
+    ref: str | None
+    state: State
+    problem: str | None
 
 
 class Subscriber:
@@ -80,14 +67,16 @@ class Subscriber:
         desire: Desire,
         poll_stream: Callable[[str], object],
     ) -> None:
-        self._client, self._store, self._line, self._clock = client, store, line, clock
+        self._store, self._line, self._clock = store, line, clock
         self._desire, self._poll_stream = desire, poll_stream
         self._listening_since = clock()
         self._looked_at: datetime | None = None
-        self._capability: Capability | None = None
-        self._asked_at: datetime | None = None
-        self.plan = Plan()
-        """What there should be, as last made; empty before the EHR was asked."""
+        self._ehr = Remotes(client, line, desire, clock)
+
+    @property
+    def without(self) -> Mapping[str, str]:
+        """The types that nothing tells of, and why; empty before the EHR was asked."""
+        return self._ehr.plan.without
 
     # Keeping ----------------------------------------------------------------------------------------------
 
@@ -102,18 +91,27 @@ class Subscriber:
         self._looked_at = now
         self._judge(now)
         try:
-            found = self.look(rows)
+            found = self._ehr.look(_refs(rows))
         except RemoteError as error:
-            log.warning("subscriptions: %s", self._desire.hidden(str(error)), extra=self._extra)
+            log.warning("subscriptions: %s", self.hidden(str(error)), extra=self._extra)
             return
-        by_hand = made_by_hand(self._desire, found)
-        done = [self._accept(remote, rows).key for remote in by_hand]
-        for wanted in self.plan.wanted:
-            if not any(does_the_same(remote, wanted) for remote in by_hand):
-                self._tend_one(wanted, rows, found)
-                done.append(wanted.key)
-        if self.plan.possible:
+        done = [self._accept(remote, rows).key for remote in made_by_hand(self._desire, found)]
+        for wanted in self._ours(rows, found):
+            done.append(wanted.key)
+            self._tend_one(wanted, rows, found)
+        if self._ehr.plan.possible:
             self._give_up([row for row in rows if row.key not in done], found)
+
+    def _ours(self, rows: Sequence[Subscribed], found: Sequence[Remote]) -> list[Wanted]:
+        """Return what is ours to keep: all that is wanted, but what somebody made by hand before we did."""
+        by_hand, known = made_by_hand(self._desire, found), {row.key for row in rows}
+        return [
+            wanted
+            for wanted in self._ehr.plan.wanted
+            if wanted.key in known
+            or ours_of(found, wanted.key, None)
+            or not any(does_the_same(remote, wanted) for remote in by_hand)
+        ]
 
     def _is_time(self, rows: Sequence[Subscribed], now: datetime) -> bool:
         unsettled = any(row.state == State.REQUESTED for row in rows)
@@ -124,40 +122,6 @@ class Subscriber:
             before = tx.subscribed(self._line.name)
             after = [judged(row, now) for row in before]
             _save_changed(tx, before, after)
-
-    def look(self, rows: Iterable[Subscribed] = ()) -> list[Remote]:
-        """
-        Return the EHR's Subscriptions as it shows them, those of *rows* even where a search does not find them.
-
-        Raises:
-            RemoteError: It does not answer.
-        """
-        capability = self._declared()
-        found = {one.ref: one for one in self._searched()} if capability.supports(SUBSCRIPTION, "search-type") else {}
-        keys = {row.ref for row in rows if row.ref is not None}
-        if may_choose_id(self._desire, capability):
-            keys |= {f"{SUBSCRIPTION}/{wanted.key}" for wanted in self.plan.wanted}
-        for ref in sorted(keys - found.keys()):
-            try:
-                found[ref] = read_subscription(self._client.read(ref).raw)
-            except (NotFound, Gone, SourceError):
-                continue
-        return list(found.values())
-
-    def _declared(self) -> Capability:
-        now = self._clock()
-        if self._capability is None or self._asked_at is None or now - self._asked_at > ASK_AGAIN:
-            self._capability, self._asked_at = self._client.capability(), now
-            self.plan = plan(self._desire, self._capability, self._line.types, self._line.fhir_version)
-        return self._capability
-
-    def _searched(self) -> Iterable[Remote]:
-        page = self._client.search(SUBSCRIPTION, [("_count", str(_AT_ONCE))])
-        for _ in range(MOST_PAGES):
-            yield from filter(None, map(_readable, page.entries))
-            if page.next_url is None:
-                return
-            page = self._client.next_page(page.next_url)
 
     # One Subscription -------------------------------------------------------------------------------------
 
@@ -170,16 +134,15 @@ class Subscriber:
             else (k for k in self._line.types if topics.get(k) == remote.about)
         )
         row = self._row(rows, remote.ref, remote.flavor, remote.about, tuple(told))
-        row = self._saw(replace(row, ours=False), self._asked(remote))
+        row = self._saw(replace(row, ours=False), self._ehr.asked(remote))
         well = row.state in (State.ACTIVE, State.REQUESTED)
         return self._keep(row, problem=None if well else f"the EHR calls it {row.state}; it was made by hand")
 
     def _tend_one(self, wanted: Wanted, rows: Iterable[Subscribed], found: Iterable[Remote]) -> None:
         row = self._row(rows, wanted.key, wanted.flavor, wanted.about, wanted.types)
         mine = ours_of(found, wanted.key, row.ref)
-        for other in mine[1:]:
-            self._delete(other.ref)
-        remote = self._asked(mine[0]) if mine else None
+        self._delete(mine[1:])
+        remote = self._ehr.asked(mine[0]) if mine else None
         row = self._saw(row, remote) if remote is not None else self._keep(row, state=State.ABSENT.value)
         now = self._clock()
         wrong = need(wanted, row, remote, now)
@@ -194,21 +157,6 @@ class Subscriber:
         known = next((row for row in rows if row.key == key), None)
         row = known or Subscribed(connection=self._line.name, key=key, flavor=flavor.value, about=about, types=types)
         return replace(row, flavor=flavor.value, about=about, types=types)
-
-    def _asked(self, remote: Remote) -> Remote:
-        """Return *remote* as ``$status`` tells of it, where the EHR has that: the resource itself may say less."""
-        if remote.flavor is Flavor.CLASSIC or not self._offers("status"):
-            return remote
-        try:
-            said = read_status(self._client.ask(f"{remote.ref}/$status"), base_url=self._line.base_url)
-        except (RemoteError, SourceError) as error:
-            log.warning("%s/$status: %s", remote.ref, self._desire.hidden(str(error)), extra=self._extra)
-            return remote
-        state = State(said.status) if said.status in set(State) else remote.state
-        return replace(remote, state=state, counter=said.counter)
-
-    def _offers(self, operation: str) -> bool:
-        return self._capability is not None and operation in self._capability.of(SUBSCRIPTION).operations
 
     def _saw(self, row: Subscribed, remote: Remote) -> Subscribed:
         """Keep what the EHR shows. One that became active is read up to now: it did not tell of what was before."""
@@ -249,44 +197,31 @@ class Subscriber:
         try:
             for stream in wanted.types if wrong.catch_up else ():
                 self._poll_stream(stream)
-            written = self._sent(wanted, remote, now + self._desire.lifetime)
+            written = self._ehr.write(wanted, remote, now + self._desire.lifetime)
         except RemoteError as error:
-            words = self._desire.hidden(str(error))
+            words = self.hidden(str(error))
             log.warning("subscription to %s: %s", wanted.about, words, extra=self._extra)
             self._keep(row, problem=words)
             return
         self._keep(row, ref=written.ref, state=State.REQUESTED.value, digest=wanted.digest(), wrote_at=now)
 
-    def _sent(self, wanted: Wanted, remote: Remote | None, ends_at: datetime) -> Written:
-        capability = self._declared()
-        if remote is not None and capability.supports(SUBSCRIPTION, "update"):
-            body = render(wanted, own_id=remote.ref.partition("/")[2], ends_at=ends_at)
-            return self._client.update(remote.ref, body, if_match=remote.version or None)
-        if remote is not None:
-            self._delete(remote.ref)
-        if may_choose_id(self._desire, capability):
-            body = render(wanted, own_id=wanted.key, ends_at=ends_at)
-            return self._client.update(f"{SUBSCRIPTION}/{wanted.key}", body, create_only=True)
-        declared = capability.of(SUBSCRIPTION)
-        by_address = declared.conditional_create and "url" in declared.search_params
-        body = render(wanted, own_id=None, ends_at=ends_at)
-        condition = encode([("url", escape(wanted.endpoint))]) if by_address else None
-        return self._client.create(SUBSCRIPTION, body, if_none_exist=condition)
-
-    def _delete(self, ref: str) -> None:
+    def _delete(self, remotes: Iterable[Remote]) -> str | None:
+        """Delete ours; returns what went wrong, in words, if anything did."""
         try:
-            self._client.delete(ref)
-        except (NotFound, Gone):
-            return
+            for remote in remotes:
+                self._ehr.delete(remote.ref)
+        except RemoteError as error:
+            words = self.hidden(str(error))
+            log.warning("a subscription could not be removed: %s", words, extra=self._extra)
+            return words
+        return None
 
     def _give_up(self, rows: Iterable[Subscribed], found: Sequence[Remote]) -> None:
         """Take away what is not wanted any more; of what others made only our row."""
         for row in rows:
-            try:
-                for remote in ours_of(found, row.key, row.ref) if row.ours else ():
-                    self._delete(remote.ref)
-            except RemoteError as error:
-                self._keep(row, problem=f"to be removed: {self._desire.hidden(str(error))}")
+            problem = self._delete(ours_of(found, row.key, row.ref)) if row.ours else None
+            if problem is not None:
+                self._keep(row, problem=f"it is to be removed: {problem}")
                 continue
             with self._store.transaction() as tx:
                 tx.drop_subscribed(self._line.name, [row.key])
@@ -300,16 +235,44 @@ class Subscriber:
         """
         with self._store.reading() as tx:
             rows = tx.subscribed(self._line.name)
-        found = self.look(rows)
+        found = self._ehr.look(_refs(rows))
         keys = {row.key: row.ref for row in rows if row.ours} | {
-            wanted.key: None for wanted in self.plan.wanted if wanted.key not in {row.key for row in rows}
+            wanted.key: None for wanted in self._ehr.plan.wanted if wanted.key not in {row.key for row in rows}
         }
         removed = [remote.ref for key, ref in keys.items() for remote in ours_of(found, key, ref)]
         for ref in removed:
-            self._delete(ref)
+            self._ehr.delete(ref)
         with self._store.transaction() as tx:
             tx.drop_subscribed(self._line.name, [row.key for row in rows])
         return removed
+
+    def verify(self) -> list[Standing]:
+        """
+        Return how each Subscription stands on the EHR; nothing is written.
+
+        Raises:
+            RemoteError: It does not answer.
+        """
+        with self._store.reading() as tx:
+            rows = tx.subscribed(self._line.name)
+        found, now = self._ehr.look(_refs(rows)), self._clock()
+        standings = [
+            Standing(remote.about, remote.ref, remote.state, None if remote.state is State.ACTIVE else _BY_HAND)
+            for remote in made_by_hand(self._desire, found)
+        ]
+        for wanted in self._ours(rows, found):
+            row = self._row(rows, wanted.key, wanted.flavor, wanted.about, wanted.types)
+            remote = next(map(self._ehr.asked, ours_of(found, wanted.key, row.ref)), None)
+            wrong = need(wanted, row, remote, now)
+            state = remote.state if remote is not None else State.ABSENT
+            standings.append(
+                Standing(wanted.about, remote.ref if remote else None, state, wrong.why if wrong is not None else None)
+            )
+        return standings + [Standing(kind, None, State.ABSENT, why) for kind, why in self._ehr.plan.without.items()]
+
+    def hidden(self, words: str) -> str:
+        """Return *words* without our secrets."""
+        return self._desire.hidden(words)
 
     # Hearing ----------------------------------------------------------------------------------------------
 
@@ -336,27 +299,12 @@ class Subscriber:
             row = next((row for row in tx.subscribed(self._line.name) if row.ref == ref), None)
         if row is None or row.gap is None:
             return
-        meant = self._events(ref, *row.gap) or frozenset(row.types or self._line.types)
+        meant = self._ehr.events(ref, *row.gap) or frozenset(row.types or self._line.types)
         with self._store.transaction() as tx:
             now = _merged(tx, row)
             tx.note_hints(self._line.name, meant, self._clock(), secrets.randbits(62))
             tx.save_subscribed([replace(now, gap=None if now.gap == row.gap else now.gap, gaps=now.gaps + 1)])
         log.info("%s: events %d to %d were not heard", ref, *row.gap, extra=self._extra)
-
-    def _events(self, ref: str, first: int, last: int) -> frozenset[str]:
-        """Return what ``$events`` names; nothing where the EHR has no such operation, or does not tell all."""
-        if not self._offers("events") or last - first >= MOST_EVENTS:
-            return frozenset()
-        params = [("eventsSinceNumber", str(first)), ("eventsUntilNumber", str(last)), ("content", "id-only")]
-        try:
-            said = read_notification(self._client.ask(f"{ref}/$events", params), base_url=self._line.base_url)
-        except (Refused, SourceError) as error:
-            log.warning("%s/$events: %s", ref, self._desire.hidden(str(error)), extra=self._extra)
-            return frozenset()
-        named = {event.number for event in said.events}
-        if not said.complete or not named.issuperset(range(first, last + 1)):
-            return frozenset()
-        return frozenset(focus for focus in said.foci if focus.partition("/")[0] in self._line.types)
 
     @property
     def _extra(self) -> dict[str, str]:
@@ -369,13 +317,9 @@ def _merged(tx: Tx, row: Subscribed, **changes: Any) -> Subscribed:
     return replace(stored, flavor=row.flavor, about=row.about, types=row.types, **changes)
 
 
+def _refs(rows: Iterable[Subscribed]) -> list[str]:
+    return [row.ref for row in rows if row.ref is not None]
+
+
 def _save_changed(tx: Tx, before: Sequence[Subscribed], after: Sequence[Subscribed]) -> None:
     tx.save_subscribed([new for old, new in zip(before, after, strict=True) if new != old])
-
-
-def _readable(version: SourceVersion) -> Remote | None:
-    """Return a Subscription; none of those that are not by rest-hook can be ours."""
-    try:
-        return read_subscription(version.raw)
-    except SourceError:
-        return None

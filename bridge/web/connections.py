@@ -11,6 +11,7 @@ import msgspec
 from bridge.cases.intents import IntentState
 from bridge.store.port import Budget, Counts, Cursor, InboxState, Tx
 from bridge.web.context import ConnectionInfo
+from bridge.web.subscriptions import SubscriptionView, subscription_views
 
 
 class Health(StrEnum):
@@ -120,6 +121,9 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[RouteView, ...]
     disagreements: tuple[str, ...]
     """Where the server declares otherwise than its vendor's profile says; the server is believed."""
+    subscriptions: tuple[SubscriptionView, ...]
+    without_notifications: dict[str, str]
+    """The types that nothing tells of though that was asked for, and why."""
 
 
 class ConnectionList(msgspec.Struct, frozen=True):
@@ -178,6 +182,8 @@ def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after:
         parked=tuple(_groups(tx, info.name)),
         routes=tuple(RouteView(route.kind, route.how, route.reason) for route in info.routes),
         disagreements=tuple(info.disagreements),
+        subscriptions=subscription_views(tx, info.name, now),
+        without_notifications=dict(info.without),
     )
 
 

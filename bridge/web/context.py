@@ -30,6 +30,7 @@ class ConnectionInfo:
 
     Args:
         types: The resource types that are read; each is a stream with a cursor of its own.
+        without: The types that no notification tells of though that was asked for, and why.
         routes: The route plan, empty until the server's CapabilityStatement was read.
         reads: How each type is read and why so, empty until it was read.
         disagreements: Where the server declares otherwise than its vendor's profile says.
@@ -44,6 +45,7 @@ class ConnectionInfo:
     routes: Sequence[RouteLine] = ()
     reads: Mapping[str, str] = field(default_factory=dict)
     disagreements: Sequence[str] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
 
 
 Ring = Callable[[str, Sequence[str], Notification], None]

@@ -24,8 +24,8 @@ SECONDS = 60.0
 class Site:
     """Bridge as it serves, and its EHR."""
 
-    def __init__(self, ehr: httpx.Client, port: int) -> None:
-        self.ehr = ehr
+    def __init__(self, ehr: httpx.Client, workplace: Workplace, port: int) -> None:
+        self.ehr, self.bridge = ehr, workplace.run
         self.hook = f"http://127.0.0.1:{port}/hooks/main/{SECRET}"
         self._api = f"http://127.0.0.1:{port}/api/v1"
 
@@ -68,10 +68,11 @@ def awaited(holds: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def a_site(server: HapiServer, folder: Path, fhir_version: str) -> Iterator[Site]:
-    port = free_port()
+def a_site(server: HapiServer, folder: Path, fhir_version: str, *, more: str = "", port: int = 0) -> Iterator[Site]:
+    """Serve beside *server* until the block ends; *more* are settings of the connection."""
+    port = port or free_port()
     (folder / "hook").write_text(SECRET)
-    settings = f'fhir_version = "{fhir_version}"\npoll_seconds = 86400\nhook_secret_file = "hook"'
+    settings = f'fhir_version = "{fhir_version}"\npoll_seconds = 86400\nhook_secret_file = "hook"\n{more}'
     workplace = Workplace(folder, server.base_url, connection=settings, more=f"[web]\nport = {port}")
     process = workplace.start("serve")
     try:
@@ -79,7 +80,7 @@ def a_site(server: HapiServer, folder: Path, fhir_version: str) -> Iterator[Site
         assert process.stdout.readline().startswith("Bridge is at")
         awaited(lambda: _has_read(port))
         with server.client() as ehr:
-            yield Site(ehr, port)
+            yield Site(ehr, workplace, port)
     finally:
         process.terminate()
         try:

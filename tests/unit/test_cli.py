@@ -102,7 +102,10 @@ def process(*arguments: str, folder: Path, **environment: str) -> subprocess.Pop
 
 # Help and usage -------------------------------------------------------------------------------------------
 
-COMMANDS = ("demo", "serve", "sync", "backfill", "doctor", "explain", "replay", "migrate", "map", "config")
+COMMANDS = (
+    *("demo", "serve", "sync", "backfill", "doctor", "explain", "replay", "migrate", "map", "config"),
+    "subscriptions",
+)
 
 
 def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
@@ -311,6 +314,27 @@ def test_doctor_is_content_with_a_good_set_up(run: Run, configure: Configure, eh
     assert f"ok  connection main read Task: last-updated: {proof}" in said.out
     assert said.out.endswith("all is fine\n")
     assert all(finding["ok"] for finding in json.loads(run("doctor", "--json").out))
+
+
+def test_doctor_says_what_will_tell_of_changes(
+    run: Run, configure: Configure, ehr: LiveEhr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRIDGE_CONNECTIONS__MAIN__HOOK_SECRET", "a-secret-of-this-test")
+    configure(ehr.base_url, 'read = ["Task"]', 'subscribe = "auto"', 'subscribe_url = "http://127.0.0.1:8000"')
+
+    said = run("doctor")
+
+    assert "ok  connection main notify Task: " in said.out
+    assert "a-secret-of-this-test" not in said.out
+
+
+def test_subscriptions_are_none_where_nothing_is_configured(run: Run, configure: Configure, ehr: LiveEhr) -> None:
+    configure(ehr.base_url)
+    run("migrate")
+
+    assert run("subscriptions", "list").out == "main: none\n"
+    assert run("subscriptions", "verify").code == 1
+    assert run("subscriptions", "remove").code == 1
 
 
 # Broken set-ups -------------------------------------------------------------------------------------------

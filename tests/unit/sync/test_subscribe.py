@@ -124,7 +124,7 @@ def test_an_ehr_without_subscriptions_is_left_alone_and_the_reason_is_told() -> 
     world.tend()
 
     assert world.rows() == []
-    assert "does not declare" in world.subscriber.plan.without["Task"]
+    assert "does not declare" in world.subscriber.without["Task"]
 
 
 def test_r5_without_a_topic_has_a_reason() -> None:
@@ -133,7 +133,7 @@ def test_r5_without_a_topic_has_a_reason() -> None:
     world.tend()
 
     assert world.registry.kept == {}
-    assert "topic" in world.subscriber.plan.without["Task"]
+    assert "topic" in world.subscriber.without["Task"]
 
 
 def test_types_of_one_topic_share_a_subscription() -> None:
