@@ -104,17 +104,23 @@ class Ehr:
             FhirError: it is refused.
         """
         head = self.store.head(type_, id_)
-        before = head.resource() if head is not None and not head.deleted else None
-        here = self.surface_of(type_)
-        for rule in here.writes if here is not None else ():
-            rule(method, before, resource)
-        if self.surface is not None and self.surface.needs_if_match and method in {"PUT", "PATCH"} and before:
-            _need_if_match(request)
+        if self.surface is not None:
+            self._check_surface(self.surface, request, head, type_, resource, method)
         for check in self.checks:
             check(type_, resource)
         writing = Writing(request, method, type_, id_, head, resource)
         for fault in self.playing:
             fault.storing(writing, self)
+
+    def _check_surface(
+        self, surface: Surface, request: Request, head: Version | None, type_: str, resource: Json | None, method: str
+    ) -> None:
+        before = head.resource() if head is not None and not head.deleted else None
+        here = surface.types.get(type_)
+        for rule in here.writes if here is not None else ():
+            rule(method, before, resource)
+        if surface.needs_if_match and method in {"PUT", "PATCH"} and before:
+            _need_if_match(request)
 
     def _stamp(self, previous: Version | None, resource: Json | None) -> datetime:
         """Return the time of the version after *previous*: now, cut to the server's precision."""

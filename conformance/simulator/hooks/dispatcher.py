@@ -119,6 +119,8 @@ class Dispatcher:
             if not self._saving:
                 self._register(version)
             return
+        if not self._live:
+            return
         before = self._ehr.store.version(version.type, version.id, str(version.number - 1))
         now = self._ehr.clock()
         for live in list(self._live.values()):
