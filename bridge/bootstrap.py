@@ -127,7 +127,6 @@ def make_line(name: str, section: ConnectionSection, settings: Settings, lanes: 
         rules=rules,
         types=tuple(kind for kind in READ_ORDER if kind in section.read),
         page_size=section.page_size,
-        count_param=profile(section.vendor).count,
         overlap=section.overlap,
         lag=section.lag,
         writes=section.write,

@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from bridge.fhir.bundle import received
+from bridge.fhir.source import is_by_content
 
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 """A server that asks for more is asked again after this (rule ours)."""
@@ -64,7 +65,7 @@ def read_written(
     version = parse_etag(headers.get("ETag"))
     if version is None and place is not None and ref == f"{kind}/{place[0]}":
         version = place[1]
-    if version is None and found is not None and not found.version.startswith("sha256:"):
+    if version is None and found is not None and not is_by_content(found.version):
         version = found.version
     return Written(status, ref, version, status == 201, found.raw if found is not None else None)
 

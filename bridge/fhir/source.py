@@ -7,13 +7,15 @@ from hashlib import sha256
 
 import msgspec
 
+_BY_CONTENT = "sha256:"
+
 
 class SourceVersion(msgspec.Struct, frozen=True, gc=False):
     """
     One version of one resource as received, with its raw bytes.
 
     ``version`` is ``meta.versionId`` and opaque (FHIR R4 resource.html#Meta); a resource without one gets
-    ``sha256:`` and the hash of its bytes, so that an unchanged repeat is still recognised. ``updated_at`` is
+    ``sha256:`` and a hash of its content, so that an unchanged repeat is still recognised. ``updated_at`` is
     ``meta.lastUpdated``. ``issue`` says why not even type and id could be read; they may then be empty.
     """
 
@@ -31,5 +33,24 @@ class SourceVersion(msgspec.Struct, frozen=True, gc=False):
 
 
 def content_version(raw: bytes) -> str:
-    """Return the version of a resource that carries none: a hash of exactly what was received."""
-    return f"sha256:{sha256(raw).hexdigest()}"
+    """
+    Return the version of a resource that carries none: a hash of what it says.
+
+    The order of its elements and ``meta.lastUpdated``, which some servers set anew with every answer, say nothing.
+    """
+    return f"{_BY_CONTENT}{sha256(_said(raw)).hexdigest()}"
+
+
+def is_by_content(version: str) -> bool:
+    """Whether a version was named after its content, because the server named none."""
+    return version.startswith(_BY_CONTENT)
+
+
+def _said(raw: bytes) -> bytes:
+    try:
+        resource = msgspec.json.decode(raw)
+        if isinstance(resource, dict) and isinstance(resource.get("meta"), dict):
+            resource["meta"].pop("lastUpdated", None)
+        return msgspec.json.encode(resource, order="sorted")
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError, OverflowError):
+        return raw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -18,7 +18,7 @@ from bridge.sync.line import Line
 from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.people import PeopleReport, read_wanted
 from bridge.sync.poll import note_problem, poll
-from bridge.sync.rungs import Rung, Step
+from bridge.sync.rungs import BEGINNING, Rung, Step
 from bridge.sync.scan import poll_by_date, poll_snapshot
 from bridge.sync.subscribe import Subscriber
 from bridge.sync.sweep import SweepReport, sweep
@@ -130,9 +130,11 @@ class Connector:
         return choice.step
 
     def _read_by(self, step: Step, stream: str, watch: Callable[[Progress], None]) -> PollReport:
-        client, store, line, clock = self.client, self.store, self.line, self.clock
+        client, store, clock = self.client, self.store, self.clock
+        line = replace(self.line, count_param=step.count)
         if step.rung is Rung.LAST_UPDATED:
-            return poll(stream, client, store, line, clock, since=self.since, watch=watch)
+            since = self.since or (None if step.bare else BEGINNING)
+            return poll(stream, client, store, line, clock, since=since, watch=watch)
         if step.rung is Rung.DATE:
             return poll_by_date(stream, step, client, store, line, clock, since=self.since, watch=watch)
         assert self.ladder is not None

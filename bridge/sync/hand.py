@@ -10,7 +10,7 @@ from urllib.parse import quote
 from bridge.cases.intents import IntentState
 from bridge.errors import Gone, NotFound
 from bridge.fhir.client import FhirClient, Written, escape
-from bridge.fhir.source import SourceVersion
+from bridge.fhir.source import SourceVersion, is_by_content
 from bridge.tasks.check import encode
 from bridge.tasks.elements import Json
 from bridge.tasks.merge import decode
@@ -143,4 +143,4 @@ def is_named(resource: Json, system: str, value: str) -> bool:
 
 def _is_version(version: str) -> bool:
     """Whether a version is the server's own, fit for ``If-Match``, rather than a hash of ours."""
-    return not version.startswith("sha256:")
+    return not is_by_content(version)

@@ -22,6 +22,7 @@ from bridge.mappers import Ignored, Parked, normalize
 from bridge.store.port import Counts, Cursor, InboxRow, InboxState, Store, Tx
 from bridge.sync.known import load, record
 from bridge.sync.line import Line
+from bridge.sync.unversioned import told_apart
 from bridge.tasks.identity import is_own
 from bridge.tasks.transitions import path
 
@@ -68,7 +69,7 @@ def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestRepor
     """Take in one page; see the module's docstring."""
     with store.transaction() as tx:
         tx.lock(line.name)
-        fresh = _fresh(tx, line, page.versions)
+        fresh = _fresh(tx, line, told_apart(tx, line.name, page.versions, now))
         verdicts = read_versions(tx, fresh, line)
         snapshots = [verdict for _, verdict in verdicts if isinstance(verdict, Snapshot)]
         unread = [_unread(version) for version, verdict in verdicts if isinstance(verdict, Parked)]

@@ -10,7 +10,7 @@ the rung; it is tried all the same. What was proven is believed for an hour, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bridge.errors import Refused, ServerFault, SourceError, UnsafeAnswer
@@ -22,7 +22,7 @@ from bridge.fhir.vendors import VendorProfile
 from bridge.fhir.vendors.compare import LAST_UPDATED, disagreements, readable
 from bridge.mappers import MAPPERS
 from bridge.sync.line import Line
-from bridge.sync.rungs import KEYED, Roster, Rung, Step, Steps, steps, wanted
+from bridge.sync.rungs import BEGINNING, KEYED, Roster, Rung, Step, Steps, steps, wanted
 
 PROVEN_FOR = timedelta(hours=1)
 """How long a proven rung is believed (rule ours)."""
@@ -146,7 +146,8 @@ class Ladder:
         passed = list(offered.passed_over)
         for step in offered.steps:
             try:
-                return Choice(stream, step, self._proven(stream, step), _above(step.rung, passed))
+                proven, proof = self._proven(stream, step)
+                return Choice(stream, proven, proof, _above(step.rung, passed))
             except (Refused, UnsafeAnswer) as error:
                 passed.append(f"{step.rung.value}: {error}")
         passed.sort(key=_height)
@@ -169,53 +170,52 @@ class Ladder:
 
     # Proving ----------------------------------------------------------------------------------------------
 
-    def _proven(self, stream: str, step: Step) -> str:
+    def _proven(self, stream: str, step: Step) -> tuple[Step, str]:
         """
-        Return what a probe of *step* showed.
+        Return *step* with what its probe taught, and what that showed, in words.
 
         Raises:
             Refused, UnsafeAnswer: It failed.
         """
         if step.rung is Rung.LAST_UPDATED:
-            return self._prove_last_updated(stream)
+            return self._prove_last_updated(stream, step)
         if step.rung is Rung.DATE:
-            return self._prove_date(stream, step)
+            return step, self._prove_date(stream, step)
         if step.rung in KEYED:
-            return self._prove_keyed(stream, step)
-        self._first(stream, self.roster.window(step.window, self._clock()))
-        return "a search of the whole type was answered"
+            return step, self._prove_keyed(stream, step)
+        self._first(stream, step, self.roster.window(step.window, self._clock()))
+        return step, "a search of the whole type was answered"
 
-    def _prove_last_updated(self, stream: str) -> str:
+    def _prove_last_updated(self, stream: str, step: Step) -> tuple[Step, str]:
         later = self._clock() + AHEAD
-        page = self._changed_since(stream, later)
-        if any(at is None or at < later for at in page):
+        if any(at is None or at < later for at in self._changed_since(stream, step, later)):
             raise UnsafeAnswer(f"asked for changes from tomorrow on, the server gave older ones: {LAST_UPDATED} fails")
         try:
-            any_one = self._first(stream, [])
+            any_one = self._first(stream, step, [])
         except Refused:
-            return "asked for changes from tomorrow on, the server gave none"
-        if any_one is not None and not (self._changed_since(stream, any_one) or self._changed_since(stream, any_one)):
+            self._changed_since(stream, step, BEGINNING)
+            return replace(step, bare=False), "asked for changes from tomorrow on, the server gave none"
+        if any_one is not None and not any(self._changed_since(stream, step, any_one) for _ in range(2)):
             raise UnsafeAnswer(f"a resource that is there is not found by its own {LAST_UPDATED}")
-        return "the server gives what changed and nothing else"
+        return step, "the server gives what changed and nothing else"
 
-    def _search(self, stream: str, params: Sequence[tuple[str, str]], *critical: str) -> SearchPage:
+    def _search(self, stream: str, step: Step, params: Sequence[tuple[str, str]], *critical: str) -> SearchPage:
         """Search for one resource."""
-        count = (self._line.count_param, "1")
-        page = self._client.search(stream, [*params, count], critical=critical)
+        page = self._client.search(stream, [*params, (step.count, "1")], critical=critical)
         if page.server_at is not None:
             self.ahead = page.server_at - self._clock()
         return page
 
-    def _changed_since(self, stream: str, at: datetime) -> list[datetime | None]:
+    def _changed_since(self, stream: str, step: Step, at: datetime) -> list[datetime | None]:
         params = [(LAST_UPDATED, f"ge{format_instant(at)}"), ("_sort", LAST_UPDATED)]
-        page = self._search(stream, params, LAST_UPDATED)
+        page = self._search(stream, step, params, LAST_UPDATED)
         return [entry.updated_at for entry in page.entries]
 
     def _prove_date(self, stream: str, step: Step) -> str:
         if step.param is None:
             raise UnsafeAnswer(f"{stream} has no time at which it was made to search by")
         day = (self._clock() + FAR_AHEAD).date().isoformat()
-        page = self._search(stream, [(step.param, f"ge{day}")], step.param)
+        page = self._search(stream, step, [(step.param, f"ge{day}")], step.param)
         if page.entries:
             raise UnsafeAnswer(f"asked for what is made ten years from now, the server gave some: {step.param} fails")
         return f"asked by {step.param} for what is made ten years from now, the server gave none"
@@ -227,18 +227,17 @@ class Ladder:
             raise Refused(f"no {step.param} is known; name some in connections.{self._line.name}.{step.param}s")
         for number, key in enumerate(keys[:KEYS_TRIED], 1):
             try:
-                self._first(
-                    stream, [(step.param, key.partition("/")[2]), *self.roster.window(step.window, self._clock())]
-                )
+                window = self.roster.window(step.window, self._clock())
+                self._first(stream, step, [(step.param, key.partition("/")[2]), *window])
                 break
             except Refused:
                 if number == min(len(keys), KEYS_TRIED):
                     raise
         return f"a search by {step.param} was answered; {len(keys)} to read"
 
-    def _first(self, stream: str, params: Sequence[tuple[str, str]]) -> datetime | None:
+    def _first(self, stream: str, step: Step, params: Sequence[tuple[str, str]]) -> datetime | None:
         """Search, and return when the first resource of the answer changed last."""
-        page = self._search(stream, params, *(name for name, _ in params))
+        page = self._search(stream, step, params, *(name for name, _ in params))
         return next((entry.updated_at for entry in page.entries), None)
 
 

@@ -13,13 +13,16 @@ taken for deleted: the sweep asks for it by name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from bridge.fhir.times import format_instant
 from bridge.fhir.vendors.compare import LAST_UPDATED, Readable
 from bridge.mappers.mapper import Search
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where a stream begins that is searched by nothing else than a date (rule ours)."""
 
 
 class Rung(StrEnum):
@@ -79,6 +82,8 @@ class Step:
         param: The parameter that it filters by.
         window: The date that its searches bound as well.
         status: Open statuses, by which what can still change is searched again.
+        bare: Whether a search without any filter is answered.
+        count: The parameter that asks for a page's size.
     """
 
     rung: Rung
@@ -86,6 +91,8 @@ class Step:
     param: str | None = None
     window: str | None = None
     status: str | None = None
+    bare: bool = True
+    count: str = "_count"
 
 
 @dataclass(frozen=True)
@@ -106,12 +113,16 @@ def steps(can: Readable, search: Search, roster: Roster) -> Steps:
         Rung.SNAPSHOT: _snapshot(can, search),
         **{rung: _keyed(rung, can, search, roster) for rung in KEYED},
     }
-    found = tuple(offer for offer in offers.values() if isinstance(offer, Step))
+    found = tuple(replace(offer, count=can.count) for offer in offers.values() if isinstance(offer, Step))
     return Steps(found, tuple(f"{rung}: {offer}" for rung, offer in offers.items() if isinstance(offer, str)))
 
 
 def wanted(rung: Rung, can: Readable, search: Search) -> Step:
     """Return the step that the site has set, whatever the server declares; it is tried all the same."""
+    return replace(_wanted(rung, can, search), count=can.count)
+
+
+def _wanted(rung: Rung, can: Readable, search: Search) -> Step:
     why = "set in the configuration"
     window = search.window if can.takes(search.window or "") else None
     if rung is Rung.LAST_UPDATED:

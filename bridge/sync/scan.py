@@ -23,7 +23,7 @@ from bridge.fhir.query import cut_short
 from bridge.store.port import Cursor, Store
 from bridge.sync.line import Line
 from bridge.sync.poll import LARGEST_PAGE, MOST_PASSES, is_whole, refuse_short
-from bridge.sync.rungs import Roster, Rung, Step
+from bridge.sync.rungs import BEGINNING, Roster, Rung, Step
 from bridge.sync.sweep import compare
 from bridge.sync.taking import PollReport, Progress, Taking, begin
 
@@ -129,7 +129,7 @@ def poll_by_date(
     """
     taking = Taking(stream, store, line, clock, watch)
     scan = Scan(client, taking, begin(store, line, stream, step.rung, since))
-    seen = scan.read(_made_since(step, scan.cursor, line))
+    seen = _read_made(scan, step, line)
     if step.status is not None:
         seen |= scan.read([("status", step.status)])
     _read_again(client, taking, seen)
@@ -137,10 +137,16 @@ def poll_by_date(
     return taking.report()
 
 
-def _made_since(step: Step, cursor: Cursor, line: Line) -> Params:
-    if cursor.watermark is None or step.param is None:
-        return []
-    return [(step.param, f"ge{(cursor.watermark - max(line.overlap, MADE_LATE)).date().isoformat()}")]
+def _read_made(scan: Scan, step: Step, line: Line) -> set[str]:
+    """Read what was made since the watermark; without one all there is, of a server that wants a date from ever on."""
+    if step.param is None or scan.cursor.watermark is None:
+        try:
+            return scan.read([])
+        except Refused:
+            if step.param is None:
+                raise
+    began = scan.cursor.watermark or BEGINNING
+    return scan.read([(step.param, f"ge{(began - max(line.overlap, MADE_LATE)).date().isoformat()}")])
 
 
 def _read_again(client: FhirClient, taking: Taking, seen: set[str]) -> None:

@@ -26,6 +26,7 @@ class Readable:
         params: The search parameters there are; ``None`` where nobody says.
         keys, window: As in ``Reading``.
         said_by: Who says so, in words.
+        count: The parameter that asks for a page's size.
     """
 
     search: bool
@@ -33,6 +34,7 @@ class Readable:
     keys: tuple[str, ...]
     window: str | None
     said_by: str
+    count: str = "_count"
 
     def takes(self, param: str) -> bool:
         """Whether a search may carry *param*, as far as anybody says."""
@@ -48,14 +50,19 @@ def readable(kind: str, vendor: VendorProfile, capability: Capability | None) ->
     """
     known = vendor.reading(kind)
     if capability is None or not capability.types:
-        return Readable(known.search, known.params, known.keys, known.window, f"the profile {vendor.name}")
+        return Readable(
+            known.search, known.params, known.keys, known.window, f"the profile {vendor.name}", vendor.count
+        )
     declared = capability.of(kind).search_params
+    everywhere = declared | capability.common_params
+    search = "search-type" in capability.of(kind).interactions
     return Readable(
-        search="search-type" in capability.of(kind).interactions,
-        params=declared | capability.common_params if declared else known.params,
+        search=search,
+        params=everywhere if declared else known.params,
         keys=known.keys,
         window=known.window,
-        said_by="the CapabilityStatement" if declared else f"the profile {vendor.name}",
+        said_by="the CapabilityStatement" if declared or not search else f"the profile {vendor.name}",
+        count=vendor.count if vendor.count in everywhere or not declared else "_count",
     )
 
 

@@ -90,7 +90,7 @@ class VendorProfile:
         software: Words within ``CapabilityStatement.software.name`` that give it away, in small letters.
         reads, writes: By resource type; one that is not listed is as the server declares it.
         prefixes: What may stand before a date in a search.
-        count: The parameter that asks for a page's size.
+        count: The parameter that asks for a page's size, where the server does not leave it out.
         headers: What every request carries beside the usual.
         requests_per_minute: The published limit, if there is one.
         paging, throttling: Habits worth knowing, in words.

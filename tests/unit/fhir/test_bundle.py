@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import SourceError
 from bridge.fhir.bundle import received, split
+from bridge.fhir.source import content_version
 
 TASK = b'{"resourceType": "Task",  "id":"t1","meta":{"versionId":"7","lastUpdated":"2026-03-07T10:00:00.120Z"}}'
 GOOD = b'{"resourceType":"Task","id":"good"}'
@@ -151,12 +152,22 @@ def test_one_bad_entry_is_set_aside_and_the_others_are_read(bad: bytes) -> None:
     ],
     ids=range(10),
 )
-def test_a_resource_without_a_usable_version_gets_the_hash_of_its_bytes(odd: bytes) -> None:
+def test_a_resource_without_a_usable_version_gets_the_hash_of_its_content(odd: bytes) -> None:
     """A version that no ETag can hold would be an injection into `If-Match`."""
     (version,) = split(bundle(entry(odd))).entries
 
     assert (version.ref, version.issue, version.updated_at) == ("Task/a", None, None)
-    assert version.version == f"sha256:{sha256(odd).hexdigest()}"
+    assert version.version == content_version(odd)
+
+
+def test_what_a_resource_says_is_its_version_however_it_is_written() -> None:
+    """Some servers give `lastUpdated` anew with every answer, and elements in any order."""
+    one = content_version(b'{"resourceType":"Task","id":"a","meta":{"lastUpdated":"2026-06-01T08:00:00Z"},"x":1}')
+    same = content_version(b'{ "x":1, "id":"a","meta":{"lastUpdated":"2026-06-02T08:00:00Z"}, "resourceType":"Task"}')
+    other = content_version(b'{"resourceType":"Task","id":"a","meta":{"lastUpdated":"2026-06-01T08:00:00Z"},"x":2}')
+
+    assert one == same != other
+    assert content_version(b"{no json") == f"sha256:{sha256(b'{no json').hexdigest()}"
 
 
 @pytest.mark.parametrize("mode", [b"5", b'"x"', b'{"mode":[]}', b"null", b"{}"])
