@@ -194,8 +194,14 @@ def _hook_secret(name: str, section: ConnectionSection, secret: str) -> str | No
 def make_governor(
     line: Line, section: ConnectionSection, store: Store, worker: str | None, sleep: Callable[[float], None]
 ) -> Governor:
-    """Return what holds back the requests of one connection, shared with every other *worker*."""
-    limits = Limits(section.requests_per_second, section.office_requests_per_second, section.concurrency)
+    """
+    Return what holds back the requests of one connection, shared with every other *worker*.
+
+    Where the site sets no limit, that which the EHR's maker publishes holds.
+    """
+    published = profile(section.vendor).requests_per_minute
+    usual = published / 60 if published is not None else None
+    limits = Limits(section.requests_per_second or usual, section.office_requests_per_second, section.concurrency)
     return Governor(line.name, store, utc_now, limits, line.rules.calendar, worker, sleep)
 
 

@@ -39,7 +39,7 @@ MEANINGS = {
     "connections.NAME.password_file": "for basic: file that holds the password",
     "connections.NAME.token": "for bearer; from the environment alone",
     "connections.NAME.token_file": "for bearer: file that holds the token",
-    "connections.NAME.start_date": "read nothing that changed last before this day; without it, everything",
+    "connections.NAME.start_date": "read nothing that changed last before this day, where the EHR can be asked so",
     "connections.NAME.read": "resource types to read",
     "connections.NAME.poll": 'how a type is read, where Bridge is not to choose: `Appointment = "by-practitioner"`',
     "connections.NAME.patients": "whose resources are read where the EHR gives no others; `Group/7` for its members",

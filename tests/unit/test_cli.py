@@ -337,6 +337,28 @@ def test_subscriptions_are_none_where_nothing_is_configured(run: Run, configure:
     assert run("subscriptions", "remove").code == 1
 
 
+def test_doctor_tells_how_each_type_is_read_and_why_not_better(run: Run, configure: Configure, tmp_path: Path) -> None:
+    with start_live_ehr(seed=3, stories=2, speed=1.0) as ehr:
+        ehr.simulator.add_fault("no-last-updated")
+        configure(ehr.base_url, 'poll = { Task = "last-updated" }')
+
+        said = run("doctor")
+
+    assert said.code == 1
+    assert "ok  connection main read ServiceRequest: date: searched by authored; asked by authored" in said.out
+    assert "not last-updated: _lastUpdated is not among the search parameters, says the CapabilityStatement" in said.out
+    assert "!!  connection main read Task: there is no way to read Task" in said.out
+
+
+def test_doctor_tells_where_the_profile_is_wrong(run: Run, configure: Configure, ehr: LiveEhr) -> None:
+    configure(ehr.base_url, 'vendor = "oracle"', 'patients = ["Patient/1"]')
+
+    said = run("doctor")
+
+    assert "ok  connection main vendor: Task can be searched; by the profile it cannot" in said.out
+    assert "the EHR is believed rather than the profile oracle" in said.out
+
+
 # Broken set-ups -------------------------------------------------------------------------------------------
 
 

@@ -478,3 +478,32 @@ def test_two_connections_to_one_endpoint_are_refused(load: Load) -> None:
 
     apart = load(MAIN + 'read = ["Task"]\n' + MAIN.replace("main", "second") + 'read = ["Appointment"]\n')
     assert set(apart.connections) == {"main", "second"}
+
+
+# How an EHR is read ---------------------------------------------------------------------------------------
+
+
+def test_a_way_of_reading_is_set_by_type(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_CONNECTIONS__MAIN__BASE_URL", "http://127.0.0.1/fhir")
+    monkeypatch.setenv("BRIDGE_CONNECTIONS__MAIN__POLL__APPOINTMENT", "by-practitioner")
+    monkeypatch.setenv("BRIDGE_CONNECTIONS__MAIN__PRACTITIONERS", "Practitioner/1,Practitioner/2")
+
+    main = load('[connections.main.poll]\nServiceRequest = "date"\n').connections["main"]
+
+    assert main.poll == {"ServiceRequest": "date", "Appointment": "by-practitioner"}
+    assert main.practitioners == ("Practitioner/1", "Practitioner/2")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('poll = { Appointment = "by-practitoner" }', "did you mean 'by-practitioner'"),
+        ('poll = { Apointment = "date" }', "connections.main.poll.Apointment"),
+        ('patients = ["Example, Pat"]', "expected a reference on that EHR"),
+        ("days_ahead = 0", "expected at least 1"),
+    ],
+)
+def test_a_wrong_way_of_reading_is_named(problems: Problems, line: str, said: str) -> None:
+    (found,) = problems(f"{MAIN}\n{line}\n")
+
+    assert said in found

@@ -249,6 +249,8 @@ class Clinic:
                 types=tuple(line.types),
                 writes=line.writes,
                 routes=(RouteLine("coordination-task", "put-own-id", "The server takes our ids."),),
+                reads={"Task": "date: searched by modified; the server gave none"},
+                disagreements=("Task can be searched; by the profile it cannot",),
             )
             for line in self.lines.values()
         ]

@@ -13,6 +13,7 @@ from bridge.cases import commands as do
 from bridge.cases.changes import Fact
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel
+from bridge.store.port import Cursor
 from bridge.web.words import FACT_TEXT, INTENT_TEXT, STATE_TEXT
 from tests.unit.web.builders import NOW, Clinic
 
@@ -237,6 +238,20 @@ def test_what_the_ehr_warned_of_stands_on_the_connection_page(clinic: Clinic, cl
 
     assert "<li>Task: warning:incomplete x1</li>" in page
     assert [stream["warnings"] for stream in streams if stream["type"] == "Task"] == [["warning:incomplete x1"]]
+
+
+def test_how_each_type_is_read_and_why_stands_on_the_connection_page(clinic: Clinic, client: TestClient) -> None:
+    with clinic.store.transaction() as tx:
+        tx.save_cursor(Cursor(connection="main", stream="Task", rung="by-patient"))
+
+    page = client.get("/connections").text
+    shown = client.get("/api/v1/connections").json()["connections"][0]
+
+    assert "<td>By patient</td><td>date: searched by modified; the server gave none</td>" in page
+    assert "<li>Task can be searched; by the profile it cannot</li>" in page
+    task = next(stream for stream in shown["streams"] if stream["type"] == "Task")
+    assert (task["rung"], task["rung_reason"]) == ("by-patient", "date: searched by modified; the server gave none")
+    assert shown["disagreements"] == ["Task can be searched; by the profile it cannot"]
 
 
 def test_parked_write_is_tried_again(clinic: Clinic, client: TestClient) -> None:
