@@ -30,6 +30,7 @@ from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile
 from bridge.settings import SECRETS
 from bridge.store.engine import own
+from bridge.store.memory import MemoryStore
 from bridge.store.opening import create_or_open
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
@@ -460,9 +461,11 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
         exits: dict[str, Exit] = {}
         governors: dict[str, Governor] = {}
         stopping = Event()
+        # Who only looks may not write to a file that another process owns: it keeps a budget of its own.
+        shared = store if owning or not url.startswith("sqlite") else MemoryStore()
         rest, worker = resting(stopping), None if url.startswith("sqlite") else uuid.uuid4().hex
         for name, section in chosen.items():
-            governors[name] = make_governor(lines[name], section, store, worker, rest)
+            governors[name] = make_governor(lines[name], section, shared, worker, rest)
             client = make_client(name, section, utc_now, turn=governors[name].turn, sleep=rest)
             stack.callback(client.close)
             exits[name] = Exit(lines[name], client, section, _patients_in(store, name))

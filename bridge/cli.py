@@ -1,6 +1,6 @@
 """
-The command line: ``bridge demo | simulator | serve | sync | backfill | doctor | config | explain | replay |
-subscriptions | migrate | map``.
+The command line: ``bridge demo | simulator | serve | sync | backfill | doctor | reconcile | config | explain |
+replay | subscriptions | migrate | map``.
 
 Exit codes: 0 all done and accounted for; 1 done, but something needs a person (the output says what); 2 wrong
 usage or configuration; 3 an EHR or the database could not be reached; 130 interrupted. Results go to standard
@@ -246,6 +246,28 @@ def doctor(config: ConfigFile = None, connection: OneConnection = None, as_json:
     if not all(finding.reached for finding in findings):
         _leave(UNREACHABLE)
     _leave(DONE if all(finding.ok for finding in findings) else NEEDS_A_PERSON)
+
+
+@app.command()
+def reconcile(
+    config: ConfigFile = None,
+    connection: OneConnection = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line for each difference as CSV.")] = False,
+) -> None:
+    """Prove that EHR and cases agree, or list each difference. Reads everything again, and changes nothing."""
+    from bridge.report import agreement_as_dict, agreement_as_text, agreements_as_csv
+
+    if as_json and as_csv:
+        raise typer.BadParameter("expected --json or --csv, found both")
+    settings = _with_connections(_settings(config))
+    with _bridge(settings, owning=False, existing=True, only=connection) as bridge:
+        found = [connector.prove() for connector in bridge.connectors.values()]
+    if as_json:
+        _print_json([agreement_as_dict(one) for one in found])
+    else:
+        print(agreements_as_csv(found) if as_csv else "\n".join(agreement_as_text(one) for one in found))
+    _leave(DONE if all(one.holds for one in found) else NEEDS_A_PERSON)
 
 
 @app.command()

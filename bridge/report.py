@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bridge.cases.intents import IntentState
+from bridge.fhir.times import format_instant
 from bridge.store.port import InboxRow, OutboxRow
+from bridge.sync.agreement import Agreement, Difference
 from bridge.sync.connector import SyncReport
 from bridge.sync.taking import PollReport
 
@@ -107,6 +111,52 @@ def problems_as_lines(problems: Iterable[str]) -> list[str]:
         if stream and stream["kind"] not in kinds:
             kinds.append(stream["kind"])
     return [f"  problem: {said}" + (f" ({', '.join(kinds)})" if kinds else "") for said, kinds in befallen.items()]
+
+
+def agreement_as_dict(found: Agreement) -> dict[str, Any]:
+    """Return the proof as plain values; times are of our clock, ``ehr_at`` of the EHR's."""
+    return {
+        "connection": found.connection,
+        "agree": found.holds,
+        "asked_at": format_instant(found.asked_at),
+        "told_at": format_instant(found.told_at),
+        "ehr_at": format_instant(found.ehr_at) if found.ehr_at is not None else None,
+        "resources": dict(found.resources),
+        "open_cases": found.cases,
+        "differences": [_difference_as_dict(one) for one in found.differences],
+    }
+
+
+def _difference_as_dict(one: Difference) -> dict[str, Any]:
+    return {"kind": one.kind.value, "what": one.what, "case": one.case, "why": one.words}
+
+
+def agreement_as_text(found: Agreement) -> str:
+    """Return the proof, or each difference, as lines."""
+    read = ", ".join(f"{count:,} {kind}" for kind, count in found.resources.items())
+    proof = f"compared {found.asked_at:%Y-%m-%d %H:%M:%S} to {found.told_at:%H:%M:%S} UTC"
+    said = (
+        "the EHR and the cases agree"
+        if found.holds
+        else f"{len(found.differences)} difference{'s' if len(found.differences) != 1 else ''}"
+    )
+    lines = [f"{found.connection}: {said}: {read}; {found.cases:,} open cases; {proof}"]
+    return "\n".join([*lines, *(f"  {one.kind.value:16}  {one.what}  {one.words}" for one in found.differences)])
+
+
+def agreements_as_csv(found: Iterable[Agreement]) -> str:
+    """Return a line for each difference, and one that says so where a connection has none."""
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n")
+    write.writerow(("connection", "told_at", "kind", "what", "case", "why"))
+    for one in found:
+        at = format_instant(one.told_at)
+        for difference in one.differences:
+            told = _difference_as_dict(difference)
+            write.writerow((one.connection, at, told["kind"], told["what"], told["case"] or "", told["why"]))
+        if one.holds:
+            write.writerow((one.connection, at, "agree", "", "", ""))
+    return out.getvalue().rstrip("\n")
 
 
 def inbox_row_as_dict(row: InboxRow) -> dict[str, Any]:

@@ -11,14 +11,16 @@ from threading import Lock
 from bridge.cases.intents import IntentState
 from bridge.errors import Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
+from bridge.fhir.times import format_instant
 from bridge.store.port import Cursor, Store
+from bridge.sync.agreement import Agreement, agreement
 from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
 from bridge.sync.ladder import PLAIN, Ladder
 from bridge.sync.line import Line
 from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.people import PeopleReport, read_wanted
 from bridge.sync.poll import note_problem, poll
-from bridge.sync.rungs import BEGINNING, Rung, Step
+from bridge.sync.rungs import BEGINNING, KEYED, Rung, Step
 from bridge.sync.scan import poll_by_date, poll_snapshot
 from bridge.sync.subscribe import Subscriber
 from bridge.sync.sweep import SweepReport, sweep
@@ -168,6 +170,29 @@ class Connector:
         for problem in swept.problems:
             log.warning(problem, extra={"connection": self.line.name})
         return swept
+
+    def prove(self, watch: Callable[[str, int], None] = lambda stream, read: None) -> Agreement:
+        """
+        Compare everything in scope with what is kept, and store nothing.
+
+        Raises:
+            RemoteError: The EHR does not answer as it should: nothing is proven.
+        """
+        return agreement(self.client, self.store, self.line, self.clock, searches=self._searches, watch=watch)
+
+    def _searches(self, stream: str) -> list[list[tuple[str, str]]]:
+        """Return the searches by which all of a stream that is in scope can be read, by the rung that it is read by."""
+        step = self._step(stream)
+        if step.rung in (Rung.LAST_UPDATED, Rung.DATE):
+            at = format_instant(self.since) if self.since is not None else ""
+            return [
+                [(step.param, f"ge{at if step.rung is Rung.LAST_UPDATED else at[:10]}")] if at and step.param else []
+            ]
+        assert self.ladder is not None
+        window = self.ladder.roster.window(step.window, self.clock())
+        if step.param is None or step.rung not in KEYED:
+            return [window]
+        return [[(step.param, key.partition("/")[2]), *window] for key in self.ladder.keys(step)]
 
     def pass_time(self) -> int:
         """Look at what time alone brought about."""

@@ -43,6 +43,7 @@ class Picture:
 
     Attributes:
         report: What ``sync --once`` printed; ``repeat`` is that of the second one.
+        proof: What ``reconcile`` printed after both.
         rewritten: What has another version after the second round.
         known: Every resource of the clinic ever seen, as it was last seen; ``present`` are those still there.
         ever_work: Those that were work at some time.
@@ -53,6 +54,7 @@ class Picture:
 
     report: Json
     repeat: Json
+    proof: Json
     rewritten: Mapping[str, str]
     known: Mapping[str, Json]
     present: frozenset[str]
@@ -103,6 +105,7 @@ def take(workplace: Workplace, ehr: Ehr, before: Picture | None = None) -> Pictu
         (line,) = bridge.lines.values()
         tell = {lane.name: frozenset(lane.tell) for lane in line.rules.lanes.all}
     repeat = workplace.sync()
+    (proof,) = workplace.run("reconcile", "--json").json()
     versions, afterwards = versions_of(standing), ehr.versions()
     work, tasks, messages = (
         work_among(standing),
@@ -113,6 +116,7 @@ def take(workplace: Workplace, ehr: Ehr, before: Picture | None = None) -> Pictu
     return Picture(
         report=report,
         repeat=repeat,
+        proof=proof,
         rewritten={ref: version for ref, version in afterwards.items() if versions.get(ref) != version},
         known={**(before.known if before is not None else {}), **work},
         present=frozenset(work),

@@ -198,6 +198,12 @@ def test_a_second_round_writes_nothing(picture: Picture) -> None:
     assert picture.rewritten == {}
 
 
+def test_bridge_itself_proves_that_both_sides_agree(picture: Picture) -> None:
+    assert picture.proof["differences"] == []
+    assert sum(picture.proof["resources"].values()) == len(picture.present) + len(picture.tasks)
+    assert picture.proof["open_cases"] == sum(case.is_open for case in picture.cases.values())
+
+
 def test_no_case_is_of_two_patients(picture: Picture) -> None:
     for case in picture.cases.values():
         named = {_patient_of(picture, line.ref) for line in case.sources}

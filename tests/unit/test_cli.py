@@ -272,6 +272,27 @@ def test_backfill_reads_and_writes_nothing(run: Run, configure: Configure, ehr: 
     assert json.loads(again.out)["main"]["complete"] is True
 
 
+def test_reconcile_proves_agreement_or_names_each_difference(run: Run, configure: Configure, ehr: LiveEhr) -> None:
+    configure(ehr.base_url)
+    run("backfill")
+    unwritten = json.loads(run("reconcile", "--json").out)[0]
+    run("sync", "--once")
+    run("sync", "--once")
+
+    said, table, told = run("reconcile"), run("reconcile", "--csv"), run("reconcile", "--json")
+
+    (found,) = json.loads(told.out)
+    assert [one["what"] for one in found["differences"]] == ["ServiceRequest/odd"], "it is parked"
+    assert found["differences"][0]["kind"] == "not-read"
+    assert (said.code, table.code, told.code) == (1, 1, 1)
+    assert said.out.startswith("main: 1 difference: ")
+    assert f"{found['open_cases']} open cases; compared 20" in said.out
+    assert ",not-read,ServiceRequest/odd,," in table.out.splitlines()[1]
+    assert (found["agree"], found["ehr_at"] is None) == (False, False)
+    assert sum(unwritten["resources"].values()) <= sum(found["resources"].values())
+    assert run("reconcile", "--json", "--csv").code == 2
+
+
 def test_explain_tells_versions_decisions_and_writes(run: Run, configure: Configure, ehr: LiveEhr) -> None:
     configure(ehr.base_url)
     run("sync", "--once")

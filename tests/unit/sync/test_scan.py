@@ -108,6 +108,8 @@ def test_an_ehr_that_wants_a_patient_in_every_search_is_read_by_patient(vendor: 
     assert clinic.case("ServiceRequest/o2").status is Status.CLOSED
     assert clinic.cursor("ServiceRequest").rung == Rung.BY_PATIENT
     assert clinic.cursor("ServiceRequest").watermark is not None
+    proof = replace(clinic.bridge, line=replace(clinic.line, types=("ServiceRequest",))).prove()
+    assert (proof.resources, proof.differences) == ({"ServiceRequest": 3}, ())
 
 
 def test_a_patient_bridge_has_come_to_know_is_read_too() -> None:
