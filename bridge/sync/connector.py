@@ -184,10 +184,11 @@ class Connector:
         """Return the searches by which all of a stream that is in scope can be read, by the rung that it is read by."""
         step = self._step(stream)
         if step.rung in (Rung.LAST_UPDATED, Rung.DATE):
-            at = format_instant(self.since) if self.since is not None else ""
-            return [
-                [(step.param, f"ge{at if step.rung is Rung.LAST_UPDATED else at[:10]}")] if at and step.param else []
-            ]
+            since = self.since or (None if step.bare else BEGINNING)
+            if since is None or step.param is None:
+                return [[]]
+            at = format_instant(since)
+            return [[(step.param, f"ge{at if step.rung is Rung.LAST_UPDATED else at[:10]}")]]
         assert self.ladder is not None
         window = self.ladder.roster.window(step.window, self.clock())
         if step.param is None or step.rung not in KEYED:
