@@ -44,6 +44,7 @@ from bridge.cases.sources import SourceRow
 from bridge.cases.status import deciding_attempt, status_of
 
 _RANK = {priority: rank for rank, priority in enumerate(Priority)}
+_UNDECIDED = Local()
 
 
 class View(msgspec.Struct, frozen=True, gc=False):
@@ -75,12 +76,12 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     Args:
         revived: Whether a Task that had ended just came back to life: what a person closed goes on then.
     """
-    local = prior.local if prior is not None else Local()
+    local = prior.local if prior is not None else _UNDECIDED
     stated = holding(facts, rules)
     local = lapse_blocker(local, stated)
     blocker = blocker_in_force(local, stated)
     ended = ending(facts, rules, now)
-    said = work_said(facts, rules, stated)
+    said = work_said(facts, rules, stated) if prior is not None else ""
     local = lapse_closure(local, ended, said, revived=revived)
     closure = closure_in_force(local, ended)
     status = status_of(facts, rules, prior, blocker, closure, now)
@@ -102,9 +103,9 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
         status=status,
         priority=priority,
         title=facts.lead.title,
-        requester=_first(snapshot.requester for snapshot in (facts.lead, *facts.live)),
+        requester=facts.lead.requester or _first(snapshot.requester for snapshot in facts.live),
         patient=_patient(facts),
-        sources=tuple(_line(row) for row in facts.rows),
+        sources=tuple([_line(row) for row in facts.rows]),
         oddities=_oddities(facts),
         owner=owner,
         backup=backup_of(owner.value, facts.lane, rules),
@@ -140,8 +141,8 @@ def standing(facts: Facts, rules: Rules, now: datetime) -> Standing:
 
 
 def _priority(facts: Facts) -> Priority:
-    stated = [snapshot.priority for snapshot in facts.live if snapshot.priority is not None]
-    return max(stated, key=_RANK.__getitem__, default=Priority.ROUTINE)
+    stated = {snapshot.priority for snapshot in facts.live if snapshot.priority is not None}
+    return max(stated, key=_RANK.__getitem__) if stated else Priority.ROUTINE
 
 
 def _patient(facts: Facts) -> Party | None:

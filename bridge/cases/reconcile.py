@@ -138,7 +138,7 @@ def _settle(
     book = Book(known, rules, now)
     for root in affected:
         _reconcile_group(root, groups.get(root, ()), causes, notes, book, revived)
-    emptied = [root for root in affected if not _is_work(groups.get(root, ()))]
+    emptied = [root for root in affected if root in known.cases and not _is_work(groups.get(root, ()))]
     heirs = [merge_away(root, known, rows, causes, book) for root in emptied]
     for heir in filter(None, heirs):
         _reconcile_group(heir, groups[heir], causes, {}, book)

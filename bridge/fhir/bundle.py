@@ -106,7 +106,7 @@ def split(body: bytes) -> BundlePage:
     included: list[SourceVersion] = []
     outcomes: list[Outcome] = []
     for raw in bundle.entry or ():
-        _sort_in(bytes(raw), matches, included, outcomes)
+        _sort_in(raw, matches, included, outcomes)
     links = {
         link.relation: link.url for link in bundle.link or () if link is not None and isinstance(link.relation, str)
     }
@@ -135,16 +135,18 @@ def _envelope(body: bytes) -> _Bundle:
         return bundle
 
 
-def _sort_in(raw: bytes, matches: list[SourceVersion], included: list[SourceVersion], outcomes: list[Outcome]) -> None:
+def _sort_in(
+    raw: msgspec.Raw, matches: list[SourceVersion], included: list[SourceVersion], outcomes: list[Outcome]
+) -> None:
     try:
         entry = _entry.decode(raw)
     except _BAD_JSON as error:
-        matches.append(unreadable(raw, f"the Bundle entry cannot be read ({type(error).__name__})"))
+        matches.append(unreadable(bytes(raw), f"the Bundle entry cannot be read ({type(error).__name__})"))
         return
     resource = bytes(entry.resource)
     mode = entry.search.mode if entry.search is not None else None
     if resource in (b"", b"null"):
-        matches.append(unreadable(raw, "the Bundle entry carries no resource"))
+        matches.append(unreadable(bytes(raw), "the Bundle entry carries no resource"))
         return
     version = received(resource)
     if mode == "outcome" or version.type == "OperationOutcome":
