@@ -43,9 +43,6 @@ def run_simulator(
         if fhir_version not in FHIR_VERSIONS:
             raise ValueError(f"FHIR version {fhir_version!r} is not one of {', '.join(FHIR_VERSIONS)}")
         options.fhir_version = FHIR_VERSIONS[fhir_version]
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
     with start_live_ehr(
         port,
         seed=seed,
@@ -57,6 +54,9 @@ def run_simulator(
         faults=faults,
         on_step=_say,
     ) as ehr:
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: stop.set())
         print(f"Simulated EHR with synthetic data: {ehr.base_url}", flush=True)
         for line in _plays(vendor, ehr.simulator.faults):
             print(line, flush=True)

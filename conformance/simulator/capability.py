@@ -104,6 +104,8 @@ def _search_parameters(type_: str, options: Options, here: TypeSurface | None) -
     listed = [{"name": "_id", "type": "token"}]
     if options.searches_last_updated(type_):
         listed.append({"name": "_lastUpdated", "type": "date"})
+    if options.count_parameter != "_count":
+        listed.append({"name": options.count_parameter, "type": "number"})
     known = {**COMMON, **PARAMETERS[type_]}
     listed += [{"name": name, "type": known[name].kind.value} for name in sorted(known)]
     return [each for each in listed if here is None or here.knows(each["name"])]

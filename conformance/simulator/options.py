@@ -30,6 +30,7 @@ class Options:
         commit_delay_at_most: Where it is longer than *commit_delay*, each version is late by a chance time
             between the two.
         page_size: Page size when the client names none.
+        count_parameter: A name for the page size that is known beside ``_count``, and declared.
         page_limit: Largest page, whatever ``_count`` says.
         authorization: The ``Authorization`` header every request but ``/metadata`` must carry, or None.
         conditional_create_must_fit: Refuse to create what does not fit its own ``If-None-Exist`` (HAPI 8.0.0,
@@ -63,6 +64,7 @@ class Options:
     commit_delay: timedelta = timedelta(0)
     commit_delay_at_most: timedelta = timedelta(0)
     page_size: int = 20
+    count_parameter: str = "_count"
     page_limit: int = 1000
     authorization: str | None = None
     conditional_create_must_fit: bool = True

@@ -89,7 +89,7 @@ def parse_query(type_: str, pairs: Pairs, options: Options, surface: TypeSurface
         try:
             if surface is not None and not surface.knows(name):
                 raise KeyError(name)
-            _read(query, name, value, options)
+            _read(query, "_count" if name == options.count_parameter else name, value, options)
         except KeyError:
             _unknown(query, name, options)
         except ValueError as error:
@@ -178,9 +178,11 @@ def _include(type_: str, name: str, value: str) -> Include:
 
 def _sort_key(type_: str, key: str, options: Options) -> tuple[str, bool]:
     name = key.removeprefix("-")
-    if name == "_lastUpdated":
-        _refuse_last_updated(type_, options)
-    elif name != "_id" and parameter(type_, name) is None:
+    if name == "_lastUpdated" and options.searches_last_updated(type_):
+        return name, key.startswith("-")
+    if name != "_id" and parameter(type_, name) is None:
+        if options.lenient:
+            raise KeyError(key)
         raise ValueError(f"cannot sort by {name}")
     return name, key.startswith("-")
 

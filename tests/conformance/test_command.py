@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
+from bridge.cli import main
 from conformance.command import what_it_plays
 from conformance.simulator import FAULTS, VENDORS
 from conformance.simulator_page import PAGE, page
@@ -25,13 +27,6 @@ def bridge(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def refused(*arguments: str) -> str:
-    process = bridge("--port", "0", *arguments)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 2
-    return said
 
 
 def test_the_command_plays_a_vendor_and_its_faults() -> None:
@@ -51,9 +46,25 @@ def test_the_command_plays_a_vendor_and_its_faults() -> None:
     assert "late-commit" in told
 
 
-def test_wrong_names_are_refused_with_the_nearest() -> None:
-    assert "did you mean 'late-commit'" in refused("--fault", "late-comit=120")
-    assert "did you mean 'epic'" in refused("--vendor", "epik")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--fault", "late-comit=120"), "did you mean 'late-commit'"),
+        (("--vendor", "epik"), "did you mean 'epic'"),
+        (("--fault", "throttle=often"), "throttle=EVERY"),
+        (("--fhir-version", "R3"), "R4, R4B"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_the_nearest(
+    arguments: tuple[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bridge", "simulator", "--port", "0", *arguments])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_list_names_all_with_their_sources() -> None:

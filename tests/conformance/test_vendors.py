@@ -102,14 +102,20 @@ def test_what_is_declared_is_there_and_what_is_not_is_refused(play: Play, vendor
 def test_declared_parameters_are_searched_and_others_are_not(play: Play, vendor: str) -> None:
     for type_, resource in declared(play(vendor)).items():
         names = {each["name"] for each in resource.get("searchParam", [])}
-        assert names <= {"_id", "_lastUpdated", *PARAMETERS[type_], *COMMON}
+        assert names <= {
+            "_id",
+            "_lastUpdated",
+            VENDORS[vendor].options.get("count_parameter"),
+            *PARAMETERS[type_],
+            *COMMON,
+        }
 
 
 @pytest.mark.parametrize("vendor", BY_VENDOR)
 def test_every_named_parameter_is_one_that_the_server_knows(vendor: str) -> None:
     surface = VENDORS[vendor].surface
     for type_, shown in surface.types.items() if surface is not None else ():
-        known = {"_id", "_lastUpdated", *PARAMETERS[type_]}
+        known = {"_id", "_lastUpdated", "_maxresults", *PARAMETERS[type_]}
         asked = {name for way in shown.needs for name in way}
         assert (shown.parameters or set()) <= known | {"subject", "encounter", "_source"}, type_
         assert asked <= known | {"patient", "subject", "encounter", "identifier"}, type_
@@ -163,6 +169,13 @@ def test_epic_ignores_last_updated_with_a_warning_and_refuses_scans(play: Play) 
     assert page["entry"][-1]["search"]["mode"] == "outcome"
     assert scan.status_code == 400
     assert "4110" in scan.text
+
+
+def test_epic_ignores_an_order_that_it_does_not_know(play: Play) -> None:
+    page = play("epic").get("Task", params={"patient": "p", "_sort": "-_lastUpdated"})
+
+    assert page.status_code == 200
+    assert "_sort" not in page.json()["link"][0]["url"]
 
 
 def test_epic_takes_messages_about_an_order_in_progress(play: Play) -> None:
@@ -280,6 +293,10 @@ def test_nextgen_has_no_versions(play: Play) -> None:
     read = fhir.get("ServiceRequest/s")
     found = fhir.get("ServiceRequest", params={"patient": "p"}).json()["entry"][0]["resource"]
 
+    asked = {"patient": "p", "_maxresults": "1"}
+    fhir_paged = fhir.get("ServiceRequest", params=asked)
+
+    assert fhir_paged.status_code == 200
     assert "ETag" not in read.headers
     assert "versionId" not in read.json()["meta"]
     assert "versionId" not in found["meta"]

@@ -103,15 +103,19 @@ NEXTGEN = Vendor(
     title="NextGen Enterprise",
     says="no Task, no Appointment, no writes; resources have no version and no ETag",
     source="its R4 CapabilityStatement (versioning no-version), 2026-07-24",
-    options=_READ_ONLY,
+    options={**_READ_ONLY, "count_parameter": "_maxresults"},
     faults=("no-versions",),
     surface=Surface(
         software=("NextGen Enterprise", "2026"),
         versioning="no-version",
         types={
-            **people(parameters="_lastUpdated"),
-            "ServiceRequest": shows("read search", "patient category code authored _lastUpdated", needs=_PERSON),
-            "MedicationRequest": shows("read search", "patient status intent authoredon _lastUpdated", needs=_PERSON),
+            **people(parameters="_lastUpdated _maxresults"),
+            "ServiceRequest": shows(
+                "read search", "patient category code authored _lastUpdated _maxresults", needs=_PERSON
+            ),
+            "MedicationRequest": shows(
+                "read search", "patient status intent authoredon _lastUpdated _maxresults", needs=_PERSON
+            ),
         },
     ),
 )
