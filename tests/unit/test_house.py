@@ -20,7 +20,15 @@ from bridge.config import load_settings
 from tests.unit.web.builders import Clinic
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/api.md", "docs/configuration.md", "docs/mapping.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/api.md",
+    "docs/configuration.md",
+    "docs/mapping.md",
+    "docs/guarantees.md",
+)
 
 
 @pytest.fixture(autouse=True)
