@@ -81,7 +81,7 @@ class Step:
         why: What speaks for it, in words.
         param: The parameter that it filters by.
         window: The date that its searches bound as well.
-        status: Open statuses, by which what can still change is searched again.
+        status: Open statuses, by which what can still change is searched again, or alone where there is too much.
         bare: Whether a search without any filter is answered.
         count: The parameter that asks for a page's size.
     """
@@ -130,7 +130,8 @@ def _wanted(rung: Rung, can: Readable, search: Search) -> Step:
     if rung is Rung.DATE:
         dates = [date for date in search.dates if can.takes(date)] or list(search.dates)
         return Step(rung, why, dates[0] if dates else None, status=_open(can, search))
-    return Step(rung, why, KEYED.get(rung), can.window if rung is Rung.BY_PATIENT else window)
+    bounds = can.window if rung is Rung.BY_PATIENT else window
+    return Step(rung, why, KEYED.get(rung), bounds, _open(can, search) if rung in KEYED else None)
 
 
 def _only_by(can: Readable) -> str | None:
@@ -169,6 +170,6 @@ def _keyed(rung: Rung, can: Readable, search: Search, roster: Roster) -> Step | 
     if rung is not Rung.BY_PATIENT and (search.window is None or not roster.named(param)):
         return f"no {param}s are configured" if search.window is not None else "it is not on a schedule"
     if rung is Rung.BY_PATIENT:
-        return Step(rung, "searched by patient", param, can.window)
+        return Step(rung, "searched by patient", param, can.window, _open(can, search))
     window = search.window if can.takes(search.window or "") else None
-    return Step(rung, f"searched by {param}, of whom some are configured", param, window)
+    return Step(rung, f"searched by {param}, of whom some are configured", param, window, _open(can, search))

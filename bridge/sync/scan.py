@@ -193,18 +193,19 @@ def poll_snapshot(
     if step.rung is Rung.SNAPSHOT or step.param is None:
         scan.read(window)
     else:
-        _read_each(scan, taking, step.param, sorted(keys), window)
+        _read_each(scan, taking, step, sorted(keys), window)
     scan.finish()
     return taking.report()
 
 
-def _read_each(scan: Scan, taking: Taking, param: str, keys: Sequence[str], window: Params) -> None:
+def _read_each(scan: Scan, taking: Taking, step: Step, keys: Sequence[str], window: Params) -> None:
     rest = [key for key in keys if scan.cursor.place is None or key > scan.cursor.place]
     refused: list[Refused] = []
     short: list[IncompleteScan] = []
+    too_many = 0
     for key in rest:
         try:
-            scan.read([(param, key.partition("/")[2]), *window], key)
+            too_many += not _read_one(scan, step, key, window)
         except Refused as error:
             refused.append(error)
         except IncompleteScan as error:
@@ -213,6 +214,28 @@ def _read_each(scan: Scan, taking: Taking, param: str, keys: Sequence[str], wind
         raise refused[0]
     if short:
         scan.begin_anew()
-        raise IncompleteScan(f"{short[0]}; so it was for {len(short)} of {len(keys)} by {param}")
+        raise IncompleteScan(f"{short[0]}; so it was for {len(short)} of {len(keys)} by {step.param}")
     if refused:
-        taking.warn([f"{len(refused)} of {len(keys)} by {param} were refused, the first so: {refused[0]}"])
+        taking.warn([f"{len(refused)} of {len(keys)} by {step.param} were refused, the first so: {refused[0]}"])
+    if too_many:
+        taking.warn(
+            [f"{too_many} of {len(keys)} by {step.param} have more than the EHR gives: only what is open was read"]
+        )
+
+
+def _read_one(scan: Scan, step: Step, key: str, window: Params) -> bool:
+    """
+    Read what there is of *key*, or where that is more than the server gives, what of it is open.
+
+    Returns whether all was read. What was open here and is not any more there, the sweep asks for by name.
+    """
+    assert step.param is not None
+    own = [(step.param, key.partition("/")[2]), *window]
+    try:
+        scan.read(own, key)
+        return True
+    except IncompleteScan:
+        if step.status is None:
+            raise
+    scan.read([*own, ("status", step.status)], key)
+    return False

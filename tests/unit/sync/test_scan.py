@@ -192,6 +192,20 @@ def test_a_patient_of_whom_less_came_than_there_is_moves_no_watermark() -> None:
     assert clinic.case("ServiceRequest/o3").status is Status.CLOSED
 
 
+def test_of_a_patient_with_more_than_the_ehr_gives_what_is_open_is_read() -> None:
+    """Epic gives 100 results at most and an information 59133 (its error codes, 2026-07)."""
+    clinic = a_clinic("epic")
+    for number in range(105):
+        clinic.ehr.put(of(2, status="completed") | {"id": f"a-old-{number}"})
+
+    report = clinic.read("ServiceRequest")
+
+    assert clinic.case("ServiceRequest/o2").is_open
+    assert clinic.case("ServiceRequest/o3").is_open
+    assert report.warnings[-1].startswith("1 of 3 by patient have more than the EHR gives")
+    assert clinic.cursor("ServiceRequest").watermark is not None
+
+
 def test_what_a_snapshot_does_not_show_is_not_taken_for_deleted() -> None:
     clinic = a_clinic("epic")
     clinic.read("ServiceRequest")

@@ -48,6 +48,7 @@ def test_each_type_is_read_in_the_way_the_ehr_allows(vendor: str) -> None:
     clinic.ehr.put(order(status="completed"))
     clinic.clock.advance(minutes=30)
     _, still = clinic.bridge.read()
+    swept = clinic.bridge.compare()
 
     assert clinic.bridge.ladder is not None
     choices = [clinic.bridge.ladder.known[kind] for kind in ("ServiceRequest", "Appointment", "Task")]
@@ -55,6 +56,7 @@ def test_each_type_is_read_in_the_way_the_ehr_allows(vendor: str) -> None:
     assert len(problems) == len(still) == 4 - len(reports)
     assert clinic.case("ServiceRequest/o1").status is Status.CLOSED
     assert clinic.case("ServiceRequest/o2").is_open
+    assert (swept.compared > 0, swept.repaired, swept.missing, swept.problems) == (True, 0, 0, ())
 
 
 def test_an_order_that_comes_back_to_what_it_was_has_changed_where_there_are_no_versions() -> None:
