@@ -44,6 +44,7 @@ from bridge.sync.replay import replay_inbox, replay_outbox
 from bridge.sync.rungs import Roster, Rung
 from bridge.sync.service import Service
 from bridge.sync.subscribe import Subscriber
+from bridge.sync.turns import LEASE, Turns
 from bridge.tasks.coordination_task import Form
 from bridge.tasks.route import RoutePlan, route_plan
 
@@ -304,8 +305,9 @@ class Exit:
         client: FhirClient,
         section: ConnectionSection,
         patients: Callable[[], Sequence[str]] = lambda: (),
+        lease: timedelta = LEASE,
     ) -> None:
-        self.line, self.client, self.section = line, client, section
+        self.line, self.client, self.section, self._lease = line, client, section, lease
         self.ladder: Ladder = make_ladder(self, patients)
         self.known_plan: RoutePlan = {}
         """The route plan as last made, without asking; empty before the EHR was asked."""
@@ -351,6 +353,7 @@ class Exit:
             form=form,
             knows_ready=vendor.knows_ready,
             direct_cancel=self.section.direct_cancel,
+            lease=self._lease,
             concurrency=self.section.concurrency,
             breaker=self._breaker,
         )
@@ -366,6 +369,7 @@ class Bridge:
     connectors: Mapping[str, Connector]
     exits: Mapping[str, Exit]
     governors: Mapping[str, Governor]
+    turns: Turns
     stopping: Event
     """Set when the process is about to end: nobody waits any longer."""
     clock: Callable[[], datetime] = utc_now
@@ -379,6 +383,7 @@ class Bridge:
             self.clock,
             poll={name: timedelta(seconds=section.poll_seconds) for name, section in sections.items()},
             sweep={name: timedelta(minutes=section.sweep_minutes) for name, section in sections.items()},
+            turns=self.turns,
         )
 
     def connection_infos(self) -> Sequence[ConnectionInfo]:
@@ -464,11 +469,13 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
         # Who only looks may not write to a file that another process owns: it keeps a budget of its own.
         shared = store if owning or not url.startswith("sqlite") else MemoryStore()
         rest, worker = resting(stopping), None if url.startswith("sqlite") else uuid.uuid4().hex
+        lease = timedelta(seconds=settings.database.lease_seconds)
+        turns = Turns(store, utc_now, lease, shared=worker is not None)
         for name, section in chosen.items():
             governors[name] = make_governor(lines[name], section, shared, worker, rest)
             client = make_client(name, section, utc_now, turn=governors[name].turn, sleep=rest)
             stack.callback(client.close)
-            exits[name] = Exit(lines[name], client, section, _patients_in(store, name))
+            exits[name] = Exit(lines[name], client, section, _patients_in(store, name), lease)
         connectors = {
             name: Connector(
                 line=lines[name],
@@ -480,6 +487,7 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
                 since=_since(section),
                 ladder=exits[name].ladder,
                 snapshots=timedelta(minutes=section.snapshot_minutes),
+                turns=turns,
             )
             for name, section in chosen.items()
         }
@@ -490,7 +498,7 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
         if owning and url.startswith("sqlite"):
             with store.transaction() as tx:
                 tx.release_leases(utc_now())
-        yield Bridge(settings, store, lines, connectors, exits, governors, stopping)
+        yield Bridge(settings, store, lines, connectors, exits, governors, turns, stopping)
 
 
 def _patients_in(store: Store, name: str) -> Callable[[], Sequence[str]]:

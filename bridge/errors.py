@@ -8,9 +8,11 @@ What can go wrong, in one tree; every class says who has to act.
         IllegalTransition  a FHIR Task may not move that way
         CommandRefused     a person's command does not fit the case as it is
         StaleVersion       the case changed since the person looked at it
+      StoreUnavailable     the database did not do what we asked: nothing is saved, and it is tried again
       RemoteError          the FHIR server did not do what we asked
         Unreachable, Throttled, ServerFault, AuthExpired   retried, with backoff and jitter
           PutOff             not sent: the server is not to be asked before a time
+            HeldBack         not sent: a person paused it, or another process is at it
         OutcomeUnknown     sent, no answer: look for our identifier before anything is sent again
         VersionConflict    409, or 412 on If-Match: read again, merge, write the new result
         Refused            400 403 404 410 422, or 412 on If-None-Exist: parked for a person
@@ -67,6 +69,10 @@ class StaleVersion(DomainError):
     """The case has moved on since the person looked at it (``If-Match`` did not match)."""
 
 
+class StoreUnavailable(BridgeError):
+    """The database could not be reached, broke off or took too long; nothing of the transaction was saved."""
+
+
 class RemoteError(BridgeError):
     """
     The FHIR server did not do what was asked.
@@ -109,6 +115,10 @@ class Throttled(RemoteError):
 
 class PutOff(Throttled):
     """Nothing was sent: the server is away, asked to be left alone, or has been asked enough; see ``retry_at``."""
+
+
+class HeldBack(PutOff):
+    """Nothing was sent, and nothing is wrong with the server: a person paused it, or another process is at it."""
 
 
 class ServerFault(RemoteError):

@@ -125,6 +125,7 @@ class Database(_Section):
 
     url: SecretStr = SecretStr("sqlite:///bridge.sqlite3")
     password_file: Path | None = None
+    lease_seconds: int = Field(120, ge=5, le=3600)
 
     @model_validator(mode="after")
     def _known(self) -> Database:
@@ -337,7 +338,7 @@ class Settings(BaseSettings):
     )
 
     tenant: str = Field("default", min_length=1)
-    database: Database = Database()
+    database: Database = Database(lease_seconds=120)
     site: Site = Site()
     owners: dict[str, OwnerSection] = {}
     lanes: Path | None = None

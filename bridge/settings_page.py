@@ -80,6 +80,7 @@ MEANINGS = {
     "owners.NAME.references": 'how the EHR names this owner: "Practitioner/12", or an identifier as "system\\|value"',
     "owners.NAME.backup": "the owner who steps in",
     "database.url": "sqlite:///FILE, or postgresql://USER@HOST/NAME; a password only from the environment",
+    "database.lease_seconds": "how long a process may be silent in its work until another takes it over",
     "database.password_file": "file that holds the password of PostgreSQL's user",
     "web.host": "address the web view listens on; there is no login yet, so keep it on loopback",
     "web.port": "its port; 0 takes a free one",

@@ -31,6 +31,11 @@ WAL_PAGES = 16_000
 """Pages (4 KiB) in the WAL before SQLite copies them home; larger means fewer random writes and fsyncs."""
 CACHE_KIB = 65_536
 STATEMENT_TIMEOUT_MS = 60_000
+IDLE_TIMEOUT_MS = 15_000
+"""
+How long PostgreSQL waits for the next statement of a transaction. A process that is frozen, or whose machine is
+gone, would hold its locks for ever: nobody else could take in anything of its connection (seen 2026-11).
+"""
 ADVISORY_SPACE = 0x42524447
 """The first half of Bridge's advisory locks on PostgreSQL ("BRDG"); the second is a connection's key."""
 
@@ -124,7 +129,8 @@ def schema_engine(url: str) -> Engine:
 
 
 def _postgresql(url: URL, pool_size: int) -> Engines:
-    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c TimeZone=UTC -c jit=off"
+    limits = {"statement_timeout": STATEMENT_TIMEOUT_MS, "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS}
+    options = " ".join([*(f"-c {name}={ms}" for name, ms in limits.items()), "-c TimeZone=UTC", "-c jit=off"])
     engine = create_engine(
         url,
         pool_size=pool_size,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Lock
 
 from bridge.cases.intents import IntentState
-from bridge.errors import Refused, RemoteError, UnsafeAnswer
+from bridge.errors import HeldBack, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.times import format_instant
 from bridge.store.port import Cursor, Store
@@ -18,6 +19,7 @@ from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
 from bridge.sync.ladder import PLAIN, Ladder
 from bridge.sync.line import Line
 from bridge.sync.notify import AnswerReport, answer
+from bridge.sync.pauses import Pauses, pauses_of
 from bridge.sync.people import PeopleReport, read_wanted
 from bridge.sync.poll import note_problem, poll
 from bridge.sync.rungs import BEGINNING, KEYED, Rung, Step
@@ -26,6 +28,7 @@ from bridge.sync.subscribe import Subscriber
 from bridge.sync.sweep import SweepReport, sweep
 from bridge.sync.taking import PollReport, Progress
 from bridge.sync.timers import tick
+from bridge.sync.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,8 @@ class Connector:
     """Chooses how each stream is read; without one, all are read by ``_lastUpdated``."""
     snapshots: timedelta = timedelta(minutes=10)
     """How often what cannot be asked for its changes is read again by the timer."""
+    turns: Turns | None = None
+    """Shares the reading out among processes; without them, this one has it all."""
     _reading: Lock = field(default_factory=Lock)
     """One crawl at a time: two over one stream would move each other's cursor."""
 
@@ -85,6 +90,8 @@ class Connector:
                 continue
             try:
                 reports.append(self.read_stream(stream, self._noticing(watch)))
+            except HeldBack as error:
+                problems.append(f"{stream}: {error}")
             except RemoteError as error:
                 problems.append(f"{stream}: {error}")
                 note_problem(self.store, self.line, stream, str(error))
@@ -108,14 +115,39 @@ class Connector:
         Raises:
             RemoteError: It cannot be read; its cursor stands.
         """
-        with self._reading:
+        with self._reading, self._one_at(f"read/{self.line.name}/{stream}") as keep:
+            self.pauses().check(stream)
             step = self._step(stream)
+
+            def watched(progress: Progress) -> None:
+                watch(progress)
+                keep()
+                self.pauses().check(stream)
+
             try:
-                return self._read_by(step, stream, watch)
+                return self._read_by(step, stream, watched)
             except (Refused, UnsafeAnswer):
                 if self.ladder is not None:
                     self.ladder.doubt(stream)
                 raise
+
+    def pauses(self) -> Pauses:
+        """Return what a person told Bridge to leave alone."""
+        return pauses_of(self.store, self.line.name)
+
+    def _one_at(self, name: str) -> AbstractContextManager[Callable[[], None]]:
+        return self.turns.one_at(name) if self.turns is not None else nullcontext(lambda: None)
+
+    def _between_steps(self, keep: Callable[[], None]) -> Callable[[], Collection[str]]:
+        """Return what keeps the turn, refuses to go on where all is paused, and gives the types that are."""
+
+        def paused_types() -> Collection[str]:
+            keep()
+            pauses = self.pauses()
+            pauses.check()
+            return pauses.types
+
+        return paused_types
 
     def _step(self, stream: str) -> Step:
         """
@@ -155,18 +187,34 @@ class Connector:
         Read again what notifications were about.
 
         Raises:
-            RemoteError: The EHR does not answer; nothing is forgotten.
+            RemoteError: The EHR does not answer, or is paused; nothing is forgotten.
         """
         trace = self.subscriber.trace if self.subscriber is not None else lambda _: None
-        return answer(self.client, self.store, self.line, self.clock, self.read_stream, trace)
+        with self._one_at(f"answer/{self.line.name}") as keep:
+            held = self._between_steps(keep)
+            return answer(self.client, self.store, self.line, self.clock, self.read_stream, trace, held)
 
     def name_people(self) -> PeopleReport:
-        """Read the people that cases name."""
+        """
+        Read the people that cases name.
+
+        Raises:
+            RemoteError: The EHR does not answer, or is paused.
+        """
+        self.pauses().check()
         return read_wanted(self.client, self.store, self.line, self.clock)
 
-    def compare(self) -> SweepReport:
-        """Compare what open cases rest on with the EHR."""
-        swept = sweep(self.client, self.store, self.line, self.clock)
+    def compare(self, keep: Callable[[], None] = lambda: None) -> SweepReport:
+        """
+        Compare what open cases rest on with the EHR.
+
+        Args:
+            keep: Called between its steps.
+
+        Raises:
+            RemoteError: The EHR does not answer, or is paused.
+        """
+        swept = sweep(self.client, self.store, self.line, self.clock, self._between_steps(keep))
         for problem in swept.problems:
             log.warning(problem, extra={"connection": self.line.name})
         return swept
@@ -200,8 +248,16 @@ class Connector:
         return tick(self.store, self.line, self.clock())
 
     def deliver(self, stop: Callable[[], bool] = lambda: False) -> DeliveryReport:
-        """Send what is due."""
-        return deliver_due(self.store, self.channel(), self.clock, stop=stop)
+        """
+        Send what is due; a pause ends it after what is under way.
+
+        Raises:
+            RemoteError: The EHR does not answer, or is paused.
+        """
+        self.pauses().check()
+        return deliver_due(
+            self.store, self.channel(), self.clock, stop=lambda: stop() or self.pauses().whole is not None
+        )
 
     def sync_once(self, watch: Callable[[Progress], None] = lambda _: None) -> SyncReport:
         """Read everything due, compare, deliver everything due."""

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from bridge.cases.intents import IntentState
-from bridge.errors import DomainError, RemoteError, VersionConflict
+from bridge.errors import DomainError, RemoteError, StoreUnavailable, VersionConflict
 from bridge.fhir.client import FhirClient
 from bridge.fhir.retry import Then, decide
 from bridge.store.port import OutboxRow, Settlement, Store
@@ -135,6 +135,9 @@ class _Run:
             return self._end(row, IntentState.PARKED, code="not-allowed", reason=str(error))
         except RemoteError as error:
             return self._after(row, error)
+        except StoreUnavailable as error:
+            # Something may have been sent before the database broke off.
+            return self._again(row, self._clock() + LEAST_PAUSE, spent=False, unsure=True, reason=str(error))
         except Exception as error:
             log.exception("delivery failed", extra={"outbox": row.id, "connection": row.intent.connection})
             return self._end(row, IntentState.PARKED, code="fault", reason=f"a fault of ours: {type(error).__name__}")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from datetime import datetime
 from threading import Condition, Thread
 
 from bridge.cases.sources import SourceRow
-from bridge.errors import Refused
+from bridge.errors import HeldBack, Refused
 from bridge.fhir.client import FhirClient
 from bridge.fhir.notification import Notification
 from bridge.fhir.source import SourceVersion
@@ -156,6 +156,8 @@ class AnswerReport:
     asked: int = 0
     streams: frozenset[str] = frozenset()
     refused: int = 0
+    waiting: frozenset[str] = frozenset()
+    """Streams that somebody else is reading: they are read again after that."""
     counts: Counts = field(default_factory=Counts)
 
 
@@ -166,6 +168,7 @@ def answer(
     clock: Callable[[], datetime],
     poll_stream: Callable[[str], object],
     trace: Callable[[str], object] = lambda _: None,
+    leave_out: Callable[[], Collection[str]] = tuple,
 ) -> AnswerReport:
     """
     Read again what rang, each resource once; what rings again meanwhile waits for the next round.
@@ -173,20 +176,23 @@ def answer(
     Args:
         poll_stream: Reads a whole stream up to now; for hints that name no resource.
         trace: Notes what the events were about that a Subscription (``Subscription/id``) is short of.
+        leave_out: Says, before every step, of which types hints are to wait.
 
     Raises:
         RemoteError: The EHR does not answer; the hints stay.
     """
     total, answered = AnswerReport(), set[str]()
     while True:
+        but = leave_out()
         with store.reading() as tx:
-            hints = [hint for hint in tx.hints(line.name, AT_ONCE) if hint.ref not in answered]
+            hints = [hint for hint in tx.hints(line.name, AT_ONCE, but) if hint.ref not in answered]
         if not hints:
             return total
         answered.update(hint.ref for hint in hints)
-        total = _sum(total, _answer_some(client, store, line, clock, _traced(hints, trace), poll_stream))
+        report = _answer_some(client, store, line, clock, _traced(hints, trace), poll_stream)
+        total = _sum(total, report)
         with store.transaction() as tx:
-            tx.drop_hints(line.name, hints)
+            tx.drop_hints(line.name, [hint for hint in hints if hint.ref not in report.waiting])
 
 
 def _traced(hints: Sequence[Hint], trace: Callable[[str], object]) -> list[str]:
@@ -207,15 +213,19 @@ def _answer_some(
 ) -> AnswerReport:
     refs = [ref for ref in wanted if "/" in ref]
     streams = frozenset(wanted) - frozenset(refs)
+    waiting = set()
     for stream in sorted(streams & frozenset(line.types)):
-        poll_stream(stream)
+        try:
+            poll_stream(stream)
+        except HeldBack:
+            waiting.add(stream)
     with store.reading() as tx:
         known = {ref: row for ref, row in tx.sources(line.name, refs).items() if row.gone_at is None}
     counts = _compared(client, store, line, clock, list(known.values()))
     versions, refused = _read(client, [ref for ref in refs if ref not in known])
     if versions:
         counts = add(counts, ingest(Intake(NOTIFY_STREAM, versions, "notify"), store, line, clock()).counts)
-    return AnswerReport(len(refs), streams, refused, counts)
+    return AnswerReport(len(refs), streams, refused, frozenset(waiting), counts)
 
 
 def _compared(
@@ -244,5 +254,6 @@ def _sum(one: AnswerReport, other: AnswerReport) -> AnswerReport:
         one.asked + other.asked,
         one.streams | other.streams,
         one.refused + other.refused,
+        one.waiting | other.waiting,
         add(one.counts, other.counts),
     )

@@ -16,10 +16,11 @@ from threading import Event, Thread
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bridge.errors import RemoteError
+from bridge.errors import HeldBack, RemoteError
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
 from bridge.sync.subscribe import LOOK_AGAIN
+from bridge.sync.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,12 @@ LOOK_FOR_WORK = timedelta(seconds=1)
 BETWEEN_ANSWERS = timedelta(milliseconds=500)
 """A resource that rings all the time is read again no more often than this (rule ours)."""
 
+LOOK_FOR_SWEEP = timedelta(minutes=1)
+"""How often it is looked whether a sweep is due: one that another process died over is not late for long."""
+
 
 class Service:
-    """Keeps the connectors going. ``poll`` and ``sweep`` are intervals by connection name."""
+    """Keeps the connectors going. ``poll`` and ``sweep`` are intervals by connection name, ``turns`` shares them."""
 
     def __init__(
         self,
@@ -41,9 +45,10 @@ class Service:
         *,
         poll: dict[str, timedelta],
         sweep: dict[str, timedelta],
+        turns: Turns,
     ) -> None:
         self._connectors, self._store, self._clock = connectors, store, clock
-        self._poll, self._sweep = poll, sweep
+        self._poll, self._sweep, self._turns = poll, sweep, turns
         self._stopping = Event()
         self._resting: dict[str, datetime] = {}
         self._rung = {connector.line.name: Event() for connector in connectors}
@@ -62,7 +67,9 @@ class Service:
         for connector in self._connectors:
             name = connector.line.name
             self._every(self._poll[name], self._read, connector, f"poll/{name}")
-            self._every(self._sweep[name], self._compare, connector, f"sweep/{name}", at_once=False)
+            self._every(
+                min(LOOK_FOR_SWEEP, self._sweep[name]), self._compare, connector, f"sweep/{name}", at_once=False
+            )
             if connector.subscriber is not None:
                 self._every(LOOK_AGAIN, self._tend, connector, f"subscribe/{name}")
             if connector.line.writes:
@@ -124,6 +131,8 @@ class Service:
         if self._won(f"poll/{name}", self._poll[name]):
             connector.read(due_only=True)
             connector.pass_time()
+            if connector.pauses().whole is not None:
+                return
             self._guarded(connector, connector.name_people)
             self._guarded(connector, connector.learn)
 
@@ -132,19 +141,30 @@ class Service:
         name, now = connector.line.name, self._clock()
         if self._resting.get(name, now) > now or self._stopping.is_set():
             return
+        pauses = connector.pauses()
         with self._store.reading() as tx:
-            waiting = tx.hints(name, 1)
-        if waiting:
+            waiting = tx.hints(name, 1, pauses.types)
+        if waiting and pauses.whole is None:
             self._guarded(connector, connector.answer)
             self._guarded(connector, connector.name_people)
 
     def _compare(self, connector: Connector) -> None:
+        """Sweep where it is due; a pause puts it off until it ends."""
         name = connector.line.name
-        if self._won(f"sweep/{name}", self._sweep[name]):
-            self._guarded(connector, connector.compare)
+        if self._stopping.is_set() or connector.pauses().whole is not None:
+            return
+
+        def work() -> None:
+            with self._turns.due(f"sweep/{name}", self._sweep[name]) as keep:
+                if keep is not None:
+                    connector.compare(keep)
+
+        self._guarded(connector, work)
 
     def _tend(self, connector: Connector) -> None:
         """Look after the EHR's Subscriptions."""
+        if connector.pauses().whole is not None:
+            return
         if connector.subscriber is not None and self._won(f"subscribe/{connector.line.name}", LOOK_AGAIN):
             self._guarded(connector, connector.subscriber.tend)
 
@@ -155,12 +175,14 @@ class Service:
             return
         with self._store.reading() as tx:
             due = tx.next_due(name)
-        if due is not None and due <= now and not self._stopping.is_set():
+        if due is not None and due <= now and not self._stopping.is_set() and connector.pauses().whole is None:
             self._guarded(connector, lambda: connector.deliver(self._stopping.is_set))
 
     def _guarded(self, connector: Connector, work: Callable[[], object]) -> None:
         try:
             work()
+        except HeldBack:
+            return
         except RemoteError as error:
             self._resting[connector.line.name] = self._clock() + timedelta(seconds=15)
             log.warning("the EHR did not answer: %s", error, extra={"connection": connector.line.name})

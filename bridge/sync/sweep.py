@@ -12,7 +12,7 @@ What Bridge wrote for these cases is looked at as well (``bridge.sync.standing``
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -73,22 +73,35 @@ class _Round:
 
     roots: set[str] = field(default_factory=set)
     there: set[str] = field(default_factory=set)
-    missing: dict[str, list[SourceRow]] = field(default_factory=dict)
+    missing: dict[str, list[tuple[SourceRow, datetime]]] = field(default_factory=dict)
 
     def doubts(self, kind: str) -> bool:
         """Whether so much of a type is missing, and nothing there, that asking on only burdens the server."""
         return kind not in self.there and len(self.missing.get(kind, ())) >= AT_ONCE
 
 
-def sweep(client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime]) -> SweepReport:
-    """Compare the sources of every open case with the EHR, once round."""
+def sweep(
+    client: FhirClient,
+    store: Store,
+    line: Line,
+    clock: Callable[[], datetime],
+    leave_out: Callable[[], Collection[str]] = tuple,
+) -> SweepReport:
+    """
+    Compare the sources of every open case with the EHR, once round.
+
+    Args:
+        leave_out: Says, before every step, of which types sources are to be left alone.
+    """
     total, after, seen = SweepReport(), "", _Round()
     while True:
+        but = leave_out()
         with store.reading() as tx:
-            rows = tx.sources_to_sweep(line.name, after, AT_ONCE)
-        if not rows:
+            found = tx.sources_to_sweep(line.name, after, AT_ONCE)
+        if not found:
             return _sum(total, _settle_missing(store, line, seen, clock()))
-        after = rows[-1].ref
+        after = found[-1].ref
+        rows = [row for row in found if row.snapshot.type not in but]
         total = _sum(total, _compare_some(client, store, line, rows, seen, clock, SWEEP_STREAM))
         roots = {row.root for row in rows} - seen.roots
         seen.roots |= roots
@@ -138,14 +151,14 @@ def _compare_some(
             if isinstance(answer, SourceVersion):
                 found[row.ref] = answer
             elif answer is Absence.GONE:
-                _mark(store, line, replace(row, gone_at=clock()), clock())
+                _mark(store, line, row, replace(row, gone_at=clock()), clock())
                 gone += 1
             else:
-                seen.missing.setdefault(row.snapshot.type, []).append(row)
+                seen.missing.setdefault(row.snapshot.type, []).append((row, clock()))
                 continue
         seen.there.add(row.snapshot.type)
         if row.ref in found and row.missed_at is not None:
-            _mark(store, line, replace(row, missed_at=None), clock())
+            _mark(store, line, row, replace(row, missed_at=None), clock())
     moved = [found[row.ref] for row in rows if row.ref in found and found[row.ref].version != row.snapshot.version]
     counts = ingest(Intake(stream, moved, stream), store, line, clock()).counts if moved else Counts()
     return SweepReport(len(rows), counts.received - counts.duplicate, gone, counts=counts)
@@ -178,22 +191,27 @@ def _settle_missing(store: Store, line: Line, seen: _Round, now: datetime) -> Sw
         if len(rows) >= MANY and kind not in seen.there:
             problems.append(f"sweep: no {kind} is there any more; may Bridge still read them?")
             continue
-        for row in rows:
+        for row, looked_at in rows:
             if row.missed_at is None:
-                _mark(store, line, replace(row, missed_at=now), now)
+                _mark(store, line, row, replace(row, missed_at=looked_at), now)
                 missing += 1
-            elif now - row.missed_at >= CONFIRM_AFTER:
-                _mark(store, line, replace(row, gone_at=now), now)
+            elif looked_at - row.missed_at >= CONFIRM_AFTER:
+                _mark(store, line, row, replace(row, gone_at=looked_at), now)
                 gone += 1
     return SweepReport(gone=gone, missing=missing, problems=tuple(problems))
 
 
-def _mark(store: Store, line: Line, row: SourceRow, now: datetime) -> None:
-    """Keep what direct reads said, unless a newer version came meanwhile; a deletion moves the case."""
+def _mark(store: Store, line: Line, before: SourceRow, row: SourceRow, now: datetime) -> None:
+    """
+    Keep what direct reads said; a deletion moves the case.
+
+    Nothing changes where a newer version came meanwhile, or where somebody else looked after *before* was read:
+    a process that was frozen in between knows less than the one that went on.
+    """
     with store.transaction() as tx:
         tx.lock(line.name)
         current = tx.sources(line.name, [row.ref]).get(row.ref)
-        if current is None or current.snapshot.version != row.snapshot.version:
+        if current is None or current.snapshot.version != row.snapshot.version or current.missed_at != before.missed_at:
             return
         marked = replace(current, gone_at=row.gone_at, missed_at=row.missed_at)
         if row.gone_at is None:

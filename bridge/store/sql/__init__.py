@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, OperationalError
 
-from bridge.errors import DomainError
+from bridge.errors import DomainError, StoreUnavailable
 from bridge.store.engine import Engines
 from bridge.store.sql.budgets import BudgetsRoom
 from bridge.store.sql.cases import CasesRoom
@@ -66,6 +66,8 @@ class SqlStore:
                 yield SqlTx(conn, self._names, writing=writing)
         except IntegrityError as error:
             raise DomainError(f"the database refused to save: {_rule(error)}") from error
+        except (OperationalError, InternalError) as error:
+            raise StoreUnavailable(f"database: {_words(error)}") from error
 
     def close(self) -> None:
         """Give back every connection."""
@@ -76,3 +78,8 @@ def _rule(error: IntegrityError) -> str:
     """Return the broken rule's name, without the values that broke it."""
     named = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     return named or str(error.orig).splitlines()[0]
+
+
+def _words(error: DBAPIError) -> str:
+    """Return what the database said, in one line."""
+    return next(iter(str(error.orig).splitlines()), "no answer")

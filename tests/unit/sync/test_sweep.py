@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from bridge.cases.model import Status
 from bridge.store.port import CaseFilter
-from bridge.sync.sweep import CONFIRM_AFTER, MANY, SweepReport
+from bridge.sync.sweep import CONFIRM_AFTER, MANY, SweepReport, sweep
 from tests.stateful.world import NOW
 from tests.unit.sync.beside import Beside
 from tests.unit.sync.world import a_task, order, visit
@@ -20,6 +22,41 @@ def test_nothing_moved_and_nothing_is_changed() -> None:
 
     assert report == SweepReport(compared=3)
     assert beside.case() == before
+
+
+def test_a_404_seen_by_a_process_that_was_frozen_then_does_not_count_against_a_later_look() -> None:
+    """Another process found it there meanwhile; the first one, thawed, must not close the case."""
+    beside = Beside(order())
+    kept = beside.ehr.current.pop(ROOT)
+    assert beside.sweep().missing == 1
+    beside.now += CONFIRM_AFTER
+    others = []
+
+    def frozen_while_another_sweeps() -> datetime:
+        if not others:
+            beside.ehr.current[ROOT] = kept
+            others.append(beside.sweep())
+        return beside.now
+
+    sweep(beside.ehr.client(beside.now), beside.store, beside.line, frozen_while_another_sweeps)
+
+    assert others == [SweepReport(compared=1)]
+    assert beside.gone_at() is None
+    assert beside.case().is_open
+
+
+def test_a_404_counts_from_when_it_was_seen_however_late_it_is_noted() -> None:
+    beside = Beside(order())
+    del beside.ehr.current[ROOT]
+    assert beside.sweep().missing == 1
+    seen = beside.now + timedelta(minutes=1)
+    moments = [seen]
+
+    def slow() -> datetime:
+        return moments.pop() if moments else seen + CONFIRM_AFTER
+
+    assert sweep(beside.ehr.client(seen), beside.store, beside.line, slow).gone == 0
+    assert beside.gone_at() is None
 
 
 def test_a_version_that_the_poll_missed_is_taken_in_and_counted_as_repaired() -> None:
