@@ -251,6 +251,7 @@ def make_desire(name: str, section: ConnectionSection) -> Desire | None:
         base=section.subscribe_url,
         secret=gate.path,
         header=gate.header,
+        signing_key=gate.signing_key.decode() if gate.signing_key is not None else None,
         topics={str(kind): topic for kind, topic in section.subscribe_topics.items()},
         filters={str(kind): one for kind, one in section.subscribe_filters.items()},
         heartbeat_seconds=section.subscribe_heartbeat_seconds,

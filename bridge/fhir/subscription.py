@@ -29,6 +29,7 @@ _BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
 _CHANNELS = "http://terminology.hl7.org/CodeSystem/subscription-channel-type"
 _TYPES = "http://hl7.org/fhir/StructureDefinition/"
 _KEYS = "urn:bridge:subscription"
+_SIGNED_WITH = "https://www.medplum.com/fhir/StructureDefinition/subscription-secret"
 _FHIR_JSON = "application/fhir+json"
 _MARK = re.compile(r"\((bridge-[0-9a-f]{24})\)")
 _CRITERION = re.compile(r"([A-Z][A-Za-z]{1,63})(?:\?.*)?", re.ASCII)
@@ -64,7 +65,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     ``key`` is ours: the id where we may choose it, and the mark. ``types`` are what it tells of, ``about`` is
     the type of a classic one, the topic's canonical address of another. ``filters`` are searches as the server
-    writes them (``Task?owner=Organization/1``). Endpoint and header hold secrets.
+    writes them (``Task?owner=Organization/1``). ``signing_key`` is what the server has to sign with: Medplum takes it
+    in an extension, athenahealth in a header (WebSub's ``X-Hub-Secret``; their documentation, 2024). Endpoint, header
+    and key are secret.
     """
 
     key: str
@@ -73,8 +76,16 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     endpoint: str
     header: tuple[str, str] | None = None
+    signing_key: str | None = None
     filters: tuple[str, ...] = ()
     heartbeat_seconds: int | None = None
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers that the server is to send, or to read its key from."""
+        own = [self.header] if self.header is not None else []
+        key = self.signing_key if self.flavor is not Flavor.CLASSIC else None
+        return own + ([("X-Hub-Secret", key)] if key is not None else [])
 
     def digest(self) -> str:
         """Return a hash of what is written, to tell whether it was written as it should be now."""
@@ -141,10 +152,11 @@ def render(wanted: Wanted, *, own_id: str | None, ends_at: datetime | None) -> b
 def _criteria(wanted: Wanted) -> dict[str, Any]:
     """Return what R4 and R4B have: a search, or a topic in its place."""
     channel: dict[str, Any] = {"type": "rest-hook", "endpoint": wanted.endpoint}
-    if wanted.header is not None:
-        channel["header"] = [": ".join(wanted.header)]
+    if wanted.headers:
+        channel["header"] = [": ".join(header) for header in wanted.headers]
     if wanted.flavor is Flavor.CLASSIC:
-        return {"criteria": f"{wanted.about}?", "channel": channel}
+        key = [{"url": _SIGNED_WITH, "valueString": wanted.signing_key}] if wanted.signing_key is not None else []
+        return {**({"extension": key} if key else {}), "criteria": f"{wanted.about}?", "channel": channel}
     if wanted.heartbeat_seconds is not None:
         channel["extension"] = [_extension("heartbeat-period", "valueUnsignedInt", wanted.heartbeat_seconds)]
     channel["payload"] = _FHIR_JSON
@@ -171,8 +183,8 @@ def _native(wanted: Wanted) -> dict[str, Any]:
     filters = [one for text in wanted.filters for one in _filter_by(text)]
     if filters:
         resource["filterBy"] = filters
-    if wanted.header is not None:
-        resource["parameter"] = [{"name": wanted.header[0], "value": wanted.header[1]}]
+    if wanted.headers:
+        resource["parameter"] = [{"name": name, "value": value} for name, value in wanted.headers]
     if wanted.heartbeat_seconds is not None:
         resource["heartbeatPeriod"] = wanted.heartbeat_seconds
     return resource

@@ -33,6 +33,7 @@ class Desire:
         base: Where the EHR reaches us, without a slash at its end.
         secret: The secret in the address at which it rings.
         header: Name and value of the header that it has to send.
+        signing_key: What it has to sign notifications with.
         topics: The topic that tells of a type, by type.
         filters: Searches that narrow these, by type.
         lifetime: How long a Subscription is asked for; it is renewed when a third of that is left.
@@ -43,6 +44,7 @@ class Desire:
     base: str
     secret: str = field(repr=False)
     header: tuple[str, str] | None = field(default=None, repr=False)
+    signing_key: str | None = field(default=None, repr=False)
     topics: Mapping[str, str] = field(default_factory=dict)
     filters: Mapping[str, str] = field(default_factory=dict)
     heartbeat_seconds: int | None = None
@@ -56,7 +58,7 @@ class Desire:
 
     def hidden(self, words: str) -> str:
         """Return *words* without our secrets: an EHR may quote the address it does not like."""
-        for secret in (self.secret, self.header[1] if self.header is not None else ""):
+        for secret in (self.secret, self.header[1] if self.header is not None else "", self.signing_key):
             words = words.replace(secret, "***") if secret else words
         return words
 
@@ -105,6 +107,7 @@ def _of_topic(desire: Desire, topic: str, types: Iterable[str], *, native: bool)
         about=topic,
         endpoint=desire.base + desire.path,
         header=desire.header,
+        signing_key=desire.signing_key,
         filters=tuple(desire.filters[kind] for kind in told if kind in desire.filters),
         heartbeat_seconds=desire.heartbeat_seconds,
     )
@@ -118,6 +121,7 @@ def _of_type(desire: Desire, kind: str) -> Wanted:
         about=kind,
         endpoint=f"{desire.base}{desire.path}/{kind}",
         header=desire.header,
+        signing_key=desire.signing_key,
     )
 
 

@@ -74,7 +74,23 @@ def test_a_topic_in_r5_is_native() -> None:
     ]
 
 
-@pytest.mark.parametrize("wanted", [CLASSIC, TOPIC, replace(TOPIC, header=None, filters=(), heartbeat_seconds=None)])
+def test_the_key_to_sign_with_goes_where_each_server_looks_for_it() -> None:
+    classic, topic, native = (written(replace(one, signing_key="the-key")) for one in (CLASSIC, TOPIC, NATIVE))
+
+    assert [one["valueString"] for one in classic["extension"]] == ["the-key"]
+    assert topic["channel"]["header"] == ["X-Key: value", "X-Hub-Secret: the-key"]
+    assert native["parameter"][1] == {"name": "X-Hub-Secret", "value": "the-key"}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        CLASSIC,
+        TOPIC,
+        replace(CLASSIC, signing_key="k"),
+        replace(TOPIC, header=None, filters=(), heartbeat_seconds=None),
+    ],
+)
 def test_what_r4_gets_is_a_subscription(wanted: Wanted) -> None:
     R4BSubscription.model_validate(written(wanted))
 

@@ -350,7 +350,8 @@ def test_remove_deletes_ours_and_nothing_else(forgotten: bool) -> None:
 
 def test_a_secret_that_the_ehr_quotes_is_neither_logged_nor_kept(caplog: pytest.LogCaptureFixture) -> None:
     header = "the-value-of-the-header"
-    world = Ringing(hook_header="X-Key", hook_header_secret=header)
+    key = "the-key-that-signs"
+    world = Ringing(hook_header="X-Key", hook_header_secret=header, hook_signing_key=key)
     world.registry.quotes = True
 
     with caplog.at_level(logging.DEBUG):
@@ -358,7 +359,7 @@ def test_a_secret_that_the_ehr_quotes_is_neither_logged_nor_kept(caplog: pytest.
 
     problem = world.row.problem or ""
     assert "422" in problem
-    for secret in (SECRET, header):
+    for secret in (SECRET, header, key):
         assert secret not in problem
         assert secret not in caplog.text
 
