@@ -6,7 +6,7 @@ FHIR_VERSION ?= R4
 SEEDS ?= 10000
 FIRST ?= 0
 
-.PHONY: demo test check test-hapi test-postgres test-browser simulate hapi bench lock clean help
+.PHONY: demo test check test-hapi test-postgres test-browser simulate kill-sweep mutants hapi bench lock clean help
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,12 @@ test-browser: .venv/dev.stamp ## The web view in Chromium
 
 simulate: .venv/dev.stamp ## Seeded runs of everything that can go wrong, SEEDS of them from FIRST on
 	$(BIN)/python -m tests.simulation --first $(FIRST) --seeds $(SEEDS)
+
+kill-sweep: .venv/dev.stamp ## Bridge killed before every single call at a seam, on SQLite and PostgreSQL; 30 minutes
+	KILL_EVERY=1 BRIDGE_REQUIRE_POSTGRES=1 $(BIN)/pytest -q tests/kill/test_kill_sweep.py
+
+mutants: .venv/dev.stamp ## Break one safety line after the other and see that a test fails; 15 minutes
+	$(BIN)/python -m tests.mutation
 
 hapi: .venv/dev.stamp ## A real HAPI server on 127.0.0.1:8080 to try things on
 	$(BIN)/python -m tests.hapi.launcher --fhir-version $(FHIR_VERSION) --port $(PORT)

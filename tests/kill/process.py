@@ -21,6 +21,8 @@ from bridge.cli import main
 from tests.hapi.line import Workplace
 from tests.hapi.plain import Json
 
+from .seams import die_at
+
 RUN_SECONDS = 60.0
 GLANCE_SECONDS = 0.005
 
@@ -39,12 +41,17 @@ _context.set_forkserver_preload(
 
 
 class BridgeProcess:
-    """``bridge ARGUMENTS`` at work in *folder*; what it prints is in ``out`` and, of problems, in ``err``."""
+    """
+    ``bridge ARGUMENTS`` at work in *folder*; what it prints is in ``out`` and, of problems, in ``err``.
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    Args:
+        last: The call at a seam before which it kills itself; ``None`` lets it live.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, last: int | None = None) -> None:
         self.command = " ".join(("bridge", *arguments))
         self.out, self.err = folder / "out.log", folder / "err.log"
-        self._process = _context.Process(target=_run, args=(folder, self.out, self.err, arguments))
+        self._process = _context.Process(target=_run, args=(folder, self.out, self.err, arguments, last))
         self._process.start()
 
     @property
@@ -104,11 +111,13 @@ def sync(workplace: Workplace) -> Json:
     return dict(report)
 
 
-def _run(folder: Path, out: Path, err: Path, arguments: tuple[str, ...]) -> None:
+def _run(folder: Path, out: Path, err: Path, arguments: tuple[str, ...], last: int | None) -> None:
     os.chdir(folder)
     for name in [name for name in os.environ if name.startswith("BRIDGE_")]:
         del os.environ[name]
     for standard, file in ((1, out), (2, err)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), standard)
+    if last is not None:
+        die_at(last)
     sys.argv = ["bridge", *arguments]
     main()

@@ -121,8 +121,8 @@ def _monotone(seen: Seen) -> Iterator[str]:
 
 
 def _cursors(seen: Seen) -> Iterator[str]:
-    """Nothing visible before a watermark is missing; a server that shows things late makes no such promise."""
-    if any(habit.startswith(("late-commit", "search-cache", "repeat-rows")) for habit in seen.world.habits):
+    """Nothing visible before a watermark is missing; a server that shows things late promises no such thing."""
+    if any(habit.startswith(("late-commit", "reindex", "equal-timestamps")) for habit in seen.world.habits):
         return
     kept = {(row.ref, row.version) for row in seen.inbox}
     with seen.world.store.reading() as tx:
@@ -181,8 +181,8 @@ def _cases_are_right(seen: Seen) -> Iterator[str]:
         ends = case.root not in seen.work and case.root in seen.rows
         if (ends or (root is not None and root["status"] in OVER[root["resourceType"]])) and case.is_open:
             yield f"O1: {case.root} is over, its case is {case.status}"
-        lonely = root is not None and {line.ref for line in case.sources} == {case.root}
-        if lonely and root["status"] in ORDERED.get(root["resourceType"], ()) and not case.is_open:
+        lonely = {line.ref for line in case.sources} == {case.root}
+        if lonely and root is not None and root["status"] in ORDERED.get(root["resourceType"], ()) and not case.is_open:
             yield f"O1: {case.root} is {root['status']}, its case is closed"
 
 
@@ -301,7 +301,7 @@ def _right_patient(seen: Seen) -> Iterator[str]:
     """What stands on the EHR in our name stands in the record of whom the request is about."""
     by_id = {case.id: case for case in seen.cases.values()}
     for ref, one in seen.ours.items():
-        if one["status"] == "entered-in-error":
+        if one["status"] == "entered-in-error" or ref in seen.world.clinic.touched_ours:
             continue
         for case in _cases_of(seen, one, by_id):
             root = seen.work.get(case.root)

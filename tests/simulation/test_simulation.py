@@ -10,7 +10,7 @@ from .__main__ import failure
 from .play import simulate
 from .world import blank
 
-RUNS = 60
+RUNS = 40
 """What fits into the fast suite; ``make simulate`` does more."""
 AT_ONCE = 10
 

@@ -29,7 +29,7 @@ from bridge.sync.deliver import Breaker
 from bridge.sync.deliver import Channel as WayOut
 from bridge.tasks.coordination_task import Form
 from bridge.tasks.route import route_plan
-from conformance.simulator import FAULTS, ManualClock, Options, Simulator, SimulatorTransport
+from conformance.simulator import ManualClock, Options, Simulator, SimulatorTransport
 
 from .clinic import WE, Clinic
 from .seams import Crash, Network, Seams, SeamStore, Wire
@@ -38,17 +38,46 @@ START = datetime(2026, 6, 1, 14, tzinfo=UTC)
 BASE = "http://ehr.example/fhir"
 HABITS = (
     "late-commit=120",
+    "reindex=200",
+    "equal-timestamps=60",
+    "clock-skew=3600",
+    "clock-skew=-3600",
+    "search-cache",
     "offset-paging",
+    "repeat-rows",
     "expire-cursors-after=1",
+    "expire-cursors=5",
+    "next-link=relative",
+    "next-link=port-twice",
+    "next-link=loop",
+    "unescaped-plus",
+    "truncate=2,note",
+    "truncate=2,total",
+    "ignore-parameters=_lastUpdated",
+    "ignore-silently=_lastUpdated",
+    "outcome-among-matches",
+    "outcome-among-matches=error",
+    "outcome-when-empty",
+    "outcome-instead=3",
+    "forbidden=Task",
     "throttle=7",
+    "rate-limit=20,1,1",
+    "outage=900",
+    "outage=900,close",
     "empty-201",
     "drop-answer=3",
     "drop-answer=3,502",
-    "search-cache",
-    "repeat-rows",
-    "next-link=relative",
+    "broken-answer=cut,3",
+    "broken-answer=login-page,3",
+    "broken-answer=no-content,3",
+    "conditional-create-race=60",
+    "conflict-storm=2",
+    "wedged-updates=4",
 )
 """Habits of EHRs that a run may have, of those that the simulator knows and Bridge promises to get along with."""
+
+LOSING = ("drop-answer", "broken-answer", "outage")
+"""Habits by which the answer to a write is lost."""
 
 _SETTINGS = Settings.model_validate(
     {
@@ -92,9 +121,14 @@ class World:
             self.ehr.add_fault(habit)
         self.clinic = Clinic(self.ehr, self.clock, self.rng)
         self.network = Network(self.rng)
-        # Where a search does not show yet what was created, and nobody may choose an id, a lost answer cannot be
-        # looked up: no client of such a server can know.
-        self.blind = any("late-commit" in habit for habit in self.habits) and not self.ehr.options.update_as_create
+        self.blind = not self.ehr.options.update_as_create and any(
+            habit.startswith(("late-commit", "reindex", "conditional-create-race")) for habit in self.habits
+        )
+        """
+        Whether a search, or the server itself, does not see yet what was created under an id of its own choice.
+
+        Then nobody can know what became of a create whose answer was lost, so in these runs none is.
+        """
         self.notes: dict[str, set[str]] = {}
         self.attempts: dict[str, set[str]] = {}
         self.decided: set[str] = set()
@@ -121,10 +155,11 @@ class World:
         )
 
     def _habits(self) -> list[str]:
-        known = [habit for habit in HABITS if habit.partition("=")[0] in FAULTS]
-        chosen = self.rng.sample(known, self.rng.choice((0, 0, 1, 2)))
-        if "late-commit=120" in chosen and not self.ehr.options.update_as_create:
-            return [habit for habit in chosen if not habit.startswith("drop-answer")]
+        chosen = self.rng.sample(HABITS, self.rng.choice((0, 1, 1, 2)))
+        if self.ehr.options.update_as_create:
+            return chosen
+        if any(habit.startswith(("late-commit", "reindex", "conditional-create-race")) for habit in chosen):
+            return [habit for habit in chosen if not habit.startswith(LOSING)]
         return chosen
 
     # Processes --------------------------------------------------------------------------------------------
