@@ -85,7 +85,7 @@ class Subscriber:
         now = self._clock()
         with self._store.reading() as tx:
             rows = tx.subscribed(self._line.name)
-            begun = {cursor.stream for cursor in tx.cursors(self._line.name) if cursor.watermark is not None}
+            begun = {cursor.stream for cursor in tx.cursors(self._line.name) if cursor.checked_at is not None}
         if not begun.issuperset(self._line.types) or not self._is_time(rows, now):
             return
         self._looked_at = now

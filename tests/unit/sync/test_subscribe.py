@@ -11,6 +11,7 @@ import pytest
 from bridge.bootstrap import make_subscriber
 from bridge.fhir.subscription import State
 from bridge.store.memory import MemoryStore
+from bridge.store.port import Cursor
 from bridge.sync.hearing import Condition, condition
 from tests.unit.sync.ringing import HOOK, SECRET, Ringing
 from tests.unit.sync.world import World, a_task
@@ -44,6 +45,22 @@ def test_nothing_is_made_before_everything_was_read_once() -> None:
     world.tend()
 
     assert world.registry.kept == {}
+
+
+@pytest.mark.parametrize(("read", "made"), [(False, 0), (True, 1)], ids=["begun at a date", "read without dates"])
+def test_it_counts_that_a_type_was_read_to_its_end(read: bool, made: int) -> None:
+    """A start date gives a watermark before anything is read; types that are read by patient never have one."""
+    world = Ringing()
+    world.store = MemoryStore()
+    with world.store.transaction() as tx:
+        at = world.clock()
+        watermark, checked = (None, at) if read else (at, None)
+        tx.save_cursor(Cursor(connection="main", stream="Task", watermark=watermark, checked_at=checked))
+    world.bridge = world.new_bridge()
+
+    world.tend()
+
+    assert len(world.registry.kept) == made
 
 
 def test_nothing_is_made_where_it_is_not_configured() -> None:
