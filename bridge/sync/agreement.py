@@ -20,13 +20,14 @@ from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
-from bridge.errors import CursorExpired, Gone, NotFound, UnsafeAnswer
-from bridge.fhir.client import FhirClient, SearchPage
+from bridge.errors import Gone, NotFound
+from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked
 from bridge.store.port import CaseFilter, OutboxRow, Store, Tx
 from bridge.sync.ingest import OWN_WRITE, read_version
 from bridge.sync.line import Line
+from bridge.sync.lookback import Params, every_page
 from bridge.tasks.merge import decode, patient_of
 from bridge.tasks.transitions import FINAL
 
@@ -35,8 +36,6 @@ IN_FLIGHT = timedelta(minutes=1)
 """How long a write may wait without being a difference (rule ours)."""
 
 _ALL = 1_000_000
-
-Params = Sequence[tuple[str, str]]
 
 
 class Kind(StrEnum):
@@ -139,7 +138,8 @@ def _read(
     seen: _Seen,
     watch: Callable[[str, int], None],
 ) -> None:
-    for page in _pages(client, stream, [*params, (line.count_param, str(line.page_size))]):
+    count = (line.count_param, str(line.page_size))
+    for page in every_page(client, stream, [*params, count], [name for name, _ in params]):
         seen.ehr_at = seen.ehr_at or page.server_at
         versions = [version for version in page.entries if version.type == stream and version.ref not in seen.refs]
         seen.refs.update(version.ref for version in versions)
@@ -147,20 +147,6 @@ def _read(
         with store.reading() as tx:
             seen.suspects.update(dict.fromkeys(one.what for one in _compared(tx, line, versions)))
         watch(stream, seen.count[stream])
-
-
-def _pages(client: FhirClient, stream: str, params: Params) -> Iterator[SearchPage]:
-    page, links = client.search(stream, params, critical=[name for name, _ in params[:-1]]), set[str]()
-    yield page
-    while page.next_url is not None:
-        if page.next_url in links:
-            raise UnsafeAnswer(f"{stream}: the server's next links go round in a circle")
-        links.add(page.next_url)
-        try:
-            page = client.next_page(page.next_url)
-        except CursorExpired as error:
-            raise UnsafeAnswer(f"{stream}: {error}; ask for larger pages (page_size)") from None
-        yield page
 
 
 def _compared(tx: Tx, line: Line, versions: Sequence[SourceVersion]) -> Iterator[Difference]:

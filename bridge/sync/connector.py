@@ -13,11 +13,12 @@ from bridge.cases.intents import IntentState
 from bridge.errors import HeldBack, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.times import format_instant
-from bridge.store.port import Cursor, Store
+from bridge.store.port import Counts, Cursor, Store
 from bridge.sync.agreement import Agreement, agreement
 from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
 from bridge.sync.ladder import PLAIN, Ladder
 from bridge.sync.line import Line
+from bridge.sync.lookback import look_back
 from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.pauses import Pauses, pauses_of
 from bridge.sync.people import PeopleReport, read_wanted
@@ -25,7 +26,7 @@ from bridge.sync.poll import note_problem, poll
 from bridge.sync.rungs import BEGINNING, KEYED, Rung, Step
 from bridge.sync.scan import poll_by_date, poll_snapshot
 from bridge.sync.subscribe import Subscriber
-from bridge.sync.sweep import SweepReport, sweep
+from bridge.sync.sweep import SWEEP_STREAM, SweepReport, sweep
 from bridge.sync.taking import PollReport, Progress
 from bridge.sync.timers import tick
 from bridge.sync.turns import Turns
@@ -214,10 +215,20 @@ class Connector:
         Raises:
             RemoteError: The EHR does not answer, or is paused.
         """
-        swept = sweep(self.client, self.store, self.line, self.clock, self._between_steps(keep))
+        held = self._between_steps(keep)
+        swept = sweep(self.client, self.store, self.line, self.clock, held)
+        for stream in self.line.types:
+            swept = swept.with_late(self._look_back(stream, held))
         for problem in swept.problems:
             log.warning(problem, extra={"connection": self.line.name})
         return swept
+
+    def _look_back(self, stream: str, held: Callable[[], Collection[str]]) -> Counts | str:
+        """Return what of a stream became visible late, or why that could not be found out."""
+        try:
+            return look_back(self.client, self.store, self.line, stream, self.clock, SWEEP_STREAM, held)
+        except (Refused, UnsafeAnswer) as error:
+            return f"{stream}: {error}"
 
     def prove(self, watch: Callable[[str, int], None] = lambda stream, read: None) -> Agreement:
         """

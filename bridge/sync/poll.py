@@ -14,8 +14,8 @@ ignores ``_sort`` often answers in the order of creation), and going on from its
 stands behind it. Asked for the newest first, a server that sorts cannot answer with something older.
 
 When a crawl is complete, the watermark moves to what the server's clock said when the crawl began, minus a
-lag; everything before is stored. The overlap catches what becomes visible late, the sweep what is later still
-(FHIR R4 http.html#history: "created at or after"; servers need not be finer than a second).
+lag; everything before is stored. The overlap catches what becomes visible late, a look back with every sweep what
+is later still (FHIR R4 http.html#history: "created at or after"; servers need not be finer than a second).
 """
 
 from __future__ import annotations

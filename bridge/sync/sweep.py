@@ -59,6 +59,13 @@ class SweepReport:
     counts: Counts = field(default_factory=Counts)
     problems: tuple[str, ...] = ()
 
+    def with_late(self, late: Counts | str) -> SweepReport:
+        """Return the report with what became visible late as repaired, or with why it could not be looked for."""
+        if isinstance(late, str):
+            return dataclasses.replace(self, problems=(*self.problems, late))
+        repaired = self.repaired + late.received - late.duplicate
+        return dataclasses.replace(self, repaired=repaired, counts=add(self.counts, late))
+
 
 class Absence(Enum):
     """What a direct read says of a resource that is not there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,6 +44,8 @@ class World:
         """How long the EHR takes to answer each request."""
         self.forbidden: set[str] = set()
         """Resources (``Type/id``) that the EHR answers no request about."""
+        self.refuses: Callable[[httpx.Request], bool] = lambda _: False
+        """Which requests the EHR refuses with 400."""
         self.unfound: set[str] = set()
         """Resources (``Type/id``) of which the EHR says 404, as it does to who may not see them."""
         self._vendor = vendor
@@ -149,6 +151,8 @@ class _Line(httpx.BaseTransport):
         kind = request.url.path.rpartition("/")[2]
         asked = {request.url.path.removeprefix("/fhir/")}
         asked |= {f"{kind}/{one}" for one in request.url.params.get("_id", "").split(",")}
+        if self._world.refuses(request):
+            return httpx.Response(400, request=request)
         if asked & self._world.forbidden:
             return httpx.Response(403, request=request)
         if asked & self._world.unfound:

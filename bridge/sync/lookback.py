@@ -1,0 +1,97 @@
+"""
+Looking back: what became visible on the EHR later than a poll looks.
+
+A poll begins an overlap of minutes before its watermark; a version that an index shows only after that would
+never be read, and where it is the first of its resource no case could miss it. So with every sweep what is dated
+within the last day is listed once more, by id and version alone where the server can, and what was never received
+is read (late commits of up to two minutes are documented, LinuxForHealth/FHIR #2030; index rebuilds take hours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from bridge.errors import CursorExpired, Refused, UnsafeAnswer
+from bridge.fhir.client import FhirClient, SearchPage
+from bridge.fhir.times import format_instant
+from bridge.store.port import Counts, Store
+from bridge.sync.ingest import Intake, ingest
+from bridge.sync.line import Line
+from bridge.sync.rungs import Rung
+from bridge.sync.taking import add
+
+LOOK_BACK = timedelta(hours=24)
+"""How late a version may become visible and still be found by the sweep (rule ours)."""
+
+Params = Sequence[tuple[str, str]]
+
+
+def look_back(
+    client: FhirClient,
+    store: Store,
+    line: Line,
+    stream: str,
+    clock: Callable[[], datetime],
+    via: str,
+    held: Callable[[], Collection[str]] = tuple,
+) -> Counts:
+    """
+    Take in what of *stream* became visible late; what the next poll will see anyway is left to it.
+
+    Args:
+        held: Called before every page; tells which types are paused.
+
+    Raises:
+        RemoteError: The EHR does not answer as it should, or is paused.
+    """
+    with store.reading() as tx:
+        cursor = tx.cursor(line.name, stream)
+    if cursor is None or cursor.watermark is None or cursor.rung not in (None, Rung.LAST_UPDATED):
+        return Counts()
+    until, total = cursor.watermark - line.overlap, Counts()
+    if stream in held():
+        return total
+    for page in _listed(client, line, stream, cursor.watermark - LOOK_BACK):
+        keys = {
+            (version.ref, version.version)
+            for version in page.entries
+            if version.type == stream and version.updated_at is not None and version.updated_at <= until
+        }
+        with store.reading() as tx:
+            late = sorted(ref for ref, _ in keys - tx.known_versions(line.name, keys))
+        found = client.batch_read(late)
+        if found:
+            total = add(total, ingest(Intake(via, found, via), store, line, clock()).counts)
+        if stream in held():
+            break
+    return total
+
+
+def _listed(client: FhirClient, line: Line, stream: str, since: datetime) -> Iterator[SearchPage]:
+    asked = [("_lastUpdated", f"ge{format_instant(since)}"), ("_sort", "_lastUpdated")]
+    count = (line.count_param, str(line.page_size))
+    try:
+        yield from every_page(client, stream, [*asked, ("_elements", "id,meta"), count], ("_lastUpdated",))
+    except Refused:
+        yield from every_page(client, stream, [*asked, count], ("_lastUpdated",))
+
+
+def every_page(client: FhirClient, stream: str, params: Params, critical: Sequence[str]) -> Iterator[SearchPage]:
+    """
+    Yield the pages of one search, by the server's own links.
+
+    Raises:
+        UnsafeAnswer: The links lead in a circle or expire before their end, or a *critical* filter was ignored.
+    """
+    page, links = client.search(stream, params, critical=critical), set[str]()
+    yield page
+    while page.next_url is not None:
+        if page.next_url in links:
+            raise UnsafeAnswer(f"{stream}: the server's next links go round in a circle")
+        links.add(page.next_url)
+        try:
+            page = client.next_page(page.next_url)
+        except CursorExpired as error:
+            raise UnsafeAnswer(f"{stream}: {error}; ask for larger pages (page_size)") from None
+        yield page
