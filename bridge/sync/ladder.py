@@ -30,11 +30,17 @@ PROVEN_FOR = timedelta(hours=1)
 LOOK_AGAIN = timedelta(minutes=5)
 """How long it is believed that there is no way (rule ours)."""
 
+HOLD_ON = timedelta(minutes=15)
+"""How long a rung has to fail its probe before a lower one is taken (rule ours)."""
+
 AHEAD = timedelta(days=1)
 """Nothing can have changed so far in the future, whatever the clocks say (rule ours)."""
 
 FAR_AHEAD = timedelta(days=3650)
 """Nothing is dated so far in the future (rule ours)."""
+
+TRIES = 3
+"""How often a resource is looked for by its own timestamp: one may be deleted meanwhile (rule ours)."""
 
 KEYS_TRIED = 3
 """How many patients or schedules a search by them is tried with (rule ours): one may be closed to us."""
@@ -99,6 +105,7 @@ class Ladder:
         self.ahead: timedelta | None = None
         """How far the EHR's clock was ahead of ours when it last told."""
         self._until: dict[str, datetime] = {}
+        self._failing: dict[str, datetime] = {}
 
     def choice(self, stream: str) -> Choice:
         """
@@ -108,10 +115,27 @@ class Ladder:
             RemoteError: The EHR does not answer.
         """
         if self._until.get(stream, self._clock()) <= self._clock():
-            self.known[stream] = self._choose(stream)
-            found = self.known[stream].step is not None
-            self._until[stream] = self._clock() + (PROVEN_FOR if found else LOOK_AGAIN)
+            found = self._choose(stream)
+            self._hold(stream, found)
+            self.known[stream] = found
+            self._until[stream] = self._clock() + (PROVEN_FOR if found.step is not None else LOOK_AGAIN)
         return self.known[stream]
+
+    def _hold(self, stream: str, found: Choice) -> None:
+        """
+        Stay on a rung that fails for a while: on a lower one everything would be read anew.
+
+        Raises:
+            UnsafeAnswer: The rung that *stream* was read by fails its probe, but not for long enough.
+        """
+        before = self.known.get(stream)
+        if before is None or before.step is None or found.step is None or not _is_lower(found.step, before.step):
+            self._failing.pop(stream, None)
+            return
+        since = self._failing.setdefault(stream, self._clock())
+        if self._clock() - since < HOLD_ON:
+            raise UnsafeAnswer(f"{stream} cannot be read as before just now: {'; '.join(found.passed_over)}")
+        self._failing.pop(stream)
 
     def doubt(self, stream: str) -> None:
         """Have *stream* proven anew: a poll by its rung was refused."""
@@ -190,14 +214,15 @@ class Ladder:
         later = self._clock() + AHEAD
         if any(at is None or at < later for at in self._changed_since(stream, step, later)):
             raise UnsafeAnswer(f"asked for changes from tomorrow on, the server gave older ones: {LAST_UPDATED} fails")
-        try:
-            any_one = self._first(stream, step, [])
-        except Refused:
-            self._changed_since(stream, step, BEGINNING)
-            return replace(step, bare=False), "asked for changes from tomorrow on, the server gave none"
-        if any_one is not None and not any(self._changed_since(stream, step, any_one) for _ in range(2)):
-            raise UnsafeAnswer(f"a resource that is there is not found by its own {LAST_UPDATED}")
-        return step, "the server gives what changed and nothing else"
+        for _ in range(TRIES):
+            try:
+                any_one = self._first(stream, step, [])
+            except Refused:
+                self._changed_since(stream, step, BEGINNING)
+                return replace(step, bare=False), "asked for changes from tomorrow on, the server gave none"
+            if any_one is None or self._changed_since(stream, step, any_one):
+                return step, "the server gives what changed and nothing else"
+        raise UnsafeAnswer(f"a resource that is there is not found by its own {LAST_UPDATED}")
 
     def _search(self, stream: str, step: Step, params: Sequence[tuple[str, str]], *critical: str) -> SearchPage:
         """Search for one resource."""
@@ -239,6 +264,11 @@ class Ladder:
         """Search, and return when the first resource of the answer changed last."""
         page = self._search(stream, step, params, *(name for name, _ in params))
         return next((entry.updated_at for entry in page.entries), None)
+
+
+def _is_lower(one: Step, than: Step) -> bool:
+    order = list(Rung)
+    return order.index(one.rung) > order.index(than.rung)
 
 
 def _height(passed_over: str) -> int:

@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.errors import Refused, Unreachable
+from bridge.errors import Refused, Unreachable, UnsafeAnswer
 from bridge.fhir.capability import Capability, TypeCapability
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import PROFILES, profile
 from bridge.fhir.vendors.compare import Readable, readable
 from bridge.mappers import MAPPERS
 from bridge.settings import Way
-from bridge.sync.ladder import LOOK_AGAIN, PROVEN_FOR, Ladder
+from bridge.sync.ladder import HOLD_ON, LOOK_AGAIN, PROVEN_FOR, Ladder
 from bridge.sync.rungs import Roster, Rung, steps
 from conformance.simulator import ManualClock, SimulatorTransport
 from tests.unit.sync.world import BASE, START, World, order
@@ -253,6 +253,29 @@ def test_what_was_proven_is_believed_for_an_hour_or_until_it_fails() -> None:
     clock.advance(hours=PROVEN_FOR.total_seconds() / 3600 + 1)
     ladder.choice("ServiceRequest")
     assert len(server.asked) == 3 * asked
+
+
+def test_a_rung_that_fails_for_a_moment_is_not_left() -> None:
+    """On a lower rung everything would be read anew."""
+    clock, server = ManualClock(START), Server(heeds)
+    ladder = a_ladder(server, clock=clock)
+    ladder.choice("ServiceRequest")
+
+    def fails() -> None:
+        clock.advance(hours=PROVEN_FOR.total_seconds() / 3600)
+        server.answer = ignores("_lastUpdated")
+        with pytest.raises(UnsafeAnswer, match="cannot be read as before just now: last-updated: asked for changes"):
+            ladder.choice("ServiceRequest")
+
+    fails()
+    server.answer = heeds
+    assert ladder.choice("ServiceRequest").words.startswith("last-updated")
+    fails()
+    clock.advance(minutes=HOLD_ON.total_seconds() / 60)
+    assert ladder.choice("ServiceRequest").words.startswith("date")
+    ladder.doubt("ServiceRequest")
+    server.answer = heeds
+    assert ladder.choice("ServiceRequest").words.startswith("last-updated"), "a better rung is taken at once"
 
 
 def test_where_there_is_no_way_it_is_looked_for_again_soon() -> None:
