@@ -1,6 +1,6 @@
 """
 The command line: ``bridge demo | simulator | serve | sync | backfill | doctor | reconcile | config | explain |
-replay | subscriptions | migrate | map``.
+replay | pause | resume | subscriptions | migrate | map``.
 
 Exit codes: 0 all done and accounted for; 1 done, but something needs a person (the output says what); 2 wrong
 usage or configuration; 3 an EHR or the database could not be reached; 130 interrupted. Results go to standard
@@ -304,22 +304,33 @@ def replay(
     what: Annotated[str, typer.Argument(metavar="inbox|outbox", help="What was received, or what is to be written.")],
     ids: Annotated[list[int] | None, typer.Argument(metavar="ID", help="Rows to try again.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every parked row.")] = False,
+    connection: Annotated[str | None, typer.Option(metavar="NAME", help="All of this connection.")] = None,
+    type_: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="All of this resource type.")] = None,
+    code: Annotated[str | None, typer.Option(metavar="CODE", help="All that are parked for this reason.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what would be tried, and why it is parked.")
+        bool, typer.Option("--dry-run", help="Change nothing; list each row, why it is parked, what it would become.")
     ] = False,
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
     """Try parked rows again, once their cause is mended. With --all --dry-run it lists them."""
-    from bridge.replaying import chosen_rows, try_again
+    from bridge.replaying import Chosen, chosen_rows, try_again, with_outcomes
     from bridge.report import row_as_line
 
     if what not in ("inbox", "outbox"):
         raise typer.BadParameter(f"expected inbox or outbox, found {what!r}")
-    if bool(ids) == every:
-        raise typer.BadParameter("expected either row ids or --all; --all --dry-run lists what is parked")
+    some = Chosen(connection, type_, code)
+    if bool(ids) == (every or some != Chosen()):
+        raise typer.BadParameter(
+            "expected either row ids, or --all or some of --connection, --type and --code;"
+            " --all --dry-run lists what is parked"
+        )
+    if what == "outbox" and type_ is not None:
+        raise typer.BadParameter("--type is for the inbox", param_hint="--type")
     with _bridge(_settings(config), owning=not dry_run, existing=True) as bridge:
-        rows = chosen_rows(bridge, what, ids)
+        rows = chosen_rows(bridge, what, ids, some)
+        if dry_run:
+            rows = with_outcomes(bridge, what, rows)
         missing = sorted(set(ids or ()) - {row["id"] for row in rows})
         done = 0 if dry_run else try_again(bridge, what, [row["id"] for row in rows])
     if as_json:
@@ -331,6 +342,30 @@ def replay(
         if not dry_run:
             print(f"{done} of {len(rows)} taken up again")
     _leave(NEEDS_A_PERSON if missing or (not dry_run and done < len(rows)) else DONE)
+
+
+_Paused = Annotated[str, typer.Argument(metavar="CONNECTION", help="Its name in bridge.toml.")]
+_OneType = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this resource type.")]
+
+
+@app.command()
+def pause(connection: _Paused, type_: _OneType = None, config: ConfigFile = None) -> None:
+    """Leave a connection alone for a while. No replica reads or writes until it is resumed; nothing is lost."""
+    from bridge.pausing import pause_or_resume
+
+    changed = pause_or_resume(_settings(config), "pause", connection, type_)
+    named = f"{type_} of {connection}" if type_ else connection
+    print(f"{named} is paused; bridge resume ends it" if changed else f"{named} was paused already")
+
+
+@app.command()
+def resume(connection: _Paused, type_: _OneType = None, config: ConfigFile = None) -> None:
+    """End a pause. What changed meanwhile is read and written now."""
+    from bridge.pausing import pause_or_resume
+
+    changed = pause_or_resume(_settings(config), "resume", connection, type_)
+    named = f"{type_} of {connection}" if type_ else connection
+    print(f"{named} goes on" if changed else f"{named} was not paused")
 
 
 @app.command()

@@ -178,4 +178,11 @@ def outbox_row_as_dict(row: OutboxRow) -> dict[str, Any]:
 
 def row_as_line(row: dict[str, Any]) -> str:
     """Return a parked row as a line."""
-    return f"{row['id']:>8}  {row['connection']}  {row['what']}: {row['reason'] or row['code'] or 'no reason is kept'}"
+    line = f"{row['id']:>8}  {row['connection']}  {row['what']}: {row['reason'] or row['code'] or 'no reason is kept'}"
+    foreseen = row.get("would_be")
+    if foreseen is None:
+        return line
+    as_it_is = foreseen["state"] == "parked" and foreseen["reason"] == row["reason"]
+    why = f" ({foreseen['reason']})" if foreseen.get("reason") and not as_it_is else ""
+    state = "parked again" if foreseen["state"] == "parked" else foreseen["state"]
+    return f"{line}; would be {state}{why}"

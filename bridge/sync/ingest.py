@@ -21,12 +21,14 @@ from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked, normalize
 from bridge.store.port import Counts, Cursor, InboxRow, InboxState, Store, Tx
 from bridge.sync.known import load, record
+from bridge.sync.lateness import noted_late
 from bridge.sync.line import Line
 from bridge.sync.unversioned import told_apart
 from bridge.tasks.identity import is_own
 from bridge.tasks.transitions import path
 
 OWN_WRITE = "own-write"
+POLL = "poll"
 
 Verdict = Snapshot | Ignored | Parked
 
@@ -77,6 +79,8 @@ def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestRepor
         arrivals = [Arrival(snapshot, _odd_move(snapshot, known.sources)) for snapshot in snapshots]
         outcome = reconcile(arrivals, known, line.rules, now, unread)
         rows = [_inbox_row(version, verdict, outcome, page, line, now) for version, verdict in verdicts]
+        if page.via != POLL:
+            rows = noted_late(tx, line.name, page.via, rows, but=OWN_WRITE)
         tx.add_versions(rows)
         intents = record(tx, line, outcome, now)
         counts = _counts(len(page.versions), rows)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec.structs import replace
 
+from bridge.cases.book import Outcome
 from bridge.cases.reconcile import Arrival, reconcile
 from bridge.cases.snapshot import Snapshot
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Parked
-from bridge.store.port import Counts, InboxRow, InboxState, Store
-from bridge.sync.ingest import read_versions, settled_as
+from bridge.store.port import Counts, InboxRow, InboxState, Store, Tx
+from bridge.sync.ingest import Verdict, read_versions, settled_as
 from bridge.sync.known import load, record
 from bridge.sync.line import Line
+from bridge.sync.notify import NOTIFY_STREAM
 from bridge.sync.sweep import SWEEP_STREAM
 
 _AS_COUNTED = {
     InboxState.APPLIED: Counts(applied=1, parked=-1),
     InboxState.IGNORED: Counts(ignored=1, parked=-1),
 }
+
+_COUNTED_BY_PATH = (SWEEP_STREAM, NOTIFY_STREAM)
+"""What came by these is counted under their name, the rest under its type."""
 
 
 def replay_inbox(store: Store, lines: Mapping[str, Line], ids: Sequence[int], now: datetime) -> int:
@@ -32,6 +38,41 @@ def replay_inbox(store: Store, lines: Mapping[str, Line], ids: Sequence[int], no
     return sum(_replay_one(store, lines, row_id, now) for row_id in ids)
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What would become of one parked version, tried now and alone: its state, and why it is no better."""
+
+    id: int
+    state: InboxState
+    code: str | None = None
+    reason: str | None = None
+
+
+def foresee_inbox(store: Store, lines: Mapping[str, Line], ids: Sequence[int], now: datetime) -> list[Foreseen]:
+    """Say what a replay would make of each of these rows; those that are not parked are left out, nothing is stored."""
+    with store.reading() as tx:
+        found = (_foreseen(tx, lines, row_id, now) for row_id in ids)
+        return [one for one in found if one is not None]
+
+
+def _foreseen(tx: Tx, lines: Mapping[str, Line], row_id: int, now: datetime) -> Foreseen | None:
+    row = tx.inbox_row(row_id)
+    line = lines.get(row.connection) if row is not None else None
+    if row is None or line is None or row.state is not InboxState.PARKED:
+        return None
+    version = _version(row)
+    verdict, outcome = _judged(tx, line, version, now)
+    return Foreseen(row_id, *settled_as(version, verdict, outcome))
+
+
+def _judged(tx: Tx, line: Line, version: SourceVersion, now: datetime) -> tuple[Verdict, Outcome]:
+    """Return what a version says with the mappers as they are, and what that changes; nothing is saved."""
+    ((_, verdict),) = read_versions(tx, [version], line)
+    snapshots = [verdict] if isinstance(verdict, Snapshot) else []
+    known = load(tx, line.name, snapshots)
+    return verdict, reconcile([Arrival(snapshot) for snapshot in snapshots], known, line.rules, now)
+
+
 def _replay_one(store: Store, lines: Mapping[str, Line], row_id: int, now: datetime) -> bool:
     with store.transaction() as tx:
         row = tx.inbox_row(row_id)
@@ -40,17 +81,14 @@ def _replay_one(store: Store, lines: Mapping[str, Line], row_id: int, now: datet
             return False
         tx.lock(line.name)
         version = _version(row)
-        ((_, verdict),) = read_versions(tx, [version], line)
+        verdict, outcome = _judged(tx, line, version, now)
         if isinstance(verdict, Parked):
             tx.settle_version(replace(row, code=str(verdict.code), reason=verdict.reason))
             return False
-        snapshots = [verdict] if isinstance(verdict, Snapshot) else []
-        known = load(tx, line.name, snapshots)
-        outcome = reconcile([Arrival(snapshot) for snapshot in snapshots], known, line.rules, now)
         record(tx, line, outcome, now)
         state, code, reason = settled_as(version, verdict, outcome)
         tx.settle_version(replace(row, state=state, code=code, reason=reason))
-        tx.count(line.name, SWEEP_STREAM if row.path == "sweep" else row.type, _AS_COUNTED[state])
+        tx.count(line.name, row.path if row.path in _COUNTED_BY_PATH else row.type, _AS_COUNTED[state])
         return True
 
 

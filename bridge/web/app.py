@@ -14,6 +14,7 @@ from bridge.web.context import WebContext
 from bridge.web.guard import Guard
 from bridge.web.pages import case, connections, worklist
 from bridge.web.pages.render import STATIC
+from bridge.web.pausing import PauseRequest
 
 _DESCRIPTION = """Coordination cases, what was received from each EHR, and what is to be true there.
 
@@ -23,6 +24,7 @@ version of the case that its author saw. See `docs/api.md`."""
 BODIES: dict[str, Any] = {
     **openapi.BODIES,
     "Search": api.Search,
+    "PauseRequest": PauseRequest,
     "ReplayInbox": operations.ReplayInbox,
     "ReplayOutbox": operations.ReplayOutbox,
 }

@@ -14,6 +14,10 @@ from bridge.web.problems import ApiError
 MOST_BYTES = 64 * 1024
 """No command, filter or form comes near this."""
 
+MOST_FIELDS = 600
+SELECTED = "id"
+"""The one field that a form may repeat, for each row that was ticked: its values come with commas between them."""
+
 T = TypeVar("T")
 
 
@@ -38,10 +42,11 @@ async def _form(request: Request) -> dict[str, str]:
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         raise ApiError(415, "Send the form as application/x-www-form-urlencoded.")
     try:
-        pairs = parse_qsl((await _bounded(request)).decode(), keep_blank_values=True, max_num_fields=50)
+        pairs = parse_qsl((await _bounded(request)).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError as error:
         raise ApiError(400, "The form cannot be read.") from error
-    return dict(pairs)
+    chosen = [text for name, text in pairs if name == SELECTED]
+    return {**dict(pairs), SELECTED: ",".join(chosen)} if chosen else dict(pairs)
 
 
 JsonBody = Annotated[bytes, Depends(_json)]

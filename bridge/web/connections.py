@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import Budget, Counts, Cursor, InboxState, Tx
+from bridge.store.port import Budget, Counts, Cursor, InboxState, Late, Pause, Tx
+from bridge.sync.sweep import SWEEP_STREAM
 from bridge.web.context import ConnectionInfo
 from bridge.web.subscriptions import SubscriptionView, subscription_views
 
@@ -22,6 +23,8 @@ class Health(StrEnum):
     """Not every stream was read through yet."""
     BEHIND = "behind"
     FAILING = "failing"
+    PAUSED = "paused"
+    """A person told Bridge to leave it alone."""
 
 
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +62,8 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
     duplicate: int
     ignored: int
     parked: int
+    late_rows: int
+    """How many versions came by another way after a poll had read past them."""
 
 
 class OutboxStand(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +97,22 @@ class RouteView(msgspec.Struct, frozen=True):
 
 
 class PauseView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person told Bridge to leave alone: one resource type, or without one the whole connection."""
+
+    type: str | None
+    by: str
+    at: datetime
+
+
+class LateGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Versions that a poll had read past without finding them, by what found them (``sweep``, ``notify``)."""
+
+    type: str
+    path: str
+    count: int
+
+
+class NotAsked(msgspec.Struct, frozen=True, kw_only=True):
     """Until when the EHR is not asked: it did not answer (``away_since``), or it asked to be left alone."""
 
     until: datetime
@@ -114,10 +135,14 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     last_success_at: datetime | None
     lag_seconds: float | None
     problem: str | None
-    paused: PauseView | None
+    not_asked: NotAsked | None
+    pauses: tuple[PauseView, ...]
     streams: tuple[StreamView, ...]
     outbox: OutboxStand
     parked: tuple[ParkedGroup, ...]
+    late: tuple[LateGroup, ...]
+    repairs: int
+    """How many versions the sweep found that nothing else had brought."""
     routes: tuple[RouteView, ...]
     disagreements: tuple[str, ...]
     """Where the server declares otherwise than its vendor's profile says; the server is believed."""
@@ -144,25 +169,33 @@ def _oldest(instants: Sequence[datetime | None]) -> datetime | None:
 
 
 def freshness(
-    name: str, types: Collection[str], cursors: Iterable[Cursor], *, now: datetime, stale_after: timedelta
+    name: str,
+    types: Collection[str],
+    cursors: Iterable[Cursor],
+    *,
+    now: datetime,
+    stale_after: timedelta,
+    pauses: Iterable[Pause] = (),
 ) -> Freshness:
-    """Return how fresh the data of a connection with these *cursors* is."""
+    """Return how fresh the data of a connection with these *cursors* and *pauses* is."""
     read = {cursor.stream: cursor for cursor in cursors if cursor.stream in types}
     watermark = data_as_of(read.values(), types)
     problem = next((f"{cursor.stream}: {cursor.problem}" for cursor in read.values() if cursor.problem), None)
     health = _health(watermark, problem, now, stale_after)
+    if any(row.type is None for row in pauses):
+        health = Health.PAUSED
     return Freshness(name=name, health=health, watermark=watermark, problem=problem)
 
 
 def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after: timedelta) -> ConnectionView:
     """Read how *info*'s connection stands."""
     cursors = {cursor.stream: cursor for cursor in tx.cursors(info.name)}
-    totals = tx.totals(info.name)
+    totals, late, pauses = tx.totals(info.name), tx.late(info.name), tx.pauses(info.name)
     streams = tuple(
-        _stream(name, cursors.get(name), totals.get(name, Counts()), info.reads.get(name), now)
+        _stream(name, cursors.get(name), totals.get(name, Counts()), info.reads.get(name), now, _late_rows(late, name))
         for name in _streams(info, totals)
     )
-    fresh = freshness(info.name, info.types, cursors.values(), now=now, stale_after=stale_after)
+    fresh = freshness(info.name, info.types, cursors.values(), now=now, stale_after=stale_after, pauses=pauses)
     successes = [stream.last_success_at for stream in streams if stream.type in info.types]
     return ConnectionView(
         name=info.name,
@@ -176,10 +209,13 @@ def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after:
         last_success_at=_oldest(successes),
         lag_seconds=_age(fresh.watermark, now),
         problem=fresh.problem,
-        paused=paused(tx.budget(info.name), now),
+        not_asked=not_asked(tx.budget(info.name), now),
+        pauses=tuple(PauseView(type=row.type, by=row.by, at=row.at) for row in pauses),
         streams=streams,
         outbox=_outbox(tx, info.name, now),
         parked=tuple(_groups(tx, info.name)),
+        late=tuple(LateGroup(type=row.type, path=row.path, count=row.found) for row in late),
+        repairs=repairs(totals),
         routes=tuple(RouteView(route.kind, route.how, route.reason) for route in info.routes),
         disagreements=tuple(info.disagreements),
         subscriptions=subscription_views(tx, info.name, now),
@@ -187,13 +223,13 @@ def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after:
     )
 
 
-def paused(budget: Budget, now: datetime) -> PauseView | None:
+def not_asked(budget: Budget, now: datetime) -> NotAsked | None:
     """Return until when the EHR is left alone, and why; ``None`` when it may be asked now."""
     if budget.open_until is not None:
         reason = budget.reason or "it does not answer"
-        return PauseView(until=max(budget.open_until, now), away_since=budget.away_since, reason=reason)
+        return NotAsked(until=max(budget.open_until, now), away_since=budget.away_since, reason=reason)
     if budget.asked_until is not None and budget.asked_until > now:
-        return PauseView(until=budget.asked_until, away_since=None, reason="it asked to be left alone")
+        return NotAsked(until=budget.asked_until, away_since=None, reason="it asked to be left alone")
     return None
 
 
@@ -201,6 +237,7 @@ _SENTENCES = {
     Health.CURRENT: "The data is current.",
     Health.STARTING: "The first read is not complete yet: cases may be missing.",
     Health.BEHIND: "The data is out of date: nothing new was read for too long.",
+    Health.PAUSED: "Paused: nothing is read and nothing is written until somebody resumes it.",
     Health.FAILING: "Reading fails: what changed in the EHR since then is not shown.",
 }
 
@@ -218,7 +255,9 @@ def _streams(info: ConnectionInfo, totals: Iterable[str]) -> list[str]:
     return [*info.types, *sorted(set(totals) - set(info.types))]
 
 
-def _stream(name: str, cursor: Cursor | None, counts: Counts, reason: str | None, now: datetime) -> StreamView:
+def _stream(
+    name: str, cursor: Cursor | None, counts: Counts, reason: str | None, now: datetime, late_rows: int
+) -> StreamView:
     cursor = cursor or Cursor(connection="", stream=name)
     return StreamView(
         type=name,
@@ -236,7 +275,18 @@ def _stream(name: str, cursor: Cursor | None, counts: Counts, reason: str | None
         duplicate=counts.duplicate,
         ignored=counts.ignored,
         parked=counts.parked,
+        late_rows=late_rows,
     )
+
+
+def _late_rows(late: Iterable[Late], stream: str) -> int:
+    return sum(row.found for row in late if row.type == stream)
+
+
+def repairs(totals: Mapping[str, Counts]) -> int:
+    """Return how many versions the sweep brought that nothing else had brought."""
+    swept = totals.get(SWEEP_STREAM, Counts())
+    return swept.received - swept.duplicate
 
 
 def _outbox(tx: Tx, connection: str, now: datetime) -> OutboxStand:

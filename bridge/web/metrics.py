@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from bridge.cases.intents import IntentState
 from bridge.store.port import Counts, Tx
 from bridge.sync.line import Line
-from bridge.web.connections import oldest_unsent_at
+from bridge.web.connections import oldest_unsent_at, repairs
 from bridge.web.context import WebContext
 
 _RESULTS = ("applied", "duplicate", "ignored", "parked")
@@ -39,6 +39,12 @@ class _Families:
         self.inbox = CounterMetricFamily(
             "bridge_inbox", "Received versions by what became of them.", labels=[*stream, "result"]
         )
+        self.late = CounterMetricFamily(
+            "bridge_late_rows", "Versions that a poll had read past and another way in brought.", labels=stream
+        )
+        self.repairs = CounterMetricFamily(
+            "bridge_sweep_repairs", "Versions that the sweep found and nothing else had brought.", labels=["connection"]
+        )
         self.outbox = GaugeMetricFamily("bridge_outbox", "Intents by state.", labels=["connection", "state"])
         self.oldest = GaugeMetricFamily(
             "bridge_outbox_oldest_age_seconds",
@@ -54,7 +60,17 @@ class _Families:
 
     def all(self) -> Iterator[Metric]:
         """Return every metric."""
-        yield from (self.lag, self.success, self.inbox, self.outbox, self.oldest, self.away, self.cases)
+        yield from (
+            self.lag,
+            self.success,
+            self.inbox,
+            self.late,
+            self.repairs,
+            self.outbox,
+            self.oldest,
+            self.away,
+            self.cases,
+        )
 
 
 class StoreCollector(Collector):
@@ -100,7 +116,10 @@ def _cases(families: _Families, tx: Tx, line: Line) -> None:
 
 
 def _intake(families: _Families, tx: Tx, line: Line, now: datetime) -> None:
-    totals = tx.totals(line.name)
+    totals, late = tx.totals(line.name), Tally[str]()
+    for group in tx.late(line.name):
+        late[group.type] += group.found
+    families.repairs.add_metric([line.name], repairs(totals))
     cursors = {cursor.stream: cursor for cursor in tx.cursors(line.name)}
     for stream in line.types:
         labels = [line.name, stream]
@@ -109,6 +128,7 @@ def _intake(families: _Families, tx: Tx, line: Line, now: datetime) -> None:
             families.lag.add_metric(labels, max(0.0, (now - cursor.watermark).total_seconds()))
         if cursor is not None and cursor.checked_at is not None:
             families.success.add_metric(labels, cursor.checked_at.timestamp())
+        families.late.add_metric(labels, late[stream])
         for result in _RESULTS:
             families.inbox.add_metric([*labels, result], getattr(counts, result))
 

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from bridge.cases.commands import AnyCommand
 from bridge.web.connections import ConnectionList
+from bridge.web.pausing import PauseState
 from bridge.web.problems import PROBLEM_JSON, Problem
 from bridge.web.views import (
     CaseList,
@@ -32,6 +33,7 @@ SHOWN: dict[str, Any] = {
         InboxDetail,
         InboxList,
         OutboxList,
+        PauseState,
         Problem,
         Replayed,
         Timeline,

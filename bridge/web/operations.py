@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.store.port import InboxRow, InboxState, OutboxRow, Tx
+from bridge.sync.replay import foresee_inbox
 from bridge.web import openapi
 from bridge.web.api import Limit, Word, json_response
 from bridge.web.bodies import JsonBody, decoded
@@ -17,12 +19,14 @@ from bridge.web.connections import ConnectionList, ConnectionView, connection_vi
 from bridge.web.context import Replay, WebContext
 from bridge.web.masking import masked
 from bridge.web.parameters import only_known
+from bridge.web.pausing import PauseRequest, PauseState, pause, resume
 from bridge.web.problems import ApiError
 from bridge.web.views import (
     InboxDetail,
     InboxList,
     OutboxList,
     Replayed,
+    ReplayOutcome,
     inbox_view,
     outbox_view,
 )
@@ -32,6 +36,7 @@ MOST_AT_ONCE = 10_000
 _PAGE = 1000
 _REPLAYABLE = (IntentState.PARKED, IntentState.NOT_WRITABLE)
 
+Name = Annotated[str, Path(max_length=256)]
 After = Annotated[int, Query(ge=0, description="The last id of the page before.")]
 
 
@@ -66,15 +71,20 @@ def connection_views(context: WebContext) -> tuple[ConnectionView, ...]:
 
 
 def replay_inbox(context: WebContext, wanted: ReplayInbox) -> Replayed:
-    """Read parked versions again, or say which ones would be."""
+    """Read parked versions again, or say what would become of each."""
     with context.store.reading() as tx:
         ids = [row.id for row in _parked_in(tx, wanted) if row.id is not None]
-    return _replayed(ids, wanted.dry_run, context.replay_inbox)
+    if not wanted.dry_run:
+        return _replayed(ids, context.replay_inbox)
+    found = foresee_inbox(context.store, context.lines, ids, context.clock())
+    return _foreseen(
+        ids, [ReplayOutcome(id=one.id, state=one.state.value, code=one.code, reason=one.reason) for one in found]
+    )
 
 
 def replay_outbox(context: WebContext, wanted: ReplayOutbox) -> Replayed:
     """
-    Queue parked intents again, or say which ones would be.
+    Queue parked intents again, or say which ones would be; what the EHR will say to them nobody knows.
 
     Raises:
         ApiError: The state asked for is not one that can be replayed.
@@ -83,7 +93,9 @@ def replay_outbox(context: WebContext, wanted: ReplayOutbox) -> Replayed:
         raise ApiError(422, "state: only parked and not-writable intents can be replayed.")
     with context.store.reading() as tx:
         ids = [row.id for row in _parked_out(tx, wanted)]
-    return _replayed(ids, wanted.dry_run, context.replay_outbox)
+    if not wanted.dry_run:
+        return _replayed(ids, context.replay_outbox)
+    return _foreseen(ids, [ReplayOutcome(id=row_id, state=IntentState.QUEUED.value) for row_id in ids])
 
 
 def router(context: WebContext) -> APIRouter:
@@ -96,6 +108,24 @@ def router(context: WebContext) -> APIRouter:
     def connections() -> Response:
         """Say of every connection whether its data is current, what came in and out, and what is stuck."""
         return json_response(ConnectionList(connection_views(context)))
+
+    @api.post(
+        "/connections/{name}/pause",
+        responses=openapi.answers(PauseState, 400, 403, 404, 413, 415, 422),
+        openapi_extra=openapi.body("PauseRequest"),
+    )
+    def pause_connection(name: Name, raw: JsonBody) -> Response:
+        """Read and write nothing for a connection, or read nothing of one type, until it is resumed."""
+        return json_response(pause(context, name, decoded(raw, PauseRequest)))
+
+    @api.post(
+        "/connections/{name}/resume",
+        responses=openapi.answers(PauseState, 400, 403, 404, 413, 415, 422),
+        openapi_extra=openapi.body("PauseRequest"),
+    )
+    def resume_connection(name: Name, raw: JsonBody) -> Response:
+        """Go on where a pause began; nothing was lost meanwhile."""
+        return json_response(resume(context, name, decoded(raw, PauseRequest)))
 
     @api.get("/inbox", responses=openapi.answers(InboxList, 422))
     def inbox(
@@ -210,6 +240,13 @@ def _parked_out(tx: Tx, wanted: ReplayOutbox) -> Iterator[OutboxRow]:
         after = rows[-1].id
 
 
-def _replayed(ids: Sequence[int], dry_run: bool, replay: Replay) -> Replayed:
-    done = 0 if dry_run or not ids else replay(ids)
-    return Replayed(dry_run=dry_run, matched=len(ids), replayed=done, ids=tuple(ids))
+def _replayed(ids: Sequence[int], replay: Replay) -> Replayed:
+    done = replay(ids) if ids else 0
+    return Replayed(dry_run=False, matched=len(ids), replayed=done, ids=tuple(ids))
+
+
+def _foreseen(ids: Sequence[int], outcomes: Sequence[ReplayOutcome]) -> Replayed:
+    becomes = Counter(one.state for one in outcomes)
+    return Replayed(
+        dry_run=True, matched=len(ids), replayed=0, ids=tuple(ids), becomes=dict(becomes), outcomes=tuple(outcomes)
+    )

@@ -210,13 +210,28 @@ class InboxDetail(msgspec.Struct, frozen=True, kw_only=True):
     raw: str
 
 
+class ReplayOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What would become of one row, tried now and alone."""
+
+    id: int
+    state: str
+    code: str | None = None
+    reason: str | None = None
+
+
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay took up, or with ``dry_run`` would take up."""
+    """
+    What a replay took up, or with ``dry_run`` would take up.
+
+    ``becomes`` and ``outcomes`` are for a dry run: how many would be in each state, and which.
+    """
 
     dry_run: bool
     matched: int
     replayed: int
     ids: tuple[int, ...]
+    becomes: dict[str, int] = {}
+    outcomes: tuple[ReplayOutcome, ...] = ()
 
 
 def case_view(case: Case, rows: Iterable[OutboxRow], *, data_as_of: datetime | None, now: datetime) -> CaseView:

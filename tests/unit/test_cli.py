@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def process(*arguments: str, folder: Path, **environment: str) -> subprocess.Pop
 
 COMMANDS = (
     *("demo", "serve", "sync", "backfill", "doctor", "explain", "replay", "migrate", "map", "config"),
-    "subscriptions",
+    *("subscriptions", "pause", "resume"),
 )
 
 
@@ -158,9 +159,11 @@ def test_version(run: Run) -> None:
         (["serve", "now"], "unexpected extra argument"),
         (["explain"], "Missing argument 'CASE'"),
         (["replay", "box", "1"], "expected inbox or outbox, found 'box'"),
-        (["replay", "inbox"], "expected either row ids or --all"),
-        (["replay", "inbox", "1", "--all"], "expected either row ids or --all"),
+        (["replay", "inbox"], "expected either row ids, or --all"),
+        (["replay", "inbox", "1", "--all"], "expected either row ids, or --all"),
         (["replay", "inbox", "one"], "valid integer"),
+        (["replay", "inbox", "1", "--code", "x"], "expected either row ids, or --all"),
+        (["replay", "outbox", "--type", "Task"], "--type is for the inbox"),
         (["backfill", "--since", "soon"], "expected a day such as 2026-03-01, found 'soon'"),
         (["map", "nowhere"], "no such file: nowhere"),
         (["map", "."], "no .json or .ndjson file in it"),
@@ -306,6 +309,45 @@ def test_explain_tells_versions_decisions_and_writes(run: Run, configure: Config
     assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
     assert told.code == 1
     assert "There is no case Task/none" in told.err
+
+
+def test_a_pause_holds_until_it_is_resumed(run: Run, configure: Configure, ehr: LiveEhr) -> None:
+    configure(ehr.base_url)
+
+    paused, again = run("pause", "main"), run("pause", "main")
+    held = run("sync", "--once")
+    of_a_type = run("pause", "main", "--type", "Patient")
+    resumed, not_paused = run("resume", "main"), run("resume", "main")
+
+    assert (paused.code, paused.out) == (0, "main is paused; bridge resume ends it\n")
+    assert again.out == "main was paused already\n"
+    assert held.code == 3
+    assert "at the command line since" in held.out
+    assert (of_a_type.code, of_a_type.err[:32]) == (2, "connections.main.read: 'Patient'"[:32])
+    assert (resumed.out, not_paused.out) == ("main goes on\n", "main was not paused\n")
+    assert run("sync", "--once").code == 0
+
+
+def test_a_connection_that_a_running_bridge_has_open_is_paused_by_it(
+    configure: Configure, ehr: LiveEhr, run: Run, tmp_path: Path
+) -> None:
+    """An SQLite file is another process's then."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    configure(ehr.base_url, "[web]", f"port = {port}")
+    serving = process("serve", folder=tmp_path)
+    try:
+        assert serving.stdout is not None
+        assert "Bridge is at" in serving.stdout.readline()
+        paused = run("pause", "main", "--type", "Task")
+        shown = httpx.get(f"http://127.0.0.1:{port}/api/v1/connections").json()["connections"][0]["pauses"]
+    finally:
+        serving.terminate()
+        serving.communicate()
+
+    assert paused.out == "Task of main is paused; bridge resume ends it\n"
+    assert [(one["type"], one["by"]) for one in shown] == [("Task", "local user")]
 
 
 def test_replay_lists_what_is_parked_and_why_and_tries_it_again(run: Run, configure: Configure, ehr: LiveEhr) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bridge.bootstrap import Bridge
 from bridge.subscriptions import as_lines, listed, removed, standing_as_line, verified
+from bridge.sync.turns import Turns
 from tests.unit.sync.ringing import HOOK, SECRET, Ringing
 
 
@@ -28,6 +29,7 @@ def bridge_of(world: Ringing) -> Bridge:
         connectors={"main": world.bridge},
         exits={},
         governors={},
+        turns=Turns(world.store, world.clock),
         stopping=Event(),
         clock=world.clock,
     )

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import InboxState
-from bridge.web.bodies import FormBody
+from bridge.store.port import LATE_CODE, InboxState, Tx
+from bridge.web import words
+from bridge.web.bodies import SELECTED, FormBody
 from bridge.web.context import WebContext
 from bridge.web.operations import (
     ReplayInbox,
@@ -20,10 +21,12 @@ from bridge.web.operations import (
     replay_outbox,
 )
 from bridge.web.pages.render import frame, html, live, page
+from bridge.web.pausing import PauseRequest, pause, resume
 from bridge.web.problems import ApiError
-from bridge.web.views import inbox_view, outbox_view
+from bridge.web.views import Replayed, inbox_view, outbox_view
 
 _SHOWN = 25
+_PREVIEWED = 200
 
 
 def router(context: WebContext) -> APIRouter:
@@ -46,7 +49,8 @@ def router(context: WebContext) -> APIRouter:
                 ]
                 for view in views
             }
-        values = frame(context, connections=views, stuck=stuck, read=read, queued=queued)
+        types = {name: line.types for name, line in context.lines.items()}
+        values = frame(context, connections=views, stuck=stuck, types=types, read=read, queued=queued)
         return live(request, "connections.html", "_connections.html", values)
 
     @pages.get("/parked")
@@ -60,6 +64,26 @@ def router(context: WebContext) -> APIRouter:
         shown = [inbox_view(row) for row in rows if row.type == type_]
         return html(page("parked.html", **frame(context, connection=connection, type=type_, code=code, rows=shown)))
 
+    @pages.get("/late")
+    def late(
+        connection: Annotated[str, Query(max_length=256)],
+        type_: Annotated[str, Query(alias="type", max_length=64)],
+    ) -> Response:
+        with context.store.reading() as tx:
+            rows = tx.inbox(connection=connection, state=InboxState.APPLIED, code=LATE_CODE, limit=500)
+        shown = [inbox_view(row) for row in rows if row.type == type_]
+        return html(page("late.html", **frame(context, connection=connection, type=type_, rows=shown)))
+
+    @pages.post("/connections/pause")
+    def leave_alone(form: FormBody) -> Response:
+        pause(context, form.get("connection", ""), PauseRequest(type=form.get("type") or None))
+        return RedirectResponse("/connections", 303)
+
+    @pages.post("/connections/resume")
+    def go_on(form: FormBody) -> Response:
+        resume(context, form.get("connection", ""), PauseRequest(type=form.get("type") or None))
+        return RedirectResponse("/connections", 303)
+
     @pages.get("/inbox/{row_id}")
     def inbox_row(row_id: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
         detail = inbox_detail(context, row_id, reveal=False)
@@ -72,22 +96,45 @@ def router(context: WebContext) -> APIRouter:
             connection=form.get("connection"),
             type=form.get("type"),
             code=form.get("code"),
+            dry_run="preview" in form,
         )
+        if wanted.dry_run:
+            return _preview(context, "inbox", form, replay_inbox(context, wanted))
         return RedirectResponse(f"/connections?read={replay_inbox(context, wanted).replayed}", 303)
 
     @pages.post("/connections/replay-outbox")
     def again_outbox(form: FormBody) -> Response:
         state = IntentState.NOT_WRITABLE if form.get("state") == "not-writable" else IntentState.PARKED
-        wanted = ReplayOutbox(ids=_ids(form), connection=form.get("connection"), state=state)
+        wanted = ReplayOutbox(ids=_ids(form), connection=form.get("connection"), state=state, dry_run="preview" in form)
+        if wanted.dry_run:
+            return _preview(context, "outbox", form, replay_outbox(context, wanted))
         return RedirectResponse(f"/connections?queued={replay_outbox(context, wanted).replayed}", 303)
 
     return pages
 
 
+def _preview(context: WebContext, what: str, form: FormBody, found: Replayed) -> Response:
+    """Show what a replay would do, with a button that does it."""
+    with context.store.reading() as tx:
+        rows = {one.id: _named(tx, what, one.id) for one in found.outcomes[:_PREVIEWED]}
+    again = {name: text for name, text in form.items() if name != "preview"}
+    shown = found.outcomes[:_PREVIEWED]
+    return html(page("replay.html", **frame(context, what=what, found=found, shown=shown, names=rows, again=again)))
+
+
+def _named(tx: Tx, what: str, row_id: int) -> str:
+    if what == "inbox":
+        received = tx.inbox_row(row_id)
+        return received.ref if received is not None else ""
+    intent = tx.outbox_row(row_id)
+    return words.INTENT_TEXT[intent.intent.kind] if intent is not None else ""
+
+
 def _ids(form: FormBody) -> tuple[int, ...] | None:
-    """The one row that a button is for; without it the form is for all rows of its group."""
-    if "id" not in form:
+    """The rows that were ticked, or the one that a button is for; without any the form is for all of its group."""
+    if SELECTED not in form:
         return None
-    if not (form["id"].isascii() and form["id"].isdigit() and len(form["id"]) < 19):
+    texts = form[SELECTED].split(",")
+    if not all(text.isascii() and text.isdigit() and len(text) < 19 for text in texts):
         raise ApiError(422, "The row to try again is not named.")
-    return (int(form["id"]),)
+    return tuple(map(int, texts))

@@ -147,7 +147,7 @@ def _freshness(context: WebContext) -> list[Freshness]:
     now, stale_after = context.clock(), context.stale_after
     with context.store.reading() as tx:
         return [
-            freshness(name, line.types, tx.cursors(name), now=now, stale_after=stale_after)
+            freshness(name, line.types, tx.cursors(name), now=now, stale_after=stale_after, pauses=tx.pauses(name))
             for name, line in context.lines.items()
         ]
 

@@ -17,6 +17,7 @@ from bridge.store.port import Subscribed
 from bridge.sync.connector import Connector
 from bridge.sync.hearing import Condition, condition
 from bridge.sync.notify import Doorbell
+from bridge.sync.turns import Turns
 from bridge.web.app import create_app
 from conformance.simulator import Options, Reply, Ring
 from tests.unit.sync.ringing import HERE, SECRET
@@ -60,6 +61,7 @@ class Together(World):
             connectors={"main": self.bridge},
             exits={},
             governors={},
+            turns=Turns(self.store, self.clock),
             stopping=Event(),
             clock=self.clock,
         ).web(self.bell.ring)

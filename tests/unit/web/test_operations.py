@@ -36,7 +36,7 @@ def test_connection_says_in_a_word_whether_its_data_is_current(clinic: Clinic, c
 
 def test_connection_says_until_when_the_ehr_is_not_asked(clinic: Clinic, client: TestClient) -> None:
     def shown() -> dict[str, object] | None:
-        found: dict[str, object] | None = client.get("/api/v1/connections").json()["connections"][0]["paused"]
+        found: dict[str, object] | None = client.get("/api/v1/connections").json()["connections"][0]["not_asked"]
         return found
 
     assert shown() is None
