@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.cases.changes import CaseOpened, Change, PatientKnown
+from bridge.cases.changes import CaseOpened, Change, PatientKnown, PatientMerged
 from bridge.cases.model import Case, CasePatient
 from bridge.cases.rules import case_id
 from bridge.store.port import OutboxRow, Store
@@ -89,6 +89,8 @@ def _fact(change: Change) -> str:
         return f"{name}: {fact.case.lane}, {fact.case.status.value}, owner {fact.case.owner.display}"
     if isinstance(fact, PatientKnown):
         return f"{name}: {_patient_in_words(fact.patient)}"
+    if isinstance(fact, PatientMerged):
+        return f"{name}: {fact.was} was replaced by {fact.patient.ref}"
     said: dict[str, Any] = msgspec.to_builtins(fact)
     parts = [f"{key} {_brief(value)}" for key, value in said.items() if key not in _UNTOLD and value not in ([], ())]
     return f"{name}: {', '.join(parts)}" if parts else name

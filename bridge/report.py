@@ -36,6 +36,7 @@ def sync_as_dict(report: SyncReport) -> dict[str, Any]:
             "gone": report.sweep.gone,
             "missing": report.sweep.missing,
             "lost": report.sweep.lost,
+            "people_renewed": report.sweep.renewed,
         },
         "writes": deliveries.written if deliveries is not None else 0,
         "delivered": {

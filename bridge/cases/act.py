@@ -35,6 +35,7 @@ from bridge.cases.model import (
     NextActionOverride,
     OwnerOverride,
 )
+from bridge.cases.patients import CONTACTS_PATIENT
 from bridge.cases.reconcile import rederive
 from bridge.cases.rules import Rules
 from bridge.cases.status_table import EFFECTS
@@ -68,7 +69,7 @@ def act(case: Case, command: do.AnyCommand, by: str, known: Known, rules: Rules,
         raise CommandRefused("This case is closed; reopen it first.")
     _check_times(command)
     rows = [row for row in known.sources.values() if row.root == case.root]
-    facts = gather(case.root, rows, rules, case.lane)
+    facts = gather(case.root, rows, rules, case.lane, known.people)
     if facts is None:
         raise CommandRefused(f"The lane {case.lane} is switched off; switch it on in the lanes file first.")
     decision = _Decision(case, facts, standing(facts, rules, now), by, rules, now, new_id)
@@ -112,6 +113,7 @@ def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
     at = command.at or on.now
     if at > on.now:
         raise CommandRefused("An attempt cannot lie in the future; log it once it was made.")
+    _check_lives(on.facts, at, "no attempt to reach them is logged; write a note instead")
     if command.promised_for is not None and command.promised_for < at:
         raise CommandRefused("promised_for lies before the attempt in which it was promised.")
     attempt = Attempt(
@@ -127,6 +129,13 @@ def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
         promised_for=command.promised_for,
     )
     return [facts_of.OutreachLogged(attempt)]
+
+
+def _check_lives(facts: Facts, at: datetime, instead: str) -> None:
+    """Refuse what turns to a patient who had died by then; the EHR's record says so, and is where to correct it."""
+    person = facts.person
+    if person is not None and person.deceased and (person.deceased_at is None or at >= person.deceased_at):
+        raise CommandRefused(f"By {person.ref} in the EHR the patient has died: {instead}.")
 
 
 def _raise_blocker(on: _Decision, command: do.RaiseBlocker) -> list[Fact]:
@@ -145,6 +154,8 @@ def _clear_blocker(on: _Decision, command: do.ClearBlocker) -> list[Fact]:
 def _set_next_action(on: _Decision, command: do.SetNextAction) -> list[Fact]:
     if command.due_at is not None and command.due_at < on.case.opened_at:
         raise CommandRefused("due_at lies before the case began.")
+    if command.code in CONTACTS_PATIENT:
+        _check_lives(on.facts, on.now, f"{command.code.value} cannot be next; review the case and close it")
     action = NextAction(command.code, command.text or ACTION_TEXT[command.code])
     decided = NextActionOverride(over=on.said.work, by=on.by, at=on.now, next_action=action, due_at=command.due_at)
     return [on.local(next_action=decided, snoozed_until=None, snooze_reason=None, snoozed_over=None)]

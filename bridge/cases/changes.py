@@ -108,6 +108,19 @@ class PatientKnown(msgspec.Struct, frozen=True, gc=False, tag="patient-known"):
     patient: CasePatient | None
 
 
+class PatientMerged(msgspec.Struct, frozen=True, gc=False, tag="patient-merged"):
+    """
+    The record of the patient was replaced by another: the same person, so what was written goes on being theirs.
+
+    ``was`` is the record that the case named before (``Patient/id``). ``by`` are the versions that say who took its
+    place, link by link; none where the EHR deleted it and names the other itself.
+    """
+
+    patient: CasePatient
+    was: str
+    by: tuple[str, ...] = ()
+
+
 class OwnerAssigned(msgspec.Struct, frozen=True, gc=False, tag="owner-assigned"):
     """Somebody else is responsible for the next action."""
 
@@ -194,6 +207,7 @@ Fact = (
     | VisitHappened
     | FactsChanged
     | PatientKnown
+    | PatientMerged
     | OwnerAssigned
     | NextActionSet
     | BlockerRaised
@@ -287,6 +301,7 @@ _EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
     VisitHappened: lambda case, fact, _: case,
     FactsChanged: _facts,
     PatientKnown: _patient,
+    PatientMerged: lambda case, fact, _: msgspec.structs.replace(case, patient=fact.patient),
     OwnerAssigned: lambda case, fact, _: msgspec.structs.replace(case, owner=fact.owner, backup=fact.backup),
     NextActionSet: lambda case, fact, _: msgspec.structs.replace(
         case, next_action=fact.next_action, due_at=fact.due_at

@@ -7,6 +7,8 @@ below are what is compared.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from bridge.cases.facts import Answer, Facts
@@ -44,13 +46,19 @@ def lapse_blocker(local: Local, stated: Answer[Blocker] | None) -> Local:
     return replace(local, blocker=None)
 
 
-def lapse_closure(local: Local, ended: Answer[Closure] | None, said: str, *, revived: bool) -> Local:
-    """A person's closing holds until the EHR shows new life; a reopening until the EHR ends it anew."""
+def lapse_closure(local: Local, ended: Answer[Closure] | None, said: Collection[str], *, revived: bool) -> Local:
+    """
+    A person's closing holds until the EHR shows new life; a reopening until the EHR ends it anew.
+
+    Args:
+        said: What the EHR says about the work, and what it would if the patient had not died: a death brings no
+            closed case back, but one that was closed over a death comes back where that was an error.
+    """
     decided = local.closure
     if decided is None:
         return local
     if decided.closure is not None:
-        holds = ended is not None or (decided.over == said and not revived)
+        holds = ended is not None or (decided.over in said and not revived)
     else:
         holds = decided.over == closure_said(ended.value if ended else None)
     return local if holds else replace(local, closure=None)

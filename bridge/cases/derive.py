@@ -38,6 +38,7 @@ from bridge.cases.grouping import CROSSES_PATIENTS
 from bridge.cases.holding import holding
 from bridge.cases.lanes import Lane
 from bridge.cases.model import Blocker, Case, Closure, Local, NextAction, Owner, SourceLine, Status
+from bridge.cases.patients import oddities_of
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Party, Priority
 from bridge.cases.sources import SourceRow
@@ -82,7 +83,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     blocker = blocker_in_force(local, stated)
     ended = ending(facts, rules, now)
     said = work_said(facts, rules, stated) if prior is not None else ""
-    local = lapse_closure(local, ended, said, revived=revived)
+    local = lapse_closure(local, ended, _said_of_life(facts, rules, said), revived=revived)
     closure = closure_in_force(local, ended)
     status = status_of(facts, rules, prior, blocker, closure, now)
     owner = owner_of(facts, rules)
@@ -104,7 +105,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
         priority=priority,
         title=facts.lead.title,
         requester=facts.lead.requester or _first(snapshot.requester for snapshot in facts.live),
-        patient=_patient(facts),
+        patient=facts.patient,
         sources=tuple([_line(row) for row in facts.rows]),
         oddities=_oddities(facts),
         owner=owner,
@@ -140,22 +141,16 @@ def standing(facts: Facts, rules: Rules, now: datetime) -> Standing:
     )
 
 
+def _said_of_life(facts: Facts, rules: Rules, said: str) -> tuple[str, ...]:
+    """Return what the EHR says about the work, and what it would if the patient had not died."""
+    if not facts.has_died:
+        return (said,)
+    return said, work_said(facts, rules, holding(facts, rules, death_counts=False))
+
+
 def _priority(facts: Facts) -> Priority:
     stated = {snapshot.priority for snapshot in facts.live if snapshot.priority is not None}
     return max(stated, key=_RANK.__getitem__) if stated else Priority.ROUTINE
-
-
-def _patient(facts: Facts) -> Party | None:
-    """
-    Return the patient, by the root's own word where it has one.
-
-    A root that names its patient by identifier or name alone may mean another than a resource about it does:
-    nobody's record is guessed.
-    """
-    named = [row.snapshot.patient for row in facts.rows if row.snapshot.patient is not None]
-    if facts.root is not None and facts.root.snapshot.patient is not None:
-        return facts.root.snapshot.patient
-    return next((party for party in named if party.ref is not None), named[0] if named else None)
 
 
 def _first(parties: Iterable[Party | None]) -> Party | None:
@@ -177,4 +172,4 @@ def _oddities(facts: Facts) -> tuple[str, ...]:
             found.append(f"{row.ref}: {CROSSES_PATIENTS}")
         if row.unread is not None:
             found.append(f"{row.ref}: version {row.unread.version} could not be read")
-    return tuple(found)
+    return (*found, *oddities_of(facts.person))

@@ -14,7 +14,7 @@ from bridge.cases.changes import Cause, Fact
 from bridge.cases.derive import View
 from bridge.cases.facts import Answer, Facts
 from bridge.cases.model import Case, CasePatient, Closure, ClosureReason, SourceLine
-from bridge.cases.naming import patient_of
+from bridge.cases.patients import is_same_person, merged, patient_of
 from bridge.cases.rules import case_id
 from bridge.cases.snapshot import Effect
 
@@ -53,10 +53,21 @@ def differences(
     told = (view.title, view.priority, view.requester, view.visit_at, view.opened_at)
     was = (prior.title, prior.priority, prior.requester, prior.visit_at, prior.opened_at)
     note(told != was, lambda: facts_of.FactsChanged(*told))
-    note(prior.patient != patient, lambda: facts_of.PatientKnown(patient))
+    if prior.patient != patient:
+        found.append(_patient_changed(prior, patient, cause, book))
     _differ_in_work(prior, view, note)
     note(prior.local != view.local, lambda: facts_of.LocalDecided(view.local))
     return found
+
+
+def _patient_changed(prior: Case, patient: CasePatient | None, cause: Cause, book: Book) -> tuple[Cause, Fact]:
+    """Return what became known of the patient; another record of the same person is told from another person."""
+    people, before, after = book.known.people, prior.patient_ref, patient.ref if patient is not None else None
+    if patient is None or before is None or after is None or before == after:
+        return cause, facts_of.PatientKnown(patient)
+    if not is_same_person(before, after, people):
+        return cause, facts_of.PatientKnown(patient)
+    return merged(before, patient, cause, people)
 
 
 def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:

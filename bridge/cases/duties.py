@@ -10,6 +10,7 @@ from bridge.cases.facts import LIVE_TASK, Answer, Facts, cancellation_asked, sta
 from bridge.cases.lanes import Due, Lane
 from bridge.cases.model import ACTION_TEXT, Action, Attempt, Blocker, Local, NextAction, Owner, Status
 from bridge.cases.owners import owner_in_ehr
+from bridge.cases.patients import REVIEW
 from bridge.cases.rules import Rules, running_out_since
 from bridge.cases.snapshot import Effect, Priority, Snapshot
 
@@ -52,9 +53,15 @@ AFTER_VISIT = Span(1, Unit.BUSINESS_DAYS)
 def next_action_of(
     facts: Facts, status: Answer[Status], blocker: Answer[Blocker] | None, now: datetime
 ) -> Answer[NextAction]:
-    """Return what happens next: to stop where that is asked, what undoes the blocker, else the lane's step."""
+    """
+    Return what happens next: to stop where that is asked, what undoes the blocker, else the lane's step.
+
+    Nobody turns to a patient who has died: what becomes of the case is for a person to say.
+    """
     if cancellation_asked(facts) is not None:
         return Answer(_STOP, "cancellation-asked")
+    if facts.has_died:
+        return Answer(REVIEW, "patient-deceased")
     if blocker is not None and status.value is not Status.ESCALATED:
         action = UNBLOCKS[blocker.value.category]
         return Answer(NextAction(action, ACTION_TEXT[action]), f"unblock:{blocker.value.category.value}")

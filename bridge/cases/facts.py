@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -10,8 +10,10 @@ import msgspec
 
 from bridge.cases.calendar import plausible
 from bridge.cases.lanes import Lane
+from bridge.cases.patients import person_of
+from bridge.cases.people import Person
 from bridge.cases.rules import Rules
-from bridge.cases.snapshot import Effect, Snapshot
+from bridge.cases.snapshot import Effect, Party, Snapshot
 from bridge.cases.sources import SourceRow
 
 LIVE_TASK = frozenset({Effect.ASKED, Effect.ACCEPTED, Effect.UNDER_WAY, Effect.PAUSED})
@@ -42,14 +44,30 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     visit: Snapshot | None
     lead: Snapshot
     lane: Lane
+    patient: Party | None = None
+    """As the sources name the patient."""
+    person: Person | None = None
+    """The patient's record, if it was read; the one that took its place where it was replaced."""
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the EHR says that the patient has died."""
+        return self.person is not None and self.person.deceased
 
 
-def gather(root: str, rows: Sequence[SourceRow], rules: Rules, fallback: str | None) -> Facts | None:
+def gather(
+    root: str,
+    rows: Sequence[SourceRow],
+    rules: Rules,
+    fallback: str | None,
+    people: Mapping[str, Person] | None = None,
+) -> Facts | None:
     """
     Sort out the sources of a group; ``None`` when no lane that is switched on knows this kind of work.
 
     Args:
         fallback: The lane the case was in before, for work that no lane claims any longer.
+        people: The records of those whom the sources name, as far as they were read.
     """
     ordered = tuple(sorted(rows, key=lambda row: (row.ref != root, row.ref)))
     live = tuple(row.snapshot for row in ordered if row.gone_at is None and row.snapshot.effect is not Effect.VOID)
@@ -61,15 +79,32 @@ def gather(root: str, rows: Sequence[SourceRow], rules: Rules, fallback: str | N
         lane = rules.lanes[fallback]
     if lane is None:
         return None
+    top = ordered[0] if ordered[0].ref == root else None
+    patient = _patient(top, ordered)
     return Facts(
-        root=ordered[0] if ordered[0].ref == root else None,
+        root=top,
         rows=ordered,
         live=live,
         tasks=tuple(snapshot for snapshot in live if _does_the_work(snapshot, root, lane, rules)),
         visit=visit_that_counts(live),
         lead=lead,
         lane=lane,
+        patient=patient,
+        person=person_of(patient, people) if people else None,
     )
+
+
+def _patient(root: SourceRow | None, rows: Sequence[SourceRow]) -> Party | None:
+    """
+    Return the patient, by the root's own word where it has one.
+
+    A root that names its patient by identifier or name alone may mean another than a resource about it does:
+    nobody's record is guessed.
+    """
+    if root is not None and root.snapshot.patient is not None:
+        return root.snapshot.patient
+    named = [row.snapshot.patient for row in rows if row.snapshot.patient is not None]
+    return next((party for party in named if party.ref is not None), named[0] if named else None)
 
 
 def _lane_of_errand(lead: Snapshot, live: Sequence[Snapshot], rules: Rules) -> Lane | None:

@@ -7,7 +7,8 @@ groups form depends only on the newest known version of each resource, never on 
 
 A group never holds two patients. A resource stands aside from its parent, and is a root, where the nearest
 resource above it that names a patient names another one; and where nothing above it does (the parent is not
-known yet, or has no patient) but the smallest reference of the group is of another patient.
+known yet, or has no patient) but the smallest reference of the group is of another patient. Two records of which
+one says that the other took its place are one patient (``people.heir``); two that only look alike never are.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import NamedTuple
 
+from bridge.cases.people import Person, heir
 from bridge.cases.snapshot import Snapshot
 
 CROSSES_PATIENTS = "names a resource of another patient; not joined"
+
+
+_Patients = Mapping[str, str | None]
 
 
 class Grouping(NamedTuple):
@@ -27,11 +32,13 @@ class Grouping(NamedTuple):
     aside: Set[str]
 
 
-def group(known: Mapping[str, Snapshot]) -> Grouping:
+def group(known: Mapping[str, Snapshot], people: Mapping[str, Person] | None = None) -> Grouping:
     """Return the groups that *known* resources form; whatever they name should be known too, if it is at all."""
-    aside = {ref for ref, snapshot in known.items() if snapshot.parent is not None and _crosses(ref, known)}
+    patients = {ref: _patient_of(snapshot, people or {}) for ref, snapshot in known.items()}
+    linked = (ref for ref, snapshot in known.items() if snapshot.parent is not None)
+    aside = {ref for ref in linked if _crosses(ref, known, patients)}
     roots = {ref: _root_of(ref, known, aside) for ref in known}
-    torn = _torn(roots, known, aside)
+    torn = _torn(roots, known, patients, aside)
     if torn:
         aside |= torn
         roots = {ref: _root_of(ref, known, aside) for ref in known}
@@ -55,18 +62,18 @@ def _root_of(ref: str, known: Mapping[str, Snapshot], aside: Set[str]) -> str:
         path.append(snapshot.parent)
 
 
-def _crosses(ref: str, known: Mapping[str, Snapshot]) -> bool:
-    ours = _patient_of(known[ref])
-    above = _patient_above(ref, known) if ours is not None else None
+def _crosses(ref: str, known: Mapping[str, Snapshot], patients: _Patients) -> bool:
+    ours = patients[ref]
+    above = _patient_above(ref, known, patients) if ours is not None else None
     return above is not None and above != ours
 
 
-def _patient_above(ref: str, known: Mapping[str, Snapshot]) -> str | None:
+def _patient_above(ref: str, known: Mapping[str, Snapshot], patients: _Patients) -> str | None:
     """Return the patient of the nearest resource above *ref* that names one."""
     seen = {ref}
     parent = known[ref].parent
     while parent is not None and parent not in seen and parent in known:
-        patient = _patient_of(known[parent])
+        patient = patients[parent]
         if patient is not None:
             return patient
         seen.add(parent)
@@ -74,21 +81,22 @@ def _patient_above(ref: str, known: Mapping[str, Snapshot]) -> str | None:
     return None
 
 
-def _torn(roots: Mapping[str, str], known: Mapping[str, Snapshot], aside: Set[str]) -> set[str]:
+def _torn(roots: Mapping[str, str], known: Mapping[str, Snapshot], patients: _Patients, aside: Set[str]) -> set[str]:
     """Return the resources whose group has another patient than theirs, although nothing above them has one."""
     named: dict[str, dict[str, str]] = {}
     for ref, root in roots.items():
-        patient = _patient_of(known[ref])
+        patient = patients[ref]
         if patient is not None:
             named.setdefault(root, {})[ref] = patient
-    chosen = {root: patients[min(patients)] for root, patients in named.items() if len(set(patients.values())) > 1}
+    chosen = {root: own[min(own)] for root, own in named.items() if len(set(own.values())) > 1}
     return {
         ref
         for root, patient in chosen.items()
         for ref, own in named[root].items()
-        if own != patient and ref != root and ref not in aside and _patient_above(ref, known) is None
+        if own != patient and ref != root and ref not in aside and _patient_above(ref, known, patients) is None
     }
 
 
-def _patient_of(snapshot: Snapshot) -> str | None:
-    return snapshot.patient.ref if snapshot.patient is not None else None
+def _patient_of(snapshot: Snapshot, people: Mapping[str, Person]) -> str | None:
+    named = snapshot.patient.ref if snapshot.patient is not None else None
+    return heir(named, people) if named is not None else None

@@ -7,13 +7,21 @@ from bridge.cases.calendar import plausible
 from bridge.cases.facts import FIRM_VISIT, LIVE_TASK, Answer, Facts, stated_at
 from bridge.cases.lanes import NEVER_OPENING_INTENTS
 from bridge.cases.model import Blocker, BlockerCategory
+from bridge.cases.patients import death
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Effect, Snapshot
 from bridge.cases.sources import SourceRow
 
 
-def holding(facts: Facts, rules: Rules) -> Answer[Blocker] | None:
-    """Return what the EHR says holds the work up, the root's word first; before all, what could not be read."""
+def holding(facts: Facts, rules: Rules, *, death_counts: bool = True) -> Answer[Blocker] | None:
+    """
+    Return what the EHR says holds the work up, the root's word first.
+
+    Before all, that the patient has died; then, what could not be read.
+    """
+    died = death(facts.person, stated_at(facts.lead)) if death_counts else None
+    if died is not None:
+        return Answer(died, "patient-deceased")
     unread = next((row for row in facts.rows if row.unread is not None and row.gone_at is None), None)
     if unread is not None:
         return _unread(unread)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bridge.cases.derive import View
 from bridge.cases.facts import Answer
-from bridge.cases.model import Case, CasePatient, OwnerKind
+from bridge.cases.model import OwnerKind
 from bridge.cases.people import Person
 from bridge.cases.snapshot import Party
 
@@ -31,26 +31,3 @@ def _named(party: Party | None, people: Mapping[str, Person]) -> Party | None:
     if party is None or party.display or person is None or not person.display:
         return party
     return replace(party, display=person.display)
-
-
-def patient_of(party: Party | None, prior: Case | None, people: Mapping[str, Person]) -> CasePatient | None:
-    """Return the case's patient as well as known: by the record, else as before, else as the reference says."""
-    if party is None:
-        return None
-    if party.ref is None:
-        stated = (party.identifier,) if party.identifier is not None else ()
-        return CasePatient(ref=None, display=party.display, identifiers=stated) if party.display or stated else None
-    person = people.get(party.ref)
-    if person is not None:
-        return CasePatient(
-            ref=party.ref,
-            display=person.display or party.display,
-            identifiers=person.identifiers,
-            language=person.language,
-            contact_preference=person.contact_preference,
-            birth_on=person.birth_on,
-            deceased=person.deceased,
-        )
-    if prior is not None and prior.patient is not None and prior.patient.ref == party.ref:
-        return prior.patient
-    return CasePatient(ref=party.ref, display=party.display)

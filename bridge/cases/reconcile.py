@@ -31,6 +31,7 @@ from bridge.cases.facts import ENDED_TASK, LIVE_TASK, gather
 from bridge.cases.grouping import CROSSES_PATIENTS, group
 from bridge.cases.merging import merge_away
 from bridge.cases.naming import with_names
+from bridge.cases.people import Person
 from bridge.cases.rules import Rules, opening
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow, Unread
@@ -101,15 +102,23 @@ def reconcile(
     return _settle(rows, touched, causes, notes, stale, known, rules, now, revived)
 
 
-def revisit(refs: Iterable[str], known: Known, rules: Rules, cause: Cause, now: datetime) -> Outcome:
-    """Derive the groups of *refs* again: time has passed, a source is gone, or a person became known."""
+def revisit(
+    refs: Iterable[str], known: Known, rules: Rules, cause: Cause | Mapping[str, Cause], now: datetime
+) -> Outcome:
+    """
+    Derive the groups of *refs* again: time has passed, a source is gone, or a person became known.
+
+    Args:
+        cause: Why, for all of them or for each.
+    """
     rows = dict(known.sources)
     touched = set(refs)
+    causes = dict.fromkeys(touched, cause) if isinstance(cause, Cause) else cause
     for ref in touched:
         row = rows[ref]
         told = opening(row.snapshot, rules, now)
         rows[ref] = replace(row, opened=row.opened or told.opens, watch_at=told.watch_at)
-    return _settle(rows, touched, dict.fromkeys(touched, cause), {}, set(), known, rules, now)
+    return _settle(rows, touched, causes, {}, set(), known, rules, now)
 
 
 def rederive(root: str, rows: Sequence[SourceRow], cause: Cause, book: Book) -> Outcome:
@@ -131,7 +140,7 @@ def _settle(
     now: datetime,
     revived: Set[str] = frozenset(),
 ) -> Outcome:
-    _regroup(rows)
+    _regroup(rows, known.people)
     notes = _with_crossings(rows, known, notes)
     groups = _by_root(rows)
     affected = _affected(groups, rows, known, touched)
@@ -207,8 +216,8 @@ def _with_crossings(
     return found
 
 
-def _regroup(rows: dict[str, SourceRow]) -> None:
-    formed = group({ref: row.snapshot for ref, row in rows.items()})
+def _regroup(rows: dict[str, SourceRow], people: Mapping[str, Person]) -> None:
+    formed = group({ref: row.snapshot for ref, row in rows.items()}, people)
     for ref, row in rows.items():
         root, aside = formed.roots[ref], row.snapshot.parent if ref in formed.aside else None
         if (root, aside) != (row.root, row.aside):
@@ -262,7 +271,7 @@ def _reconcile_group(
     if not _is_work(rows):
         return
     prior = book.case(root)
-    facts = gather(root, rows, book.rules, prior.lane if prior is not None else None)
+    facts = gather(root, rows, book.rules, prior.lane if prior is not None else None, book.known.people)
     if facts is None:
         return
     cause = cause_for(rows, causes)

@@ -8,11 +8,12 @@ EHR: ``deliver`` sends what the outbox holds, later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from bridge.cases.book import Outcome
+from bridge.cases.changes import PatientKnown, is_other_patient
 from bridge.cases.reconcile import Arrival, is_newer, reconcile
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow, Unread
@@ -67,8 +68,34 @@ class IngestReport:
         return self.counts.received > self.counts.duplicate
 
 
-def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestReport:
-    """Take in one page; see the module's docstring."""
+def ingest(
+    page: Intake, store: Store, line: Line, now: datetime, ask: Callable[[Collection[str]], object] | None = None
+) -> IngestReport:
+    """
+    Take in one page; see the module's docstring.
+
+    Args:
+        ask: Reads certain Patients again. It is called where a page gives a case another patient, with nothing
+            stored yet: whether that is another person, or another record of the same one, is told by the record
+            that the case named so far, and what was written for another person is taken back.
+    """
+    if ask is not None:
+        try:
+            return _ingest(page, store, line, now, certain=False)
+        except _PatientsLeft as left:
+            ask(left.refs)
+    return _ingest(page, store, line, now, certain=True)
+
+
+class _PatientsLeft(Exception):
+    """Cases are another patient's by this page; nothing of it was stored."""
+
+    def __init__(self, refs: Collection[str]) -> None:
+        super().__init__("cases are another patient's by this page")
+        self.refs = refs
+
+
+def _ingest(page: Intake, store: Store, line: Line, now: datetime, *, certain: bool) -> IngestReport:
     with store.transaction() as tx:
         tx.lock(line.name)
         fresh = _fresh(tx, line, told_apart(tx, line.name, page.versions, now))
@@ -78,6 +105,8 @@ def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestRepor
         known = load(tx, line.name, snapshots, unread)
         arrivals = [Arrival(snapshot, _odd_move(snapshot, known.sources)) for snapshot in snapshots]
         outcome = reconcile(arrivals, known, line.rules, now, unread)
+        if not certain and (left := _patients_left(outcome)):
+            raise _PatientsLeft(left)
         rows = [_inbox_row(version, verdict, outcome, page, line, now) for version, verdict in verdicts]
         if page.via != POLL:
             rows = noted_late(tx, line.name, page.via, rows, but=OWN_WRITE)
@@ -94,6 +123,19 @@ def ingest(page: Intake, store: Store, line: Line, now: datetime) -> IngestRepor
         intents=intents,
         newest=_newest(verdicts),
     )
+
+
+def _patients_left(outcome: Outcome) -> set[str]:
+    """Return the patients whose case is another person's now."""
+    known_anew = {change.case_id for change in outcome.changes if isinstance(change.fact, PatientKnown)}
+    return {
+        prior.patient_ref
+        for prior, case in outcome.pairs
+        if prior is not None
+        and prior.patient_ref is not None
+        and case.id in known_anew
+        and is_other_patient(prior.patient, case.patient)
+    }
 
 
 def _newest(verdicts: Sequence[tuple[SourceVersion, Verdict]]) -> tuple[str, datetime] | None:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bridge.cases.book import Known, Outcome
-from bridge.cases.changes import Change
+from bridge.cases.changes import Change, PatientMerged
+from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Case
+from bridge.cases.people import MOST_LINKS, Person
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow, Unread
 from bridge.store.port import Tx
@@ -15,6 +17,9 @@ from bridge.sync.line import Line
 from bridge.tasks.intents import intents_for
 
 _ALL = 1_000_000
+
+PATIENT_MISMATCH = "patient-mismatch"
+"""Why an intent was parked whose case is of another patient than what is on the EHR."""
 
 
 def load(tx: Tx, connection: str, snapshots: Sequence[Snapshot], unread: Sequence[Unread] = ()) -> Known:
@@ -48,8 +53,20 @@ def load_roots(
         sources=found,
         cases=cases,
         last_seq=tx.change_counts(case.id for case in cases.values()) if cases else {},
-        people=tx.people(connection, _named_in([*(row.snapshot for row in found.values()), *arriving])),
+        people=_people(tx, connection, [*(row.snapshot for row in found.values()), *arriving], cases.values()),
     )
+
+
+def _people(tx: Tx, connection: str, snapshots: Iterable[Snapshot], cases: Iterable[Case]) -> dict[str, Person]:
+    """Return the records of whom these name, with those that took the place of one, link by link."""
+    wanted = named_in(snapshots) | {case.patient_ref for case in cases if case.patient_ref is not None}
+    found: dict[str, Person] = {}
+    for _ in range(1 + MOST_LINKS):
+        found |= tx.people(connection, wanted)
+        wanted = {who.replaced_by for who in found.values() if who.replaced_by is not None} - found.keys()
+        if not wanted:
+            break
+    return found
 
 
 def _groups(
@@ -87,6 +104,7 @@ def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:
     tx.want_people(line.name, _people_named(outcome), now)
     if not line.writes:
         return 0
+    _try_again(tx, line, outcome, now)
     by_case: dict[str, list[Change]] = {}
     for change in outcome.changes:
         by_case.setdefault(change.case_id, []).append(change)
@@ -107,6 +125,15 @@ def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:
     ]
     tx.add_intents(intents, now)
     return len(intents)
+
+
+def _try_again(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> None:
+    """Queue again what was parked because the patient's record had moved and the case had not followed yet."""
+    merged = sorted({change.case_id for change in outcome.changes if isinstance(change.fact, PatientMerged)})
+    if merged:
+        parked = tx.outbox(connection=line.name, case_ids=merged, state=IntentState.PARKED, limit=_ALL)
+        attempts = (row for row in parked if row.intent.kind is IntentKind.OUTREACH_RECORD)
+        tx.requeue([row.id for row in attempts if row.code == PATIENT_MISMATCH], now)
 
 
 def _silent(tx: Tx, line: Line, outcome: Outcome) -> set[str]:
@@ -133,7 +160,7 @@ def _told(line: Line, case: Case) -> frozenset[str]:
     return frozenset(lanes[case.lane].tell) if case.lane in lanes else frozenset()
 
 
-def _named_in(snapshots: Iterable[Snapshot]) -> set[str]:
+def named_in(snapshots: Iterable[Snapshot]) -> set[str]:
     """Return everybody whose name the cases of these resources may show."""
     parties = (party for one in snapshots for party in (one.patient, one.owner, one.requester))
     return {party.ref for party in parties if party is not None and party.ref is not None}

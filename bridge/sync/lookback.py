@@ -18,6 +18,7 @@ from bridge.fhir.times import format_instant
 from bridge.store.port import Counts, Store
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
+from bridge.sync.people import asking
 from bridge.sync.rungs import Rung
 from bridge.sync.taking import add
 
@@ -62,7 +63,8 @@ def look_back(
             late = sorted(ref for ref, _ in keys - tx.known_versions(line.name, keys))
         found = client.batch_read(late)
         if found:
-            total = add(total, ingest(Intake(via, found, via), store, line, clock()).counts)
+            ask = asking(client, store, line, clock)
+            total = add(total, ingest(Intake(via, found, via), store, line, clock(), ask).counts)
         if stream in held():
             break
     return total

@@ -31,6 +31,7 @@ from bridge.store.port import Counts, Hint, Store, Tx
 from bridge.sync.hearing import heard, hears
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
+from bridge.sync.people import asking
 from bridge.sync.sweep import compare
 from bridge.sync.taking import add
 
@@ -224,7 +225,8 @@ def _answer_some(
     counts = _compared(client, store, line, clock, list(known.values()))
     versions, refused = _read(client, [ref for ref in refs if ref not in known])
     if versions:
-        counts = add(counts, ingest(Intake(NOTIFY_STREAM, versions, "notify"), store, line, clock()).counts)
+        ask = asking(client, store, line, clock)
+        counts = add(counts, ingest(Intake(NOTIFY_STREAM, versions, "notify"), store, line, clock(), ask).counts)
     return AnswerReport(len(refs), streams, refused, frozenset(waiting), counts)
 
 

@@ -1,23 +1,42 @@
-"""People and places that cases name: read once, kept, and shown with the case by name."""
+"""
+People and places that cases name: read when they are first named, and again with every sweep.
+
+A patient dies, moves into another record, or turns out to be somebody else while a case is open. Whoever an open
+case names is read again once in each sweep; who changed is kept, and the cases that name them are derived again.
+
+A record that says it was replaced is followed to the one that took its place (``cases.people.heir``), and both
+are kept together. One that the search does not show is read directly: 410 Gone, asked twice, is the server's own
+word that it is deleted; 404 may be a permission and changes nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+
+from msgspec.structs import replace
 
 from bridge.cases.changes import Cause, CauseKind
-from bridge.cases.people import Person
+from bridge.cases.people import MOST_LINKS, Person
 from bridge.cases.reconcile import revisit
-from bridge.errors import Refused
+from bridge.errors import Refused, ServerFault, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.mappers.people import READABLE, person
-from bridge.store.port import Store
+from bridge.store.port import Store, Tx
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
+from bridge.sync.whose import is_deleted
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 100
 """How many are asked for in one search."""
+
+MANY = 10
+"""From how many of a type on, none of which a search shows, they are not asked for one by one (rule ours)."""
 
 TRY_AGAIN = timedelta(hours=6)
 """When one that could not be read is tried again (rule ours)."""
@@ -30,6 +49,8 @@ class PeopleReport:
     read: int = 0
     unreadable: int = 0
     intents: int = 0
+    changed: int = 0
+    """How many of those who were known already are not as they were."""
 
 
 def read_wanted(client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime]) -> PeopleReport:
@@ -41,14 +62,80 @@ def read_wanted(client: FhirClient, store: Store, line: Line, clock: Callable[[]
         if not wanted:
             return total
         found = _read(client, line, wanted)
-        known = {someone.ref for someone in found}
-        missing = [ref for ref in wanted if ref not in known]
+        missing = [ref for ref in wanted if ref not in found]
         intents = _keep(store, line, found, missing, clock())
-        total = PeopleReport(total.read + len(found), total.unreadable + len(missing), total.intents + intents)
+        read = len(wanted) - len(missing)
+        total = PeopleReport(total.read + read, total.unreadable + len(missing), total.intents + intents)
 
 
-def _read(client: FhirClient, line: Line, refs: Sequence[str]) -> list[Person]:
-    found: list[Person] = []
+def read_again(
+    client: FhirClient,
+    store: Store,
+    line: Line,
+    named: Mapping[str, Collection[str]],
+    clock: Callable[[], datetime],
+    *,
+    unknown: bool = False,
+) -> PeopleReport:
+    """
+    Read those again who are known, each once, and derive the cases of those who changed.
+
+    Args:
+        named: Whom the sources name, and the roots of the groups in which they do.
+        unknown: Whether those are read too who were never read.
+
+    Raises:
+        RemoteError: The EHR does not answer; whoever was read before that is kept.
+    """
+    total, done, refs = PeopleReport(), set[str](), sorted(named)
+    for start in range(0, len(refs), AT_ONCE):
+        asked = [ref for ref in refs[start : start + AT_ONCE] if ref not in done]
+        with store.reading() as tx:
+            known = tx.people(line.name, asked)
+        found = _read(client, line, asked if unknown else sorted(known))
+        done |= found.keys()
+        found |= _deleted(client, [who for ref, who in known.items() if ref not in found], found)
+        changed, intents = _renew(store, line, found, named, clock())
+        total = PeopleReport(total.read + len(found), 0, total.intents + intents, total.changed + changed)
+    return total
+
+
+def asking(
+    client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime]
+) -> Callable[[Collection[str]], object]:
+    """
+    Return what reads certain patients again, for ``ingest``: it asks nothing of an EHR itself.
+
+    One that cannot be read holds up no page: it is as if its record said nothing.
+    """
+    return partial(_ask, client, store, line, clock)
+
+
+def _ask(client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime], refs: Collection[str]) -> None:
+    try:
+        read_again(client, store, line, dict.fromkeys(refs, ()), clock, unknown=True)
+    except (ServerFault, UnsafeAnswer) as error:
+        log.warning("a patient cannot be read: %s", error, extra={"connection": line.name})
+
+
+# Reading --------------------------------------------------------------------------------------------------
+
+
+def _read(client: FhirClient, line: Line, refs: Sequence[str]) -> dict[str, Person]:
+    """Return those of *refs* that can be read, and whoever took the place of one, and of that one."""
+    found: dict[str, Person] = {}
+    wanted = list(refs)
+    for _ in range(1 + MOST_LINKS):
+        read = _search(client, line, wanted)
+        found |= read
+        wanted = sorted({who.replaced_by for who in read.values() if who.replaced_by is not None} - found.keys())
+        if not wanted:
+            break
+    return found
+
+
+def _search(client: FhirClient, line: Line, refs: Sequence[str]) -> dict[str, Person]:
+    found: dict[str, Person] = {}
     by_type: dict[str, list[str]] = {}
     for ref in refs:
         by_type.setdefault(ref.partition("/")[0], []).append(ref)
@@ -58,23 +145,76 @@ def _read(client: FhirClient, line: Line, refs: Sequence[str]) -> list[Person]:
         try:
             versions = client.batch_read(wanted)
         except Refused:
-            versions = ()
+            continue
         people = (person(version, base_url=line.base_url) for version in versions)
-        found += [someone for someone in people if isinstance(someone, Person) and someone.ref in wanted]
+        found |= {who.ref: who for who in people if isinstance(who, Person) and who.ref in wanted}
     return found
 
 
-def _keep(store: Store, line: Line, found: Sequence[Person], missing: Sequence[str], now: datetime) -> int:
+def _deleted(client: FhirClient, missing: Sequence[Person], found: Mapping[str, Person]) -> dict[str, Person]:
+    """Return the patients among *missing* that are deleted; whoever hides all of a type at once says nothing."""
+    patients = [who for who in missing if who.type == "Patient" and not who.gone]
+    if len(patients) >= MANY and not any(who.type == "Patient" for who in found.values()):
+        return {}
+    return {who.ref: replace(who, gone=True) for who in patients if is_deleted(client, who.ref)}
+
+
+# Keeping --------------------------------------------------------------------------------------------------
+
+
+def _keep(store: Store, line: Line, found: Mapping[str, Person], missing: Sequence[str], now: datetime) -> int:
     """Store who was read and give the cases of these patients what is known of them now."""
     with store.transaction() as tx:
         tx.lock(line.name)
-        tx.save_people(line.name, found, now)
+        known = tx.people(line.name, found)
+        tx.save_people(line.name, [_dated(who, known.get(ref), now) for ref, who in found.items()], now)
         tx.people_unreadable(line.name, missing, now + TRY_AGAIN)
-        cases = tx.cases_of_people(line.name, [someone.ref for someone in found])
-        if not cases:
-            return 0
-        known = load_roots(tx, line.name, {case.root for case in cases})
-        roots = {case.root for case in cases}
-        refs = [row.ref for row in known.sources.values() if row.root in roots]
-        outcome = revisit(refs, known, line.rules, Cause(CauseKind.RULE, "people-read"), now)
-        return record(tx, line, outcome, now)
+        cause = Cause(CauseKind.RULE, "people-read")
+        return _derive(tx, line, {case.root: cause for case in tx.cases_of_people(line.name, found)}, now)
+
+
+def _renew(
+    store: Store, line: Line, found: Mapping[str, Person], named: Mapping[str, Collection[str]], now: datetime
+) -> tuple[int, int]:
+    """Store who is not as before, and derive the cases that name them; returns how many, and the intents."""
+    with store.transaction() as tx:
+        tx.lock(line.name)
+        known = tx.people(line.name, found)
+        read = [_dated(who, known.get(ref), now) for ref, who in found.items()]
+        changed = [who for who in read if who != known.get(who.ref)]
+        if not changed:
+            return 0, 0
+        tx.save_people(line.name, changed, now)
+        causes: dict[str, Cause] = {}
+        for who in sorted(changed, key=lambda who: (who.type == "Patient", who.ref)):
+            before = known.get(who.ref)
+            cause = Cause(CauseKind.SOURCE, f"{who.ref}/_history/{'deleted' if who.gone else who.version}")
+            causes |= dict.fromkeys(_roots_of(tx, line, who, before, named), cause)
+        return len(changed), _derive(tx, line, causes, now)
+
+
+def _dated(who: Person, before: Person | None, now: datetime) -> Person:
+    """Return *who* with the time of a death that the record does not give: when it was first told."""
+    if not who.deceased or who.deceased_at is not None:
+        return who
+    told = before.deceased_at if before is not None and before.deceased else None
+    return replace(who, deceased_at=told or who.updated_at or now)
+
+
+def _roots_of(
+    tx: Tx, line: Line, who: Person, before: Person | None, named: Mapping[str, Collection[str]]
+) -> Iterable[str]:
+    """Return whose case is to be looked at: by name, and by the record that took or has lost this one's place."""
+    places = (who.ref, who.replaced_by, before.replaced_by if before is not None else None)
+    cases = tx.cases_of_people(line.name, [ref for ref in places if ref is not None])
+    return {case.root for case in cases}.union(named.get(who.ref, ()))
+
+
+def _derive(tx: Tx, line: Line, causes: Mapping[str, Cause], now: datetime) -> int:
+    """Derive the cases of these roots again, each for its cause; returns how many intents that left."""
+    if not causes:
+        return 0
+    known = load_roots(tx, line.name, causes)
+    rows = [row for row in known.sources.values() if row.root in causes]
+    outcome = revisit([row.ref for row in rows], known, line.rules, {row.ref: causes[row.root] for row in rows}, now)
+    return record(tx, line, outcome, now)

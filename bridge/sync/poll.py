@@ -32,6 +32,7 @@ from bridge.fhir.query import cut_short
 from bridge.fhir.times import format_instant
 from bridge.store.port import Cursor, Store
 from bridge.sync.line import Line
+from bridge.sync.people import asking
 from bridge.sync.taking import PollReport, Progress, Taking, begin
 
 RUNG = "last-updated"
@@ -66,7 +67,7 @@ def poll(
         IncompleteScan: The server gave less than there is.
         UnsafeAnswer: The server ignored the filter, paged in a circle or never came to rest.
     """
-    taking = Taking(stream, store, line, clock, watch)
+    taking = Taking(stream, store, line, clock, watch, asking(client, store, line, clock))
     _Crawl(client, taking, begin(store, line, stream, RUNG, since)).run()
     return taking.report()
 

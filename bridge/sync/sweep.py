@@ -6,7 +6,8 @@ server's own word and is asked for twice at once; 404 may be a search index or a
 must come at least five minutes after the first (rule ours). And where of many resources of a type not one is
 found, it is the server that is not believed: a permission was lost, not a department's work.
 
-What Bridge wrote for these cases is looked at as well (``bridge.sync.standing``).
+What Bridge wrote for these cases is looked at as well (``bridge.sync.standing``), and whom they name is read again
+(``bridge.sync.people``).
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import Counts, Store
 from bridge.sync.ingest import Intake, ingest
-from bridge.sync.known import load_roots, record
+from bridge.sync.known import load_roots, named_in, record
 from bridge.sync.line import Line
+from bridge.sync.people import asking, read_again
 from bridge.sync.standing import check_standing
 from bridge.sync.taking import add
 
@@ -48,7 +50,8 @@ class SweepReport:
     How many sources were compared, how many had moved unseen, how many are gone or missing.
 
     ``lost`` are coordination Tasks of ours that somebody else deleted or ended. ``problems`` are the types of
-    which nothing at all was found, in words; nothing was marked for them.
+    which nothing at all was found, in words; nothing was marked for them. ``renewed`` counts the patients and others
+    whose records are not as they were.
     """
 
     compared: int = 0
@@ -58,6 +61,7 @@ class SweepReport:
     lost: int = 0
     counts: Counts = field(default_factory=Counts)
     problems: tuple[str, ...] = ()
+    renewed: int = 0
 
     def with_late(self, late: Counts | str) -> SweepReport:
         """Return the report with what became visible late as repaired, or with why it could not be looked for."""
@@ -76,9 +80,10 @@ class Absence(Enum):
 
 @dataclass
 class _Round:
-    """What one sweep has seen so far: by type, whether anything was there, and what was not; whose cases."""
+    """What one sweep has seen so far: whose cases, whom they name; by type, what was there and what not."""
 
     roots: set[str] = field(default_factory=set)
+    named: dict[str, set[str]] = field(default_factory=dict)
     there: set[str] = field(default_factory=set)
     missing: dict[str, list[tuple[SourceRow, datetime]]] = field(default_factory=dict)
 
@@ -106,10 +111,15 @@ def sweep(
         with store.reading() as tx:
             found = tx.sources_to_sweep(line.name, after, AT_ONCE)
         if not found:
-            return _sum(total, _settle_missing(store, line, seen, clock()))
+            total = _sum(total, _settle_missing(store, line, seen, clock()))
+            renewed = read_again(client, store, line, seen.named, clock).changed
+            return _sum(total, SweepReport(renewed=renewed))
         after = found[-1].ref
         rows = [row for row in found if row.snapshot.type not in but]
         total = _sum(total, _compare_some(client, store, line, rows, seen, clock, SWEEP_STREAM))
+        for row in rows:
+            for ref in named_in([row.snapshot]):
+                seen.named.setdefault(ref, set()).add(row.root)
         roots = {row.root for row in rows} - seen.roots
         seen.roots |= roots
         standing = check_standing(client, store, line, roots, clock())
@@ -167,7 +177,8 @@ def _compare_some(
         if row.ref in found and row.missed_at is not None:
             _mark(store, line, row, replace(row, missed_at=None), clock())
     moved = [found[row.ref] for row in rows if row.ref in found and found[row.ref].version != row.snapshot.version]
-    counts = ingest(Intake(stream, moved, stream), store, line, clock()).counts if moved else Counts()
+    ask = asking(client, store, line, clock)
+    counts = ingest(Intake(stream, moved, stream), store, line, clock(), ask).counts if moved else Counts()
     return SweepReport(len(rows), counts.received - counts.duplicate, gone, counts=counts)
 
 
@@ -241,4 +252,5 @@ def _sum(one: SweepReport, other: SweepReport) -> SweepReport:
         one.lost + other.lost,
         add(one.counts, other.counts),
         one.problems + other.problems,
+        one.renewed + other.renewed,
     )

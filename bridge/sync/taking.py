@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,12 +78,19 @@ class Taking:
 
     Args:
         watch: Told after every page, for a progress bar.
+        ask: Reads certain patients again, see ``ingest``.
     """
 
     def __init__(
-        self, stream: str, store: Store, line: Line, clock: Callable[[], datetime], watch: Callable[[Progress], None]
+        self,
+        stream: str,
+        store: Store,
+        line: Line,
+        clock: Callable[[], datetime],
+        watch: Callable[[Progress], None],
+        ask: Callable[[Collection[str]], object] | None = None,
     ) -> None:
-        self.stream, self.store, self.line, self.clock = stream, store, line, clock
+        self.stream, self.store, self.line, self.clock, self._ask = stream, store, line, clock, ask
         self._watch = watch
         self.warnings: dict[str, None] = {}
         self._counts, self._opened, self._intents, self._pages = Counts(), 0, 0, 0
@@ -112,7 +119,8 @@ class Taking:
         """
         if self._pages >= MOST_PAGES:
             raise UnsafeAnswer(f"{self.stream}: more than {MOST_PAGES} pages in one crawl")
-        report = ingest(Intake(self.stream, self.ours(page), "poll", cursor), self.store, self.line, self.clock())
+        taken = Intake(self.stream, self.ours(page), "poll", cursor)
+        report = ingest(taken, self.store, self.line, self.clock(), self._ask)
         self.tally(report.counts, report.opened, report.intents)
         self._pages += 1
         self._watch(Progress(self.stream, read, report))

@@ -18,11 +18,12 @@ from bridge.mappers import normalize
 from bridge.store.port import Store
 from bridge.sync.evidence import proven as proven_evidence
 from bridge.sync.hand import Done, EndedThere, Hand, Stop
-from bridge.sync.known import tasks_that_ask_us
+from bridge.sync.known import PATIENT_MISMATCH, tasks_that_ask_us
+from bridge.sync.whose import has_died, is_deleted, leads_to
 from bridge.tasks.check import checked
 from bridge.tasks.communication import render_message
 from bridge.tasks.coordination_task import render_task
-from bridge.tasks.elements import Json
+from bridge.tasks.elements import Json, is_local
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, message_ref, task_identifier, task_ref
 from bridge.tasks.merge import (
     OVER,
@@ -168,10 +169,26 @@ class Writer:
             reason = f"{version.ref} cannot be read any longer: {verdict.reason}"
             raise Stop(IntentState.PARKED, "root-unreadable", reason)
         stated = verdict.patient.ref if verdict.patient is not None else None
-        if verdict.patient is not None and stated != case.patient_ref:
+        if verdict.patient is not None and stated != case.patient_ref and not self._leads_to(stated, case):
             reason = f"the patient of {version.ref} is not the patient of the case; nothing was written"
-            raise Stop(IntentState.PARKED, "patient-mismatch", reason)
+            raise Stop(IntentState.PARKED, PATIENT_MISMATCH, reason)
         return verdict
+
+    def _leads_to(self, stated: str | None, case: Case) -> bool:
+        return leads_to(self._client, self._line.base_url, stated, case.patient_ref)
+
+    def _is_theirs(self, resource: Json, case: Case) -> bool:
+        """
+        Whether what we wrote stands in the record of the case's patient, or in one that this one took the place of.
+
+        A record that is deleted shows no link: what we wrote there is nobody else's.
+        """
+        stated = patient_of(resource)
+        if stated is None or stated == case.patient_ref:
+            return stated == case.patient_ref
+        if case.patient_ref is None or not is_local(stated):
+            return False
+        return self._leads_to(stated, case) or is_deleted(self._client, stated)
 
     # Our own Task -----------------------------------------------------------------------------------------
 
@@ -210,7 +227,7 @@ class Writer:
         while theirs is not None and (current := decode(theirs.raw)).get("status") in FINAL:
             later = replace(case, round=case.round + 1)
             next_one = self._look(scene, how, later.round)
-            ended_by_us = said_closed(current) or patient_of(current) != case.patient_ref
+            ended_by_us = said_closed(current) or not self._is_theirs(current, case)
             if next_one is None and not (case.is_open and ended_by_us):
                 break
             case, theirs = later, next_one
@@ -269,10 +286,9 @@ class Writer:
         return render_task(case, status, self._channel.form, lane_title=title, part_of=part_of, proven=proven)
 
     def _ours_for_this_patient(self, current: Json, case: Case, ref: str) -> None:
-        stated = (current.get("for") or {}).get("reference")
-        if stated != case.patient_ref:
+        if not self._is_theirs(current, case):
             reason = f"{ref} on the EHR is for another patient than the case; nothing was written"
-            raise Stop(IntentState.PARKED, "patient-mismatch", reason)
+            raise Stop(IntentState.PARKED, PATIENT_MISMATCH, reason)
 
     # What was written before -----------------------------------------------------------------
 
@@ -285,9 +301,9 @@ class Writer:
         """
         standing = [(one, decode(one.raw)) for one in self._tasks(scene, how, range(1, case.round))]
         live = [(one, current) for one, current in standing if current.get("status") not in FINAL]
-        ours = [(one, current) for one, current in live if patient_of(current) == case.patient_ref]
+        ours = [(one, current) for one, current in live if self._is_theirs(current, case)]
         for theirs, current in live:
-            if patient_of(current) != case.patient_ref:
+            if (theirs, current) not in ours:
                 self._retracted(theirs, case)
         if ours:
             self._check_patient(scene, retiring=True)
@@ -296,6 +312,8 @@ class Writer:
 
     def _ended(self, theirs: SourceVersion, current: Json, case: Case) -> None:
         refuse_modifiers(current)
+        if patient_of(current) != case.patient_ref:
+            current = {**current, "for": {"reference": case.patient_ref}}
         words, version = _REOPENED if case.merged_into is None else _MERGED, theirs.version
         for status in steps(current.get("status"), OVER, direct_cancel=self._channel.direct_cancel):
             current = end_earlier(current, status, words, case.updated_at, self._line.fhir_version)
@@ -305,7 +323,7 @@ class Writer:
         """Take back every Task and message of the case that stands in another patient's record."""
         done = Done(None, None)
         for theirs in self._written_by(scene):
-            if patient_of(decode(theirs.raw)) != scene.case.patient_ref:
+            if not self._is_theirs(decode(theirs.raw), scene.case):
                 done = self._retracted(theirs, scene.case)
         return done
 
@@ -380,7 +398,7 @@ class Writer:
             intent.message is None or intent.message.status != case.status.value or case.merged_into is not None
         )
         theirs = self._hand.look(how, message_ref(intent.key), MESSAGE_SYSTEM, intent.key)
-        if theirs is not None and patient_of(decode(theirs.raw)) != case.patient_ref:
+        if theirs is not None and not self._is_theirs(decode(theirs.raw), case):
             return self._retracted(theirs, case)
         if theirs is not None:
             return Done(theirs.ref, theirs.version)
@@ -389,9 +407,17 @@ class Writer:
         task = self._task_first(scene)
         self._check_patient(scene, retiring=False)
         resource = render_message(case, intent, self._channel.form, part_of=task)
+        self._check_lives(resource, case)
         body = checked(resource, self._line.fhir_version)
         made = self._hand.create(how, "Communication", message_ref(intent.key), MESSAGE_SYSTEM, intent.key, body)
         return Done(made.ref, made.version)
+
+    def _check_lives(self, message: Json, case: Case) -> None:
+        """Nothing is sent to a patient who has died: some EHRs show a Communication to its recipient."""
+        to_patient = any(one.get("reference") == case.patient_ref for one in message.get("recipient") or ())
+        if to_patient and case.patient is not None and has_died(self._client, self._line.base_url, case.patient):
+            reason = "the EHR says that the patient has died: nothing is sent to them; the case shows what it was"
+            raise Stop(IntentState.SUPERSEDED, "patient-deceased", reason)
 
     def _task_first(self, scene: _Scene) -> str | None:
         """Return our Task that a message is part of; it is written first where it does not stand yet."""

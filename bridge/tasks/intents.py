@@ -21,6 +21,7 @@ _SHOWN = (
     facts_of.LaneChanged,
     facts_of.FactsChanged,
     facts_of.PatientKnown,
+    facts_of.PatientMerged,
     facts_of.OwnerAssigned,
     facts_of.NextActionSet,
     facts_of.BlockerRaised,
@@ -67,7 +68,8 @@ def intents_for(
     if silent and not case.is_open:
         return [_outreach(case, fact.attempt.id, fact) for fact in facts if isinstance(fact, facts_of.OutreachLogged)]
     found: list[Intent] = []
-    if prior is not None and facts_of.is_other_patient(prior.patient, case.patient):
+    known_anew = any(isinstance(fact, facts_of.PatientKnown) for fact in facts)
+    if prior is not None and known_anew and facts_of.is_other_patient(prior.patient, case.patient):
         found.append(_level(case, IntentKind.RETRACTION, "retraction", None))
     if any(isinstance(fact, _SHOWN) for fact in facts):
         found.append(_level(case, IntentKind.COORDINATION_TASK, "task", None))

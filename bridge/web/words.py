@@ -154,6 +154,7 @@ FACT_TEXT: Mapping[type, Callable[[Any, Clock], str]] = {
     facts.VisitHappened: _visit,
     facts.FactsChanged: lambda fact, _: f"Known better: {fact.title}, {fact.priority}",
     facts.PatientKnown: lambda fact, _: "Patient details read" if fact.patient else "The patient is not known",
+    facts.PatientMerged: lambda fact, _: f"The patient's record {fact.was} was replaced by {fact.patient.ref}",
     facts.OwnerAssigned: lambda fact, _: f"Owner: {fact.owner.display}",
     facts.NextActionSet: _next,
     facts.BlockerRaised: lambda fact, _: f"Blocked: {_low(fact.blocker.category)}: {fact.blocker.text}",

@@ -154,7 +154,9 @@ class Desk:
     def view(self, root: str = ORDER) -> View:
         """Return what follows from the sources of *root* now, with the rules that drew the conclusions."""
         case = self.cases[root]
-        found = gather(root, [row for row in self.sources.values() if row.root == root], self.rules, case.lane)
+        found = gather(
+            root, [row for row in self.sources.values() if row.root == root], self.rules, case.lane, self.people
+        )
         assert found is not None
         return derive(found, self.rules, case, self.now)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -91,6 +92,14 @@ def test_a_practitioner_speaks_by_a_plain_concept_in_r4() -> None:
 @pytest.mark.parametrize("elements", [{"deceasedBoolean": True}, {"deceasedDateTime": "2026"}])
 def test_the_dead_are_known_as_such(elements: dict[str, Any]) -> None:
     assert read("Patient", **elements).deceased
+
+
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [("2026-05-30T08:15:00-04:00", datetime(2026, 5, 30, 12, 15, tzinfo=UTC)), ("2026-05-30", None), ("soon", None)],
+)
+def test_the_moment_of_a_death_is_known_where_it_is_told_to_the_second(said: str, at: datetime | None) -> None:
+    assert read("Patient", deceasedDateTime=said).deceased_at == at
 
 
 def test_a_suspended_place_is_not_active() -> None:
