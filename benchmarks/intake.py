@@ -25,7 +25,7 @@ import msgspec
 
 from benchmarks.floor import Floor, PostgresFloor, SqliteFloor
 from benchmarks.pages import BASE, pages
-from bridge.bootstrap import make_line, read_lanes, spare_what_stays
+from bridge.bootstrap import spare_what_stays
 from bridge.config import Settings
 from bridge.fhir.bundle import split
 from bridge.store.migrations import migrate
@@ -33,6 +33,7 @@ from bridge.store.opening import create_or_open
 from bridge.store.port import Store
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
+from bridge.wiring import make_line, read_lanes
 
 NOW = datetime(2026, 2, 2, 12, tzinfo=UTC)
 SIZE = 200

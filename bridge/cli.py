@@ -416,8 +416,8 @@ def _payloads(folder: Path) -> list[Path]:
 @config_app.command("check")
 def config_check(config: ConfigFile = None) -> None:
     """Check bridge.toml, BRIDGE_* and the lanes file. Asks no EHR; bridge doctor does."""
-    from bridge.bootstrap import make_auth, make_line, read_lanes
     from bridge.config import find_file
+    from bridge.wiring import make_auth, make_line, read_lanes
 
     settings = _settings(config)
     lanes = read_lanes(settings)

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DBAPIError
 
-from bridge.bootstrap import Exit, make_client, make_desire, make_line, read_lanes, utc_now
 from bridge.config import ConnectionSection, Settings
 from bridge.errors import (
     AuthExpired,
@@ -34,6 +33,7 @@ from bridge.store.engine import sqlite_file
 from bridge.store.migrations import check
 from bridge.sync.desire import plan
 from bridge.tasks.route import How
+from bridge.wiring import Exit, make_client, make_desire, make_line, read_lanes, utc_now
 
 SAFE_SQLITE = (3, 51, 3)
 """The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug, fixed 2026-03-13)."""

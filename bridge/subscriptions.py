@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from bridge.bootstrap import Bridge, make_subscriber
+from bridge.bootstrap import Bridge
 from bridge.errors import Refused
 from bridge.sync.subscribe import Subscriber
 from bridge.web.subscriptions import subscription_views
+from bridge.wiring import make_subscriber
 
 
 def listed(bridge: Bridge) -> dict[str, list[dict[str, Any]]]:

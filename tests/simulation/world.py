@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 
-from bridge.bootstrap import make_line, read_lanes
 from bridge.cases import commands as do
 from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason
 from bridge.config import Settings
@@ -29,6 +28,7 @@ from bridge.sync.deliver import Breaker
 from bridge.sync.deliver import Channel as WayOut
 from bridge.tasks.coordination_task import Form
 from bridge.tasks.route import route_plan
+from bridge.wiring import make_line, read_lanes
 from conformance.simulator import ManualClock, Options, Simulator, SimulatorTransport
 
 from .clinic import WE, Clinic

@@ -16,7 +16,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bridge.bootstrap import make_line, read_lanes
 from bridge.cases import commands as do
 from bridge.cases.changes import fold
 from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, Status
@@ -31,6 +30,7 @@ from bridge.sync.command import execute
 from bridge.sync.ingest import IngestReport, Intake, ingest
 from bridge.sync.sweep import sweep
 from bridge.sync.timers import tick
+from bridge.wiring import make_line, read_lanes
 from tests.stateful.small_ehr import SmallEhr
 from tests.stateful.world import BASE, NOW
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from bridge.bootstrap import make_line, read_lanes
 from bridge.cases.model import Case
 from bridge.config import Settings
 from bridge.fhir.bundle import received
@@ -18,6 +17,7 @@ from bridge.store.memory import MemoryStore
 from bridge.store.port import CaseFilter, Store
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
+from bridge.wiring import make_line, read_lanes
 
 BASE = "http://ehr.example/fhir"
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.bootstrap import make_gate
 from bridge.config import ConnectionSection, load_settings
 from bridge.errors import ConfigError
 from bridge.web.gate import Gate
+from bridge.wiring import make_gate
 
 SECRET = "0123456789abcdef"
 

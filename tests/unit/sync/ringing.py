@@ -10,12 +10,12 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from bridge.bootstrap import make_subscriber
 from bridge.fhir.notification import Notification, NotificationKind
 from bridge.store.port import Subscribed
 from bridge.sync.connector import Connector
 from bridge.sync.notify import Doorbell
 from bridge.sync.subscribe import LOOK_EVERY, Subscriber
+from bridge.wiring import make_subscriber
 from tests.unit.sync.world import World, patient
 
 SECRET = "a-secret-of-this-test"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.bootstrap import make_line, read_lanes
 from bridge.config import Settings
+from bridge.wiring import make_line, read_lanes
 from tests.stateful.world import BASE, NOW, cases_in, take_in, version_of
 from tests.unit.sync.world import a_task, order, visit
 

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.bootstrap import make_subscriber
 from bridge.fhir.subscription import State
 from bridge.store.memory import MemoryStore
 from bridge.store.port import Cursor
 from bridge.sync.hearing import Condition, condition
+from bridge.wiring import make_subscriber
 from tests.unit.sync.ringing import HOOK, SECRET, Ringing
 from tests.unit.sync.world import World, a_task
 

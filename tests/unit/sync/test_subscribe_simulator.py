@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi.testclient import TestClient
 
-from bridge.bootstrap import Bridge, make_subscriber
+from bridge.bootstrap import Bridge
 from bridge.store.port import Subscribed
 from bridge.sync.connector import Connector
 from bridge.sync.hearing import Condition, condition
 from bridge.sync.notify import Doorbell
 from bridge.sync.turns import Turns
 from bridge.web.app import create_app
+from bridge.wiring import make_subscriber
 from conformance.simulator import Options, Reply, Ring
 from tests.unit.sync.ringing import HERE, SECRET
 from tests.unit.sync.world import World, a_task, order, patient

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 
-from bridge.bootstrap import make_line, read_lanes
 from bridge.cases.commands import AnyCommand
 from bridge.cases.model import Case
 from bridge.config import Settings
@@ -21,6 +20,7 @@ from bridge.sync.connector import Connector, SyncReport
 from bridge.sync.deliver import Channel
 from bridge.tasks.coordination_task import Form
 from bridge.tasks.route import route_plan
+from bridge.wiring import make_line, read_lanes
 from conformance.simulator import ManualClock, Options, Simulator, SimulatorTransport, client_of
 
 START = datetime(2026, 6, 1, 14, tzinfo=UTC)
