@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import OperationalError
 
+from bridge.errors import StoreUnavailable
 from bridge.sync.notify import Doorbell, NotKept
 from tests.faults.beside import FileWorld
 
@@ -45,7 +45,7 @@ def test_a_full_disk_stops_intake_keeps_what_is_there_and_goes_on_by_itself(
     pages = _pages(world.file)
     disk.pages = pages + more_pages
 
-    with pytest.raises(OperationalError, match="full"):
+    with pytest.raises(StoreUnavailable, match="full"):
         world.bridge.read()
 
     stored = len(world.cases())

@@ -57,6 +57,12 @@ def caught_by(bug: Bug) -> str | None:
 
 
 def _first_failure(copy: Path, suite: str) -> str | None:
+    """
+    Return the first test of *suite* that fails.
+
+    Raises:
+        RuntimeError: The suite did not even begin; that catches nothing.
+    """
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not postgres", suite],
         cwd=copy,
@@ -68,7 +74,9 @@ def _first_failure(copy: Path, suite: str) -> str | None:
     if run.returncode == 0:
         return None
     lines = [line for line in run.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    return lines[0].split(" - ")[0].partition(" ")[2] if lines else f"{suite} (ended with {run.returncode})"
+    if not lines or "::" not in lines[0]:
+        raise RuntimeError(f"{suite} could not be run: {run.stdout[-2000:]}{run.stderr[-2000:]}")
+    return lines[0].split(" - ")[0].partition(" ")[2]
 
 
 def main() -> int:

@@ -85,8 +85,8 @@ BUGS = (
     Bug(
         "a resource is gone at the first 404",
         "bridge/sync/sweep.py",
-        "_mark(store, line, replace(row, missed_at=now), now)\n                missing += 1",
-        "_mark(store, line, replace(row, gone_at=now), now)\n                missing += 1",
+        "_mark(store, line, row, replace(row, missed_at=looked_at), now)",
+        "_mark(store, line, row, replace(row, gone_at=now), now)",
     ),
     Bug(
         "a second 404 may come at once",
@@ -124,9 +124,9 @@ BUGS = (
     Bug(
         "a hint is forgotten before its resource was read",
         "bridge/sync/notify.py",
-        "        total = _sum(total, _answer_some(",
+        "        report = _answer_some(",
         "        with store.transaction() as tx:\n            tx.drop_hints(line.name, hints)\n"
-        "        total = _sum(total, _answer_some(",
+        "        report = _answer_some(",
     ),
     Bug(
         "a sender is told that its hint is kept before it is",
@@ -185,7 +185,7 @@ BUGS = (
         "a modifier extension that nobody knows is read over",
         "bridge/mappers/modifiers.py",
         "    if resource.modifierExtension:\n        _refuse(resource, where)",
-        "    if resource.modifierExtension is None:\n        _refuse(resource, where)",
+        "    if False:\n        _refuse(resource, where)",
         ("tests/unit/mappers", "tests/simulation"),
     ),
     Bug(

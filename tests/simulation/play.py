@@ -95,6 +95,7 @@ def _rest(world: World) -> list[str]:
         if not habit.startswith(LASTING):
             world.ehr.remove_fault(habit.partition("=")[0])
     world.note("all is well from here on")
+    world.clock.advance(minutes=30)  # What is still to become visible does.
     quiet = 0
     for _ in range(MOST_ROUNDS):
         before = _fingerprint(world)

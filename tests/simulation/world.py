@@ -38,7 +38,9 @@ START = datetime(2026, 6, 1, 14, tzinfo=UTC)
 BASE = "http://ehr.example/fhir"
 HABITS = (
     "late-commit=120",
+    "late-commit=1500",
     "reindex=200",
+    "reindex=900",
     "equal-timestamps=60",
     "clock-skew=3600",
     "clock-skew=-3600",
