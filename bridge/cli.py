@@ -9,7 +9,6 @@ output, progress and problems to standard error. Imports are inside the commands
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -580,6 +579,8 @@ def _day(text: str | None) -> datetime | None:
 
 
 def _print_json(value: object) -> None:
+    import json
+
     print(json.dumps(value, indent=2))
 
 
