@@ -181,16 +181,28 @@ def _renew(
         tx.lock(line.name)
         known = tx.people(line.name, found)
         read = [_dated(who, known.get(ref), now) for ref, who in found.items()]
-        changed = [who for who in read if who != known.get(who.ref)]
+        changed = {who.ref: who for who in read if who != known.get(who.ref)}
         if not changed:
             return 0, 0
-        tx.save_people(line.name, changed, now)
+        tx.save_people(line.name, list(changed.values()), now)
+        moved = [who for who in read if _leads_over(who.ref, found, changed)]
         causes: dict[str, Cause] = {}
-        for who in sorted(changed, key=lambda who: (who.type == "Patient", who.ref)):
+        for who in sorted(moved, key=lambda who: (who.type == "Patient", who.ref)):
             before = known.get(who.ref)
             cause = Cause(CauseKind.SOURCE, f"{who.ref}/_history/{'deleted' if who.gone else who.version}")
             causes |= dict.fromkeys(_roots_of(tx, line, who, before, named), cause)
         return len(changed), _derive(tx, line, causes, now)
+
+
+def _leads_over(ref: str | None, found: Mapping[str, Person], changed: Collection[str]) -> bool:
+    """Whether somebody changed, or a record on the way to the one that took the place of theirs."""
+    way: set[str] = set()
+    while ref is not None and ref not in way:
+        if ref in changed:
+            return True
+        way.add(ref)
+        ref = found[ref].replaced_by if ref in found else None
+    return False
 
 
 def _dated(who: Person, before: Person | None, now: datetime) -> Person:

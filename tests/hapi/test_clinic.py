@@ -330,6 +330,71 @@ def test_the_clinic_finds_our_tasks_as_it_finds_its_own(site: Site, clinic: Clin
     assert found["identifier"][0]["value"] == case.id
 
 
+def test_a_patient_who_died_is_not_called_until_that_turns_out_to_be_an_error(site: Site, clinic: Clinic) -> None:
+    patient = clinic.patient("Olive")
+    order = clinic.order(patient)
+    before = site.after_a_round(order)
+    site.bridge.act(order, LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER), new_id="attempt-olive")
+    clinic.change(patient, deceasedBoolean=True)
+
+    case = site.after_a_round(order)
+    assert case.is_open
+    assert case.next_action is not None
+    assert case.next_action.code is Action.CLOSE_WITH_REASON
+    shown = clinic.progress(patient, order)
+    assert (shown.status, shown.reason) == ("on-hold", "Clinical review needed: The patient has died")
+    assert [one for one in clinic.search("Communication", patient=patient) if "medium" in one] == []
+
+    clinic.change(patient, deceasedBoolean=None)
+    case = site.after_a_round(order)
+    assert case.blocker is None
+    assert clinic.progress(patient, order).status == "in-progress"
+    assert before.round == case.round
+
+
+def test_work_follows_a_patient_whose_record_is_merged_and_comes_back(site: Site, clinic: Clinic) -> None:
+    """First only the link is there, then the order is moved, then the merge is undone."""
+    patient, other = clinic.patient("Poplar"), clinic.patient("Poplar-Reed")
+    order = clinic.order(patient)
+    site.after_a_round(order)
+    task = clinic.progress(patient, order).ref
+
+    clinic.change(patient, active=False, link=[{"type": "replaced-by", "other": {"reference": other}}])
+    clinic.change(other, link=[{"type": "replaces", "other": {"reference": patient}}])
+    case = site.after_a_round(order)
+    assert (case.patient_ref, case.round) == (other, 1)
+    assert clinic.progress(other, order).ref == task
+    assert clinic.shown(patient, order) == []
+
+    clinic.change(order, subject={"reference": other})
+    case = site.after_a_round(order)
+    assert (case.patient_ref, case.round) == (other, 1)
+    assert clinic.progress(other, order).ref == task
+
+    clinic.change(order, subject={"reference": patient})
+    clinic.change(patient, active=True, link=None)
+    clinic.change(other, link=None)
+    case = site.after_a_round(order)
+    assert case.patient_ref == patient
+    (shown,) = clinic.shown(patient, order)
+    assert shown.status == "ready"
+    assert clinic.search("Task", patient=other, identifier="urn:bridge:case|", status="ready") == []
+
+
+def test_an_order_that_moves_before_any_link_was_seen_takes_nothing_back(site: Site, clinic: Clinic) -> None:
+    patient, other = clinic.patient("Quince"), clinic.patient("Quince-Reed")
+    order = clinic.order(patient)
+    site.after_a_round(order)
+    task = clinic.progress(patient, order).ref
+
+    clinic.change(patient, active=False, link=[{"type": "replaced-by", "other": {"reference": other}}])
+    clinic.change(order, subject={"reference": other})
+    case = site.after_a_round(order)
+
+    assert (case.patient_ref, case.round) == (other, 1)
+    assert (clinic.progress(other, order).ref, clinic.progress(other, order).status) == (task, "ready")
+
+
 def test_after_all_of_this_a_round_writes_nothing(site: Site) -> None:
     site.bridge.sync()
     before = site.ehr.versions()

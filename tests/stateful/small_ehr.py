@@ -15,7 +15,8 @@ from tests.stateful.world import BASE, version_of
 
 class SmallEhr:
     """
-    ``current`` is what the EHR holds; ``versions`` is every version it ever held, in order of time.
+    ``current`` is what the EHR holds; ``versions`` is every version it ever held, in order of time. ``people`` are
+    the newest records of patients.
 
     What is ``hidden`` is not found by a search; what is ``flaky`` is answered with 410 once. ``reads`` counts
     direct reads.
@@ -23,6 +24,7 @@ class SmallEhr:
 
     def __init__(self) -> None:
         self.current: dict[str, SourceVersion] = {}
+        self.people: dict[str, SourceVersion] = {}
         self.deleted: set[str] = set()
         self.hidden: set[str] = set()
         self.flaky: set[str] = set()
@@ -36,6 +38,12 @@ class SmallEhr:
         self.current[version.ref] = version
         self.deleted.discard(version.ref)
         return version
+
+    def admit(self, patient: dict[str, Any]) -> None:
+        """Store the next version of a patient's record; nobody is told of it."""
+        before = self.people.get(f"Patient/{patient['id']}")
+        version = version_of(patient, 1 if before is None else int(before.version) + 1)
+        self.people[version.ref] = version
 
     def delete(self, ref: str) -> None:
         """Delete a resource."""
@@ -54,7 +62,8 @@ class SmallEhr:
         if "/" in ref:
             return self._read(ref)
         wanted = [f"{ref}/{own_id}" for own_id in request.url.params["_id"].split(",")]
-        found = [json.loads(self.current[one].raw) for one in wanted if one in self.current and one not in self.hidden]
+        held = {**self.current, **self.people}
+        found = [json.loads(held[one].raw) for one in wanted if one in held and one not in self.hidden]
         bundle = {
             "resourceType": "Bundle",
             "type": "searchset",

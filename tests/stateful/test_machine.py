@@ -19,6 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bridge.cases import commands as do
 from bridge.cases.changes import fold
 from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, Status
+from bridge.cases.patients import CONTACTS_PATIENT
+from bridge.cases.people import Person, heir
 from bridge.cases.sources import SourceRow
 from bridge.cases.status_table import EFFECTS
 from bridge.config import Settings
@@ -28,6 +30,7 @@ from bridge.store.memory import MemoryStore
 from bridge.store.port import CaseFilter
 from bridge.sync.command import execute
 from bridge.sync.ingest import IngestReport, Intake, ingest
+from bridge.sync.people import read_wanted
 from bridge.sync.sweep import sweep
 from bridge.sync.timers import tick
 from bridge.wiring import make_line, read_lanes
@@ -44,6 +47,7 @@ _SETTINGS = Settings.model_validate(
 LINE = make_line("main", _SETTINGS.connections["main"], _SETTINGS, read_lanes(_SETTINGS))
 REFS = ("ServiceRequest/1", "ServiceRequest/2", "MedicationRequest/1", "Appointment/1", "Task/1", "Task/2", "Task/3")
 PATIENTS = ("Patient/a", "Patient/a", "Patient/b", None)
+PATIENT_REFS = ("Patient/a", "Patient/b")
 OWNERS = ("Practitioner/ann", "Organization/1", "Patient/a", None)
 LINKS = (None, *REFS)
 
@@ -76,6 +80,8 @@ class Coordination(RuleBasedStateMachine):
     def begin(self) -> None:
         self.now = NOW
         self.ehr = SmallEhr()
+        for own_id in ("a", "b"):
+            self.ehr.admit({"resourceType": "Patient", "id": own_id})
         self.store = MemoryStore()
         self.acts = 0
         self.attempts: dict[str, set[str]] = defaultdict(set)
@@ -116,6 +122,16 @@ class Coordination(RuleBasedStateMachine):
     def delete(self, data: st.DataObject) -> None:
         self.ehr.delete(data.draw(st.sampled_from(sorted(self.ehr.current)), "ref"))
 
+    @precondition(lambda self: self._cases())
+    @rule(own_id=st.sampled_from(("a", "b")), into=st.sampled_from((None, *PATIENT_REFS)), dead=st.booleans())
+    def a_patient_changes(self, own_id: str, into: str | None, dead: bool) -> None:
+        """Somebody dies, is merged or is not so any longer, and the next sweep sees it."""
+        found: dict[str, Any] = {"resourceType": "Patient", "id": own_id, "deceasedBoolean": dead}
+        found |= {"link": [{"type": "replaced-by", "other": {"reference": into}}]} if into else {}
+        self.ehr.admit(found)
+        self.read_whom_cases_name()
+        self.compare_with_the_ehr()
+
     # The way in -------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.ehr.versions)
@@ -153,13 +169,18 @@ class Coordination(RuleBasedStateMachine):
         return report
 
     @rule()
+    def read_whom_cases_name(self) -> None:
+        read_wanted(self.ehr.client(self.now), self.store, LINE, lambda: self.now)
+
+    @rule()
     def compare_with_the_ehr(self) -> None:
         # What a sweep finds may open a case, or join one, whose other resources only the next sweep compares.
         for _ in range(len(REFS)):
             if not sweep(self.ehr.client(self.now), self.store, LINE, lambda: self.now).repaired:
                 break
-        rows = self._rows()
+        rows, known = self._rows(), self._people()
         for case in self._open():
+            assert case.patient_ref not in known or known[case.patient_ref].version == self._version_of(case)
             for line in case.sources:
                 newest = self.ehr.current.get(line.ref)
                 if rows[line.ref].gone_at is None:
@@ -210,6 +231,14 @@ class Coordination(RuleBasedStateMachine):
         with self.store.reading() as tx:
             return {case.id: case for case in tx.list_cases(CaseFilter(merged=True), limit=1000).cases}
 
+    def _people(self) -> dict[str, Person]:
+        with self.store.reading() as tx:
+            return tx.people("main", PATIENT_REFS)
+
+    def _version_of(self, case: Case) -> str:
+        assert case.patient_ref is not None
+        return self.ehr.people[case.patient_ref].version
+
     def _delivered(self) -> list[SourceVersion]:
         with self.store.reading() as tx:
             known = tx.known_versions("main", {(one.ref, one.version) for one in self.ehr.versions})
@@ -244,6 +273,7 @@ class Coordination(RuleBasedStateMachine):
 
     @invariant()
     def each_piece_of_work_has_one_case_of_one_patient(self) -> None:
+        people = self._people()
         groups: dict[str, list[SourceRow]] = defaultdict(list)
         for row in self._rows().values():
             groups[row.root].append(row)
@@ -252,11 +282,25 @@ class Coordination(RuleBasedStateMachine):
         assert len(by_root) == len(alive)
         assert set(by_root) == {root for root, rows in groups.items() if any(row.opened for row in rows)}
         for root, rows in groups.items():
-            assert len({row.snapshot.patient.ref for row in rows if row.snapshot.patient is not None}) <= 1
+            named = [row.snapshot.patient.ref for row in rows if row.snapshot.patient is not None]
+            assert len({heir(ref, people) for ref in named if ref is not None}) <= 1
             if root in by_root:
                 assert {line.ref for line in by_root[root].sources} == {row.ref for row in rows}
                 told = {(line.ref, line.version, line.gone) for line in by_root[root].sources}
                 assert told == {(row.ref, row.snapshot.version, row.gone_at is not None) for row in rows}
+
+    @invariant()
+    def an_open_case_is_the_patients_who_is_known_now(self) -> None:
+        people, rows = self._people(), self._rows()
+        for case in self._open():
+            assert case.patient_ref is None or case.patient_ref == heir(case.patient_ref, people)
+            named = [rows[line.ref].snapshot.patient for line in case.sources]
+            refs = {heir(party.ref, people) for party in named if party is not None and party.ref is not None}
+            assert refs == {case.patient_ref} - {None}
+            who = people.get(case.patient_ref or "")
+            if who is not None and who.deceased:
+                assert case.next_action is not None
+                assert case.next_action.code not in CONTACTS_PATIENT
 
     @invariant()
     def what_people_did_is_never_lost(self) -> None:

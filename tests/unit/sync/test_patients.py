@@ -311,6 +311,20 @@ def test_links_in_a_circle_lead_nowhere() -> None:
     assert any("cannot be followed" in oddity for oddity in world.case(ROOT).oddities)
 
 
+def test_a_record_that_can_be_read_only_later_is_followed_to_then() -> None:
+    world = a_world()
+    world.ehr.put(patient() | INTO_P2)
+    world.forbidden.add("Patient/p2")
+    world.sync()
+    assert who(world).ref == "Patient/p1"
+    assert any("cannot be followed" in oddity for oddity in world.case(ROOT).oddities)
+
+    world.forbidden.clear()
+    world.sync()
+
+    assert (who(world).ref, world.case(ROOT).oddities) == ("Patient/p2", ())
+
+
 def test_nothing_is_written_to_a_record_whose_link_is_gone_when_it_is_sent() -> None:
     """The case follows, and before the Task is sent the merge is undone."""
     world = a_world()
