@@ -55,8 +55,8 @@ BUGS = (
     Bug(
         "the patient is not compared at the moment of sending",
         "bridge/sync/write.py",
-        "if verdict.patient is not None and stated != case.patient_ref:",
-        "if False and stated != case.patient_ref:",
+        "if verdict.patient is not None and stated != case.patient_ref and not",
+        "if False and stated != case.patient_ref and not",
     ),
     Bug(
         "nothing is looked for before a create is sent again",
