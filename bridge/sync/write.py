@@ -10,20 +10,18 @@ from msgspec.structs import replace
 
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.model import Case, ClosureReason
-from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.errors import Gone, NotFound
 from bridge.fhir.source import SourceVersion
-from bridge.mappers import normalize
 from bridge.store.port import Store
 from bridge.sync.evidence import proven as proven_evidence
 from bridge.sync.hand import Done, EndedThere, Hand, Stop
 from bridge.sync.known import PATIENT_MISMATCH, tasks_that_ask_us
-from bridge.sync.whose import has_died, is_deleted, leads_to
+from bridge.sync.whose import Whose
 from bridge.tasks.check import checked
 from bridge.tasks.communication import render_message
 from bridge.tasks.coordination_task import render_task
-from bridge.tasks.elements import Json, is_local
+from bridge.tasks.elements import Json
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, message_ref, task_identifier, task_ref
 from bridge.tasks.merge import (
     OVER,
@@ -75,6 +73,7 @@ class Writer:
         self._store, self._channel = store, channel
         self._client, self._line = channel.client, channel.line
         self._hand = Hand(channel.client)
+        self._whose = Whose(channel.client, channel.line)
 
     @property
     def written(self) -> int:
@@ -118,78 +117,6 @@ class Writer:
         tasks = dict.fromkeys(row.written for row in reversed(standing) if row.written is not None)
         return _Scene(intent, case, rows, written, written if case.round == 1 else None, tuple(tasks))
 
-    # Who the patient is -----------------------------------------------------------------------------------
-
-    def _check_patient(self, scene: _Scene, *, retiring: bool) -> None:
-        """
-        Read the root now and refuse to write unless its patient is the case's.
-
-        Where the root names none, or was never there (a Task may name a request that its server does not have),
-        another resource of the group has to. A root that is gone allows only the *retiring* of what we wrote.
-        """
-        case = scene.case
-        try:
-            if self._same_patient(self._client.read(case.root), case).patient is not None:
-                return
-        except (Gone, NotFound):
-            if retiring:
-                return
-            if any(row.ref == case.root for row in scene.rows):
-                raise self._root_missing(scene) from None
-        self._check_witness(scene)
-
-    def _check_witness(self, scene: _Scene) -> None:
-        for row in scene.rows:
-            stated = row.snapshot.patient
-            if row.ref != scene.case.root and row.gone_at is None and stated is not None and stated.ref is not None:
-                try:
-                    self._same_patient(self._client.read(row.ref), scene.case)
-                except (Gone, NotFound):
-                    continue
-                return
-        raise self._root_missing(scene)
-
-    def _root_missing(self, scene: _Scene) -> Stop:
-        """What is over with its request concerns nobody; an attempt made, or work still open, needs a person."""
-        case = scene.case
-        if not case.is_open and scene.intent.kind is not IntentKind.OUTREACH_RECORD:
-            return Stop(IntentState.SUPERSEDED, "root-gone", f"{case.root} is gone, and the case is over with it")
-        reason = f"nothing on the EHR confirms whose {case.root} is; nothing was written"
-        return Stop(IntentState.PARKED, "root-missing", reason)
-
-    def _same_patient(self, version: SourceVersion, case: Case) -> Snapshot:
-        """
-        Return what *version* says now.
-
-        Raises:
-            Stop: It cannot be read, or it names another patient than the case. One that names none passes.
-        """
-        verdict = normalize(version, base_url=self._line.base_url, fhir_version=self._line.fhir_version)
-        if not isinstance(verdict, Snapshot):
-            reason = f"{version.ref} cannot be read any longer: {verdict.reason}"
-            raise Stop(IntentState.PARKED, "root-unreadable", reason)
-        stated = verdict.patient.ref if verdict.patient is not None else None
-        if verdict.patient is not None and stated != case.patient_ref and not self._leads_to(stated, case):
-            reason = f"the patient of {version.ref} is not the patient of the case; nothing was written"
-            raise Stop(IntentState.PARKED, PATIENT_MISMATCH, reason)
-        return verdict
-
-    def _leads_to(self, stated: str | None, case: Case) -> bool:
-        return leads_to(self._client, self._line.base_url, stated, case.patient_ref)
-
-    def _is_theirs(self, resource: Json, case: Case) -> bool:
-        """
-        Whether what we wrote stands in the record of the case's patient, or in one that this one took the place of.
-
-        A record that is deleted shows no link: what we wrote there is nobody else's.
-        """
-        stated = patient_of(resource)
-        if stated is None or stated == case.patient_ref:
-            return stated == case.patient_ref
-        if case.patient_ref is None or not is_local(stated):
-            return False
-        return self._leads_to(stated, case) or is_deleted(self._client, stated)
-
     # Our own Task -----------------------------------------------------------------------------------------
 
     def _coordination_task(self, scene: _Scene, how: How) -> Done:
@@ -200,7 +127,9 @@ class Writer:
             raise Stop(IntentState.SUPERSEDED, "merged", "the case was merged before its Task was written")
         goals = coordination_status(case, knows_ready=self._channel.knows_ready)
         try:
-            self._check_patient(scene, retiring=theirs is not None and not case.is_open)
+            self._whose.check(
+                scene.case, scene.rows, scene.intent.kind, retiring=theirs is not None and not case.is_open
+            )
         except Stop:
             if theirs is not None and goals == _IN_ERROR:
                 return self._retracted(theirs, case)
@@ -227,7 +156,7 @@ class Writer:
         while theirs is not None and (current := decode(theirs.raw)).get("status") in FINAL:
             later = replace(case, round=case.round + 1)
             next_one = self._look(scene, how, later.round)
-            ended_by_us = said_closed(current) or not self._is_theirs(current, case)
+            ended_by_us = said_closed(current) or not self._whose.is_theirs(current, case)
             if next_one is None and not (case.is_open and ended_by_us):
                 break
             case, theirs = later, next_one
@@ -286,7 +215,7 @@ class Writer:
         return render_task(case, status, self._channel.form, lane_title=title, part_of=part_of, proven=proven)
 
     def _ours_for_this_patient(self, current: Json, case: Case, ref: str) -> None:
-        if not self._is_theirs(current, case):
+        if not self._whose.is_theirs(current, case):
             reason = f"{ref} on the EHR is for another patient than the case; nothing was written"
             raise Stop(IntentState.PARKED, PATIENT_MISMATCH, reason)
 
@@ -301,12 +230,12 @@ class Writer:
         """
         standing = [(one, decode(one.raw)) for one in self._tasks(scene, how, range(1, case.round))]
         live = [(one, current) for one, current in standing if current.get("status") not in FINAL]
-        ours = [(one, current) for one, current in live if self._is_theirs(current, case)]
+        ours = [(one, current) for one, current in live if self._whose.is_theirs(current, case)]
         for theirs, current in live:
             if (theirs, current) not in ours:
                 self._retracted(theirs, case)
         if ours:
-            self._check_patient(scene, retiring=True)
+            self._whose.check(scene.case, scene.rows, scene.intent.kind, retiring=True)
         for theirs, current in ours:
             self._ended(theirs, current, case)
 
@@ -323,7 +252,7 @@ class Writer:
         """Take back every Task and message of the case that stands in another patient's record."""
         done = Done(None, None)
         for theirs in self._written_by(scene):
-            if not self._is_theirs(decode(theirs.raw), scene.case):
+            if not self._whose.is_theirs(decode(theirs.raw), scene.case):
                 done = self._retracted(theirs, scene.case)
         return done
 
@@ -367,9 +296,9 @@ class Writer:
             theirs = self._client.read(target)
         except (Gone, NotFound):
             raise Stop(IntentState.SUPERSEDED, "gone", f"{target} is not on the EHR any longer") from None
-        snapshot = self._same_patient(theirs, case)
+        snapshot = self._whose.said_by(theirs, case)
         if target != case.root:
-            self._check_patient(scene, retiring=not case.is_open)
+            self._whose.check(scene.case, scene.rows, scene.intent.kind, retiring=not case.is_open)
         if not self._line.rules.owners.is_us(snapshot.owner):
             raise Stop(IntentState.SUPERSEDED, "not-ours", f"{target} does not ask us any longer")
         way = asked_status(
@@ -398,26 +327,19 @@ class Writer:
             intent.message is None or intent.message.status != case.status.value or case.merged_into is not None
         )
         theirs = self._hand.look(how, message_ref(intent.key), MESSAGE_SYSTEM, intent.key)
-        if theirs is not None and not self._is_theirs(decode(theirs.raw), case):
+        if theirs is not None and not self._whose.is_theirs(decode(theirs.raw), case):
             return self._retracted(theirs, case)
         if theirs is not None:
             return Done(theirs.ref, theirs.version)
         if stale:
             raise Stop(IntentState.SUPERSEDED, "old-news", "the status changed before the message was sent")
         task = self._task_first(scene)
-        self._check_patient(scene, retiring=False)
+        self._whose.check(scene.case, scene.rows, scene.intent.kind, retiring=False)
         resource = render_message(case, intent, self._channel.form, part_of=task)
-        self._check_lives(resource, case)
+        self._whose.check_lives(resource, case)
         body = checked(resource, self._line.fhir_version)
         made = self._hand.create(how, "Communication", message_ref(intent.key), MESSAGE_SYSTEM, intent.key, body)
         return Done(made.ref, made.version)
-
-    def _check_lives(self, message: Json, case: Case) -> None:
-        """Nothing is sent to a patient who has died: some EHRs show a Communication to its recipient."""
-        to_patient = any(one.get("reference") == case.patient_ref for one in message.get("recipient") or ())
-        if to_patient and case.patient is not None and has_died(self._client, self._line.base_url, case.patient):
-            reason = "the EHR says that the patient has died: nothing is sent to them; the case shows what it was"
-            raise Stop(IntentState.SUPERSEDED, "patient-deceased", reason)
 
     def _task_first(self, scene: _Scene) -> str | None:
         """Return our Task that a message is part of; it is written first where it does not stand yet."""

@@ -54,7 +54,7 @@ BUGS = (
     ),
     Bug(
         "the patient is not compared at the moment of sending",
-        "bridge/sync/write.py",
+        "bridge/sync/whose.py",
         "if verdict.patient is not None and stated != case.patient_ref and not",
         "if False and stated != case.patient_ref and not",
     ),

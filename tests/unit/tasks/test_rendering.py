@@ -6,7 +6,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.cases.intents import Intent, IntentKind, Message
@@ -207,6 +207,7 @@ def test_a_message_names_the_next_step_in_the_lanes_words_and_never_in_a_persons
     assert "Next: take up the referral by 2026-06-03." in message_text(only_due, UTC)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_text_makes_an_invalid_resource(title: str, reason: str) -> None:
     case = a_case(title=title, blocker=Blocker(BlockerCategory.LANGUAGE, reason, AT, "person:ann"))
