@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from bridge.store.engine import engines
 from bridge.store.port import InboxRow, InboxState, Late, Pause, Store
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
@@ -129,3 +132,14 @@ def test_hints_of_types_that_are_left_out_do_not_stand_in_the_way(store: Store) 
         assert [hint.ref for hint in tx.hints("main", 1, but=["Task"])] == ["Taskforce/1"]
         assert [hint.ref for hint in tx.hints("main", 9, but=["Task", "Taskforce"])] == ["Appointment", "Appointment/1"]
         assert len(tx.hints("main", 9)) == 5
+
+
+@pytest.mark.postgres
+def test_postgresql_ends_a_transaction_whose_process_is_frozen(migrated_postgres_url: str) -> None:
+    """Its locks would keep all others from taking anything in."""
+    both = engines(migrated_postgres_url)
+
+    with both.writing.connect() as conn:
+        assert conn.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "15s"
+
+    both.dispose()
