@@ -199,6 +199,7 @@ def test_killed_at_any_call_it_ends_there_on_postgresql_too(postgres_server: str
         def wait_for_leases() -> None:
             with psycopg.connect(current[0], autocommit=True) as conn:
                 conn.execute("UPDATE outbox SET lease_until = lease_until - 600 * 1000 * 1000 WHERE state = 'sending'")
+                conn.execute("UPDATE turn SET until = until - 600 * 1000 * 1000")
 
         sweep_through(Sweep(stage, fresh, wait_for_leases))
 
