@@ -23,7 +23,7 @@ from bridge.errors import DomainError, RemoteError, StoreUnavailable, VersionCon
 from bridge.fhir.client import FhirClient
 from bridge.fhir.retry import Then, decide
 from bridge.store.port import OutboxRow, Settlement, Store
-from bridge.sync.hand import Stop
+from bridge.sync.hand import Overtaken, Stop
 from bridge.sync.line import Line
 from bridge.sync.write import Writer
 from bridge.tasks.coordination_task import Form
@@ -104,7 +104,7 @@ class _Run:
 
     def __init__(self, store: Store, channel: Channel, clock: Callable[[], datetime]) -> None:
         self._store, self._channel, self._clock = store, channel, clock
-        self._writer = Writer(store, channel)
+        self._writer = Writer(store, channel, clock)
         self._ended: dict[IntentState, int] = {}
         self._reasons: list[str] = []
 
@@ -129,6 +129,9 @@ class _Run:
             return self._again(row, now, spent=False, reason=row.reason)
         try:
             return self._try(row)
+        except Overtaken as late:
+            # Later, not at once: an EHR as slow as that would be asked the same for ever.
+            return self._again(row, self._clock() + self._channel.lease / 2, spent=False, reason=str(late))
         except Stop as end:
             return self._end(row, end.state, code=end.code, reason=end.reason)
         except DomainError as error:
@@ -158,7 +161,7 @@ class _Run:
     def _try(self, row: OutboxRow) -> Settlement:
         for _ in range(MOST_CONFLICTS):
             try:
-                done = self._writer.make_true(row.intent)
+                done = self._writer.make_true(row.intent, row.lease_until)
             except VersionConflict:
                 continue
             return Settlement(

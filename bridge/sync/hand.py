@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from threading import Lock
+from datetime import datetime
+from threading import Lock, local
 from urllib.parse import quote
 
 from bridge.cases.intents import IntentState
@@ -33,6 +34,10 @@ class Stop(Exception):
         self.state, self.code, self.reason = state, code, reason
 
 
+class Overtaken(Exception):
+    """The lease ran out between looking and writing: another process may have done this, and knows more."""
+
+
 class EndedThere(Stop):
     """Our Task was ended on the EHR while the case is open: that stands, and is shown."""
 
@@ -45,11 +50,21 @@ class EndedThere(Stop):
 class Hand:
     """Looks and writes over one client, counting what it wrote. Safe to share between threads."""
 
-    def __init__(self, client: FhirClient) -> None:
-        """Write over *client*."""
-        self._client = client
+    def __init__(self, client: FhirClient, clock: Callable[[], datetime]) -> None:
+        """Write over *client*; *clock* tells when a lease has run out."""
+        self._client, self._clock = client, clock
         self._lock = Lock()
+        self._mine = local()
         self.written = 0
+
+    def lease(self, until: datetime | None) -> None:
+        """Let this thread write until then, and no longer: what it looked at may be old after that."""
+        self._mine.until = until
+
+    def _may_write(self) -> None:
+        until: datetime | None = getattr(self._mine, "until", None)
+        if until is not None and self._clock() >= until:
+            raise Overtaken(f"the lease ran out at {until:%H:%M:%S} UTC")
 
     def look(self, how: How, ref: str, system: str, value: str, written: Iterable[str] = ()) -> SourceVersion | None:
         """
@@ -101,6 +116,7 @@ class Hand:
         ``If-None-Exist`` is read as a query string: a plain ``+`` in it is a space, finds nothing, and HAPI 8.0.0
         refuses to create what does not fit its own condition (HAPI-0929, seen 2026-11).
         """
+        self._may_write()
         if how is How.PUT_OWN_ID:
             resource = {**decode(body), "id": ref.partition("/")[2]}
             written = self._client.update(ref, encode(resource), create_only=True)
@@ -118,6 +134,7 @@ class Hand:
                 "no-version",
                 f"the EHR gives no version of {ref}: it cannot be changed without the risk of overwriting",
             )
+        self._may_write()
         written = self._client.update(ref, encode(resource), if_match=version)
         self._count()
         return written.version or self._client.read(ref).version

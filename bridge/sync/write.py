@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -69,10 +70,10 @@ _MERGED = "The work goes on in another case."
 class Writer:
     """Writes the intents of one connection. Safe to share between threads."""
 
-    def __init__(self, store: Store, channel: Channel) -> None:
+    def __init__(self, store: Store, channel: Channel, clock: Callable[[], datetime]) -> None:
         self._store, self._channel = store, channel
         self._client, self._line = channel.client, channel.line
-        self._hand = Hand(channel.client)
+        self._hand = Hand(channel.client, clock)
         self._whose = Whose(channel.client, channel.line)
 
     @property
@@ -80,15 +81,20 @@ class Writer:
         """How many resources were created or changed on the EHR."""
         return self._hand.written
 
-    def make_true(self, intent: Intent) -> Done:
+    def make_true(self, intent: Intent, lease_until: datetime | None = None) -> Done:
         """
         Make *intent* true.
 
+        Args:
+            lease_until: When another process may take this over; nothing is written from then on.
+
         Raises:
             Stop: It ends without a write.
+            Overtaken: The lease ran out before it came to a write.
             VersionConflict: Somebody else wrote first; try again from the start.
             RemoteError, DomainError: As the EHR answered, or a rule of ours forbids it.
         """
+        self._hand.lease(lease_until)
         scene = self._scene(intent)
         route = self._channel.plan[intent.kind]
         if route.how is How.NOT_WRITABLE:

@@ -80,6 +80,15 @@ def test_one_killed_and_one_frozen_in_the_midst_of_a_write_change_nothing_in_the
         until(lambda: here.server.reads["frozen"] >= reads + len(WORK), "polls of the one that was thawed")
         here.await_rest()
 
-        assert (here.ehr.versions(), here.settled()) == (versions, settled)
+        after = here.ehr.versions()
+        moved = {ref: (versions.get(ref), version) for ref, version in after.items() if versions.get(ref) != version}
+        histories = [here.ehr.client.get(f"{ref}/_history").json()["entry"] for ref in moved]
+        assert (moved, here.settled()) == ({}, settled), [
+            [
+                (one["resource"]["meta"], one["resource"].get("businessStatus"), one["resource"].get("text"))
+                for one in each
+            ]
+            for each in histories
+        ]
         assert (killed.code, frozen.code) == (-signal.SIGKILL, None)
         as_undisturbed(here, reference.standing)

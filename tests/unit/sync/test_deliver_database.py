@@ -1,10 +1,11 @@
-"""A database that breaks off in the midst of a delivery costs a moment, not the write."""
+"""What befalls a process in the midst of a delivery: its database breaks off, or its lease runs out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 from bridge.cases.intents import IntentState
 from bridge.errors import StoreUnavailable
@@ -50,3 +51,22 @@ def test_a_write_whose_database_broke_off_is_tried_again_and_not_parked() -> Non
     world.sync()
     assert world.task("ServiceRequest/o1")["status"] == "ready"
     assert {row.state for row in world.outbox()} <= {IntentState.CONFIRMED, IntentState.SUPERSEDED}
+
+
+def test_what_was_looked_at_too_long_ago_is_not_written_over() -> None:
+    """A process that was frozen between looking and writing: another one may have written what is true by now."""
+    world = World()
+    world.ehr.put(patient())
+    world.ehr.put(order())
+    world.bridge.read()
+    world.bridge.name_people()
+    world.slow = timedelta(seconds=61)
+    world.requests.clear()
+
+    world.bridge.deliver()
+
+    assert world.writes == []
+    assert [row.state for row in world.outbox() if "lease ran out" in str(row.reason)] == [IntentState.QUEUED]
+    world.slow = timedelta(0)
+    world.sync()
+    assert world.task("ServiceRequest/o1")["status"] == "ready"

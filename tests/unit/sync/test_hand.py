@@ -16,7 +16,7 @@ from tests.unit.sync.world import World
 def test_a_repeated_create_finds_what_the_first_one_made(how: How, key: str) -> None:
     world = World()
     world.ehr.options.update_as_create = how is How.PUT_OWN_ID
-    hand = Hand(world.bridge.client)
+    hand = Hand(world.bridge.client, world.clock)
     resource = {
         "resourceType": "Communication",
         "status": "completed",
