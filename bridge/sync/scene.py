@@ -1,0 +1,46 @@
+"""An intent with everything it is about, as it is at the moment of sending."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.cases.intents import Intent, IntentKind, IntentState
+from bridge.cases.model import Case
+from bridge.cases.sources import SourceRow
+from bridge.store.port import Store
+from bridge.sync.hand import Stop
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An intent with everything it is about: the case as it is now and the sources of its group."""
+
+    intent: Intent
+    case: Case
+    rows: Sequence[SourceRow]
+    written: str | None
+    """The Task that was last written for the case, in whichever of its lives."""
+    task_on_ehr: str | None
+    """The same, where it is certainly of the life the case is in."""
+    tasks: Sequence[str]
+    """The case's Tasks that were written, of all its lives, the last first."""
+
+
+def scene_of(store: Store, intent: Intent) -> Scene:
+    """
+    Read what *intent* is about.
+
+    Raises:
+        Stop: There is no such case.
+    """
+    with store.reading() as tx:
+        case = tx.case(intent.case_id)
+        if case is None:
+            raise Stop(IntentState.PARKED, "no-case", f"case {intent.case_id} is not in the database")
+        rows = tx.sources_of_roots(intent.connection, [case.root])
+        standing = tx.written(case.id, [IntentKind.COORDINATION_TASK])
+    # A reopened case has a Task of its own; what was written may still be that of its earlier life.
+    written = standing[-1].written if standing else None
+    tasks = dict.fromkeys(row.written for row in reversed(standing) if row.written is not None)
+    return Scene(intent, case, rows, written, written if case.round == 1 else None, tuple(tasks))
