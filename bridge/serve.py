@@ -43,7 +43,7 @@ def serve_all(bridge: Bridge, listener: socket.socket) -> None:
 
 def _serve_web(bridge: Bridge, listener: socket.socket, bell: Doorbell) -> None:
     config = uvicorn.Config(
-        create_app(bridge.web(bell.ring)),
+        create_app(bridge.web(bell.take)),
         http="httptools",
         ws="none",
         lifespan="off",

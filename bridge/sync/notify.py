@@ -47,12 +47,20 @@ class NotKept(Exception):
     """A hint could not be made durable in time; the sender has to be told to send it again."""
 
 
+def _begun() -> Future[None]:
+    """Return a future that nobody can cancel: what is under way is kept, whoever still waits for it."""
+    future: Future[None] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
 @dataclass
-class _Ring:
-    connection: str
-    refs: frozenset[str]
-    said: Notification | None
-    kept: Future[None] = field(default_factory=Future)
+class _Commit:
+    """What goes into the database together: what to read again and what was said, by connection."""
+
+    refs: dict[str, set[str]] = field(default_factory=dict)
+    said: dict[str, list[Notification]] = field(default_factory=dict)
+    kept: Future[None] = field(default_factory=_begun)
 
 
 class Doorbell:
@@ -67,7 +75,7 @@ class Doorbell:
         self, store: Store, clock: Callable[[], datetime], wake: Callable[[str], None] = lambda _: None
     ) -> None:
         self._store, self._clock, self._wake = store, clock, wake
-        self._rung: list[_Ring] = []
+        self._next = _Commit()
         self._changed = Condition()
         self._ended = False
         self._thread = Thread(target=self._keep, name="doorbell", daemon=True)
@@ -90,16 +98,30 @@ class Doorbell:
         Raises:
             NotKept: The database did not take it in time. It may yet do so; that does no harm.
         """
-        ring = _Ring(connection, frozenset(refs), said)
+        try:
+            self.take(connection, refs, said).result(patience_seconds)
+        except NotInTime:
+            raise NotKept(f"not durable after {patience_seconds} s") from None
+
+    def take(self, connection: str, refs: Iterable[str], said: Notification | None = None) -> Future[None]:
+        """
+        Ring, as ``ring`` does, without waiting for it.
+
+        What is returned is done once it is durable, or fails with ``NotKept``. All that goes into one commit
+        gets the same future, so that many who wait can be woken at once.
+
+        Raises:
+            NotKept: The process is ending.
+        """
         with self._changed:
             if self._ended:
                 raise NotKept("the process is ending")
-            self._rung.append(ring)
+            commit = self._next
+            commit.refs.setdefault(connection, set()).update(refs)
+            if said is not None:
+                commit.said.setdefault(connection, []).append(said)
             self._changed.notify()
-        try:
-            ring.kept.result(patience_seconds)
-        except NotInTime:
-            raise NotKept(f"not durable after {patience_seconds} s") from None
+        return commit.kept
 
     def close(self) -> None:
         """Keep what was rung and end."""
@@ -111,32 +133,25 @@ class Doorbell:
     def _keep(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._rung or self._ended)
-                rings, self._rung = self._rung, []
-            if not rings:
+                self._changed.wait_for(lambda: self._next.refs or self._ended)
+                commit, self._next = self._next, _Commit()
+            if not commit.refs:
                 return
-            self._commit(rings)
+            self._commit(commit)
 
-    def _commit(self, rings: Sequence[_Ring]) -> None:
-        wanted: dict[str, set[str]] = {}
-        said: dict[str, list[Notification]] = {}
-        for ring in rings:
-            wanted.setdefault(ring.connection, set()).update(ring.refs)
-            said.setdefault(ring.connection, []).extend([ring.said] if ring.said is not None else [])
+    def _commit(self, commit: _Commit) -> None:
         now = self._clock()
         try:
             with self._store.transaction() as tx:
-                for connection, refs in sorted(wanted.items()):
-                    refs |= _listen(tx, connection, said[connection], now)
-                    tx.note_hints(connection, refs, now, secrets.randbits(62))
+                for connection, refs in sorted(commit.refs.items()):
+                    short = _listen(tx, connection, commit.said.get(connection, ()), now)
+                    tx.note_hints(connection, refs | short, now, secrets.randbits(62))
         except Exception as error:  # noqa: BLE001 - the top of a loop: every sender is told, the loop goes on
             log.error("hints were not kept: %s", type(error).__name__)
-            for ring in rings:
-                ring.kept.set_exception(NotKept(f"the database refused ({type(error).__name__})"))
+            commit.kept.set_exception(NotKept(f"the database refused ({type(error).__name__})"))
             return
-        for ring in rings:
-            ring.kept.set_result(None)
-        for connection in wanted:
+        commit.kept.set_result(None)
+        for connection in commit.refs:
             self._wake(connection)
 
 

@@ -52,7 +52,8 @@ def create_app(context: WebContext) -> FastAPI:
     )
     app.add_middleware(Guard, allowed_hosts=context.allowed_hosts, new_id=context.new_id)
     problems.install(app)
-    for room in (worklist, case, connections, api, operations, hooks, health, metrics):
+    # Routes are tried one after the other, and nothing is asked for as often as the hooks.
+    for room in (hooks, worklist, case, connections, api, operations, health, metrics):
         app.include_router(room.router(context))
     app.mount("/static", _Assets(directory=STATIC), name="static")
     openapi.install(app, BODIES)

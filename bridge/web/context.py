@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 from bridge.fhir.notification import Notification
 from bridge.store.port import Store
 from bridge.sync.line import Line
-from bridge.sync.notify import NotKept
+from bridge.sync.notify import PATIENCE_SECONDS, NotKept
 from bridge.web.gate import Gate
 
 
@@ -48,15 +49,15 @@ class ConnectionInfo:
     without: Mapping[str, str] = field(default_factory=dict)
 
 
-Ring = Callable[[str, Sequence[str], Notification], None]
+Ring = Callable[[str, Sequence[str], Notification], "Future[None]"]
 """Makes it durable that resources of a connection should be read again, and what the notification said of its
-Subscription; raises ``NotKept``."""
+Subscription. What it returns is done as soon as that is so, or fails with ``NotKept``; nobody cancels it."""
 
 Replay = Callable[[Sequence[int]], int]
 """Tries parked rows (by id) again and returns for how many of them that helped."""
 
 
-def _nobody_answers(connection: str, refs: Sequence[str], said: Notification) -> None:
+def _nobody_answers(connection: str, refs: Sequence[str], said: Notification) -> Future[None]:
     raise NotKept("nothing reads notifications here")
 
 
@@ -77,6 +78,7 @@ class WebContext:
         allowed_hosts: Names beside the loopback ones that this server may be called by (``Host`` header).
         gates: What a sender of notifications has to show, by connection; one that is not here takes none.
         ring: Keeps what a notification is about.
+        patience_seconds: How long a sender of a notification waits for it to be kept.
         stale_after: How old EHR data may be before people are warned.
     """
 
@@ -93,4 +95,5 @@ class WebContext:
     allowed_hosts: frozenset[str] = frozenset()
     gates: Mapping[str, Gate] = field(default_factory=dict)
     ring: Ring = _nobody_answers
+    patience_seconds: float = PATIENCE_SECONDS
     stale_after: timedelta = timedelta(minutes=15)

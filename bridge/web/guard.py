@@ -11,10 +11,10 @@ What holds for every request and every response: who may ask, and what a browser
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.web.problems import Problem, log_fault, problem_response
@@ -29,7 +29,10 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Content-Security-Policy": POLICY,
 }
+_FIXED = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+_OURS = frozenset(name for name, _ in _FIXED)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _ANY_HOST = frozenset({"/health/live", "/health/ready"})
 """Probes call a server by whatever address they have; what they are told is no secret."""
@@ -88,15 +91,19 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            self._add_headers(MutableHeaders(scope=message))
+            message["headers"] = self._headers(message["headers"])
         await self._send(message)
 
-    def _add_headers(self, headers: MutableHeaders) -> None:
-        headers.update(_HEADERS)
-        headers["Content-Security-Policy"] = POLICY
-        headers.setdefault("Cache-Control", "no-store")
+    def _headers(self, given: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return *given* with ours; plain lists, as this is done for every notification too."""
+        names = {name for name, _ in given}
+        headers = [pair for pair in given if pair[0] not in _OURS] if names & _OURS else list(given)
+        headers += _FIXED
+        if b"cache-control" not in names:
+            headers.append((b"cache-control", b"no-store"))
         if self._scope.get("scheme") == "https":
-            headers["Strict-Transport-Security"] = "max-age=31536000"
+            headers.append((b"strict-transport-security", b"max-age=31536000"))
+        return headers
 
 
 def _fault(scope: Scope, fault_id: str) -> Problem:

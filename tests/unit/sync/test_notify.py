@@ -79,27 +79,43 @@ class Held(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.free = threading.Event()
+        self.free, self.entered = threading.Event(), threading.Event()
         self.begun = 0
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:  # type: ignore[override]
         self.begun += 1
-        assert self.free.wait(10)
+        self.entered.set()
+        assert self.free.wait(60)
         with super().transaction() as tx:
             yield tx
 
 
 def test_rings_that_wait_share_one_commit() -> None:
+    """And one future, which wakes all who wait for it."""
     store = Held()
-    with a_bell(store) as bell, ThreadPoolExecutor(8) as pool:
-        rings = [pool.submit(bell.ring, "main", [f"Task/{number}"], patience_seconds=10) for number in range(8)]
+    with a_bell(store) as bell:
+        first = bell.take("main", ["Task/0"])
+        assert store.entered.wait(60)
+        others = [bell.take("main", [f"Task/{number}"]) for number in range(1, 8)]
+        assert not first.done()
         store.free.set()
-        for ring in rings:
-            ring.result()
+        for kept in [first, *others]:
+            kept.result(60)
 
     assert len(noted(store)) == 8
-    assert store.begun <= 8
+    assert (store.begun, len({id(kept) for kept in others})) == (2, 1)
+
+
+def test_a_sender_that_goes_away_does_not_take_its_ring_along() -> None:
+    store = Held()
+    with a_bell(store) as bell:
+        kept = bell.take("main", ["Task/1"])
+
+        assert not kept.cancel()
+        store.free.set()
+
+    assert noted(store) == ["Task/1"]
 
 
 def test_a_sender_is_told_when_the_database_does_not_take_it_in_time() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +20,7 @@ from bridge.sync.line import READ_ORDER
 from bridge.sync.notify import NotKept
 from bridge.web.app import create_app
 from bridge.web.gate import Gate
-from bridge.web.hooks import MOST_BYTES
+from bridge.web.hooks import MOST_AT_ONCE, MOST_BYTES
 from tests.unit.web.builders import MAIN, Clinic
 
 HOOK = f"/hooks/{MAIN}/s3cret"
@@ -32,12 +34,16 @@ class Bell:
     said: list[Notification] = field(default_factory=list)
     broken: bool = False
 
-    def ring(self, connection: str, refs: Sequence[str], said: Notification) -> None:
+    def ring(self, connection: str, refs: Sequence[str], said: Notification) -> Future[None]:
+        kept: Future[None] = Future()
         if self.broken:
-            raise NotKept("the database is locked")
+            kept.set_exception(NotKept("the database is locked"))
+            return kept
         self.said.append(said)
         if refs:
             self.rung.append((connection, list(refs)))
+        kept.set_result(None)
+        return kept
 
 
 @pytest.fixture
@@ -221,6 +227,41 @@ def test_what_cannot_be_made_durable_is_to_be_sent_again(ehr: TestClient, bell: 
 
     assert refused(answer, 503)["code"] == "transient"
     assert answer.headers["retry-after"] == "5"
+
+
+def test_nothing_is_answered_before_it_is_durable(clinic: Clinic) -> None:
+    kept: Future[None] = Future()
+    rung = threading.Event()
+
+    def ring(*_: object) -> Future[None]:
+        rung.set()
+        return kept
+
+    context = clinic.context(gates={MAIN: Gate(path="s3cret")}, ring=ring, patience_seconds=60)
+    with TestClient(create_app(context)) as ehr, ThreadPoolExecutor(1) as sender:
+        answer = sender.submit(ehr.post, HOOK, content=notification("Task/1"))
+        rung.wait(60)
+        early = answer.done()
+        kept.set_result(None)
+
+        assert not early
+        assert answer.result(60).status_code == 204
+
+
+def test_what_is_not_durable_in_time_is_to_be_sent_again(clinic: Clinic) -> None:
+    context = clinic.context(gates={MAIN: Gate(path="s3cret")}, ring=lambda *_: Future(), patience_seconds=0.01)
+
+    refused(TestClient(create_app(context)).post(HOOK, content=notification("Task/1")), 503)
+
+
+def test_a_large_notification_is_read_like_a_small_one(clinic: Clinic, bell: Bell) -> None:
+    """Its signature and its content are looked at in a thread."""
+    ehr = caller(clinic, bell, Gate(path="s3cret", signing_key=b"k"))
+    body = notification("Task/1") + b" " * MOST_AT_ONCE
+
+    assert ehr.post(HOOK, content=body, headers={"X-Signature": signed(body)}).status_code == 204
+    refused(ehr.post(HOOK, content=body, headers={"X-Signature": signed(b"another")}), 401)
+    assert bell.rung == [(MAIN, ["Task/1"])]
 
 
 def test_an_ehr_may_call_us_by_any_name(clinic: Clinic, bell: Bell) -> None:
