@@ -374,7 +374,7 @@ class FhirClient:
         """Return the error that an answer means: the one place where a status becomes an error."""
         outcome = parse_outcome(answer.body) or Outcome()
         issues, status = outcome.summary()[:MOST_ISSUES], answer.status
-        told = f"{what}: answered {status}" + (f" ({'; '.join(issues)})" if issues else "")
+        told = f"{what}: answered {status}" + (f" ({'; '.join(issues)})" if issues else "") + _NEEDS.get(status, "")
         retry_at = read_retry_after(answer.headers, self._clock())
         if status == 429 or (status == 503 and retry_at is not None):
             return Throttled(told, retry_at=retry_at, status=status, issues=issues)
@@ -389,6 +389,13 @@ class FhirClient:
         if status < 400:
             return Refused(f"{what}: answered {status}; redirects are not followed", status=status, issues=issues)
         return {404: NotFound, 410: Gone}.get(status, Refused)(told, status=status, issues=issues)
+
+
+_NEEDS = {
+    401: "; the EHR does not accept our credentials: check auth and its secrets",
+    403: "; Bridge lacks a permission there: give its client the scope",
+}
+"""What a person has to do where asking again cannot help."""
 
 
 def _in_words(error: httpx.TransportError) -> str:

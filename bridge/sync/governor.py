@@ -3,7 +3,8 @@ The governor: how often, and whether at all, one EHR is asked, by everybody who 
 
 Theory of operation. Every request of a connection takes a *turn*. A turn is given when fewer than so many are
 under way, when the rate allows it, when the EHR did not ask to be left alone, and when it was not found away.
-An EHR is away after a few requests in a row that it did not answer. From then on nobody asks it, but one probe
+An EHR is away after a few requests in a row that it did not answer, or answered 401 (whoever goes on asking with
+credentials that are not accepted is locked out by some servers). From then on nobody asks it, but one probe
 when a pause is over; pauses grow up to a minute. Once it answers, it is asked slowly at first, and at most twice
 as often every minute (after an outage everybody else comes back as well). What is refused here was not sent:
 it counts as no attempt, and is due again when the turn would come.
@@ -27,7 +28,7 @@ from threading import Condition, Lock
 from msgspec.structs import replace
 
 from bridge.cases.calendar import Calendar
-from bridge.errors import OutcomeUnknown, PutOff, RemoteError, ServerFault, Throttled, Unreachable
+from bridge.errors import AuthExpired, OutcomeUnknown, PutOff, RemoteError, ServerFault, Throttled, Unreachable
 from bridge.store.port import Budget, Store
 
 MOST_FAILURES = 5
@@ -118,7 +119,7 @@ class Governor:
                 self._back(turn)
                 self._asked_to_wait(error)
                 raise
-            except (Unreachable, ServerFault, OutcomeUnknown) as error:
+            except (Unreachable, ServerFault, OutcomeUnknown, AuthExpired) as error:
                 self._failed(turn, error)
                 raise
             except RemoteError:

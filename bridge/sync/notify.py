@@ -13,6 +13,7 @@ a hint names the Subscription itself, and the answer asks for what they were abo
 
 from __future__ import annotations
 
+import functools
 import logging
 import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -23,7 +24,7 @@ from datetime import datetime
 from threading import Condition, Thread
 
 from bridge.cases.sources import SourceRow
-from bridge.errors import HeldBack, Refused
+from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.notification import Notification
 from bridge.fhir.source import SourceVersion
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 NOTIFY_STREAM = "notify"
 AT_ONCE = 100
+MOST_REFUSALS = 16
+"""From how many refusals in a row on it is the type that is refused, not one of its resources (rule ours)."""
+
 PATIENCE_SECONDS = 1.5
 """How long a sender waits for its hint to be durable; athenahealth hangs up after 2 s (rule ours)."""
 
@@ -173,8 +177,12 @@ class AnswerReport:
     streams: frozenset[str] = frozenset()
     refused: int = 0
     waiting: frozenset[str] = frozenset()
-    """Streams that somebody else is reading: they are read again after that."""
+    """Hints that are kept: streams that somebody else is reading, and what our credentials do not open just now."""
     counts: Counts = field(default_factory=Counts)
+    locked: frozenset[str] = frozenset()
+    """The types that our credentials do not open just now."""
+    problem: RemoteError | None = None
+    """Why hints are kept, where the EHR is why."""
 
 
 def answer(
@@ -195,14 +203,16 @@ def answer(
         leave_out: Says, before every step, of which types hints are to wait.
 
     Raises:
-        RemoteError: The EHR does not answer; the hints stay.
+        RemoteError: The EHR does not answer, or refuses a stream, or our credentials; those hints stay.
     """
     total, answered = AnswerReport(), set[str]()
     while True:
-        but = leave_out()
+        but = {*leave_out(), *total.locked}
         with store.reading() as tx:
             hints = [hint for hint in tx.hints(line.name, AT_ONCE, but) if hint.ref not in answered]
         if not hints:
+            if total.problem is not None:
+                raise total.problem
             return total
         answered.update(hint.ref for hint in hints)
         report = _answer_some(client, store, line, clock, _traced(hints, trace), poll_stream)
@@ -229,41 +239,83 @@ def _answer_some(
 ) -> AnswerReport:
     refs = [ref for ref in wanted if "/" in ref]
     streams = frozenset(wanted) - frozenset(refs)
-    waiting = set()
-    for stream in sorted(streams & frozenset(line.types)):
-        try:
-            poll_stream(stream)
-        except HeldBack:
-            waiting.add(stream)
+    polled = [_polled(stream, poll_stream) for stream in sorted(streams & frozenset(line.types))]
+    total = functools.reduce(_sum, polled, AnswerReport(len(refs), streams))
     with store.reading() as tx:
         known = {ref: row for ref, row in tx.sources(line.name, refs).items() if row.gone_at is None}
-    counts = _compared(client, store, line, clock, list(known.values()))
-    versions, refused = _read(client, [ref for ref in refs if ref not in known])
-    if versions:
-        ask = asking(client, store, line, clock)
-        counts = add(counts, ingest(Intake(NOTIFY_STREAM, versions, "notify"), store, line, clock(), ask).counts)
-    return AnswerReport(len(refs), streams, refused, frozenset(waiting), counts)
+    rows = [row for row in known.values() if row.snapshot.type not in total.locked]
+    total = _sum(total, _compared(client, store, line, clock, rows))
+    by_type: dict[str, list[str]] = {}
+    for ref in refs:
+        by_type.setdefault(ref.partition("/")[0], []).extend([ref] if ref not in known else [])
+    for kind in by_type.keys() - total.locked:
+        total = _sum(total, _read_type(client, store, line, clock, kind, by_type[kind]))
+    kept = [ref for kind in by_type.keys() & total.locked for ref in refs if ref.startswith(f"{kind}/")]
+    return _sum(total, AnswerReport(waiting=frozenset(kept)))
+
+
+def _polled(stream: str, poll_stream: Callable[[str], object]) -> AnswerReport:
+    """Read a stream that rang as a whole; one that cannot be read now holds up no other."""
+    try:
+        poll_stream(stream)
+    except HeldBack:
+        return AnswerReport(waiting=frozenset({stream}))
+    except AuthExpired as error:
+        return AnswerReport(waiting=frozenset({stream}), locked=frozenset({stream}), problem=error)
+    except (Refused, UnsafeAnswer) as error:
+        return AnswerReport(waiting=frozenset({stream}), problem=error)
+    return AnswerReport()
 
 
 def _compared(
     client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime], rows: Sequence[SourceRow]
-) -> Counts:
+) -> AnswerReport:
     """Compare what is known with the EHR, deletions included, as a sweep does."""
-    return compare(client, store, line, rows, clock, NOTIFY_STREAM).counts if rows else Counts()
+    if not rows:
+        return AnswerReport()
+    report = compare(client, store, line, rows, clock, NOTIFY_STREAM)
+    refused = sum(isinstance(report.closed.get(row.snapshot.type), Refused) for row in rows)
+    locked = {kind: error for kind, error in report.closed.items() if isinstance(error, AuthExpired)}
+    problem = next(iter(locked.values()), None)
+    return AnswerReport(refused=refused, counts=report.counts, locked=frozenset(locked), problem=problem)
+
+
+def _read_type(
+    client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime], kind: str, refs: Sequence[str]
+) -> AnswerReport:
+    """Take in resources of one type that were not known."""
+    try:
+        versions, refused = _read(client, refs)
+    except AuthExpired as error:
+        return AnswerReport(locked=frozenset({kind}), problem=error)
+    if not versions:
+        return AnswerReport(refused=refused)
+    ask = asking(client, store, line, clock)
+    report = ingest(Intake(NOTIFY_STREAM, versions, "notify"), store, line, clock(), ask)
+    return AnswerReport(refused=refused, counts=report.counts)
 
 
 def _read(client: FhirClient, refs: Sequence[str]) -> tuple[list[SourceVersion], int]:
-    """Return what the EHR shows of *refs*, and how many it refuses; one that it refuses does not hold up others."""
-    try:
-        return list(client.batch_read(refs)), 0
-    except Refused as error:
-        if len(refs) == 1:
-            log.warning("the EHR refuses %s: %s", refs[0], error)
-            return [], 1
-    half = len(refs) // 2
-    first, refused = _read(client, refs[:half])
-    second, refused_too = _read(client, refs[half:])
-    return first + second, refused + refused_too
+    """
+    Return what the EHR shows of *refs*, and how many it refuses; one that it refuses does not hold up others.
+
+    Where it goes on refusing, it refuses the type, and is not asked for each.
+    """
+    found, refused, in_a_row, left = list[SourceVersion](), 0, 0, [refs]
+    while left and in_a_row < MOST_REFUSALS:
+        some = left.pop()
+        try:
+            found += client.batch_read(some)
+        except Refused as error:
+            in_a_row += 1
+            half = len(some) // 2
+            left += [some[half:], some[:half]] if half else []
+            refused += not half
+            if not half:
+                log.warning("the EHR refuses %s: %s", some[0], error)
+        else:
+            in_a_row = 0
+    return found, refused + sum(map(len, left))
 
 
 def _sum(one: AnswerReport, other: AnswerReport) -> AnswerReport:
@@ -273,4 +325,6 @@ def _sum(one: AnswerReport, other: AnswerReport) -> AnswerReport:
         one.refused + other.refused,
         one.waiting | other.waiting,
         add(one.counts, other.counts),
+        one.locked | other.locked,
+        one.problem or other.problem,
     )

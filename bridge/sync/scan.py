@@ -158,6 +158,8 @@ def _read_again(client: FhirClient, taking: Taking, seen: set[str]) -> None:
         gone = [row for row in rows if row.snapshot.type == taking.stream and row.ref not in seen]
         if gone:
             report = compare(client, taking.store, taking.line, gone, taking.clock, taking.stream)
+            for error in report.closed.values():
+                raise error
             taking.tally(report.counts)
             taking.warn(report.problems)
 

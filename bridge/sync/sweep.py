@@ -13,7 +13,7 @@ What Bridge wrote for these cases is looked at as well (``bridge.sync.standing``
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.reconcile import revisit
 from bridge.cases.sources import SourceRow
-from bridge.errors import Gone, NotFound
+from bridge.errors import AuthExpired, Gone, NotFound, Refused
 from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import Counts, Store
@@ -50,8 +50,8 @@ class SweepReport:
     How many sources were compared, how many had moved unseen, how many are gone or missing.
 
     ``lost`` are coordination Tasks of ours that somebody else deleted or ended. ``problems`` are the types of
-    which nothing at all was found, in words; nothing was marked for them. ``renewed`` counts the patients and others
-    whose records are not as they were.
+    which nothing at all was found, or that may not be read, in words; nothing was marked for them. ``renewed`` counts
+    the patients and others whose records are not as they were. ``closed`` says of the types left out what the EHR said.
     """
 
     compared: int = 0
@@ -62,6 +62,7 @@ class SweepReport:
     counts: Counts = field(default_factory=Counts)
     problems: tuple[str, ...] = ()
     renewed: int = 0
+    closed: Mapping[str, Refused | AuthExpired] = field(default_factory=dict)
 
     def with_late(self, late: Counts | str) -> SweepReport:
         """Return the report with what became visible late as repaired, or with why it could not be looked for."""
@@ -86,6 +87,8 @@ class _Round:
     named: dict[str, set[str]] = field(default_factory=dict)
     there: set[str] = field(default_factory=set)
     missing: dict[str, list[tuple[SourceRow, datetime]]] = field(default_factory=dict)
+    closed: dict[str, Refused | AuthExpired] = field(default_factory=dict)
+    """The types that the EHR lets nobody search, and what it says."""
 
     def doubts(self, kind: str) -> bool:
         """Whether so much of a type is missing, and nothing there, that asking on only burdens the server."""
@@ -122,9 +125,21 @@ def sweep(
                 seen.named.setdefault(ref, set()).add(row.root)
         roots = {row.root for row in rows} - seen.roots
         seen.roots |= roots
-        standing = check_standing(client, store, line, roots, clock())
-        problems = (standing.problem,) if standing.problem is not None else ()
-        total = _sum(total, SweepReport(lost=standing.lost, problems=problems))
+        total = _sum(total, _stand(client, store, line, roots, seen, clock()))
+
+
+def _stand(
+    client: FhirClient, store: Store, line: Line, roots: Collection[str], seen: _Round, now: datetime
+) -> SweepReport:
+    """Look at what Bridge wrote for the cases of *roots*, where Tasks may be read."""
+    if "Task" in seen.closed:
+        return SweepReport()
+    try:
+        standing = check_standing(client, store, line, roots, now)
+    except (Refused, AuthExpired) as error:
+        seen.closed["Task"] = error
+        return SweepReport()
+    return SweepReport(lost=standing.lost, problems=(standing.problem,) if standing.problem is not None else ())
 
 
 def compare(
@@ -158,7 +173,8 @@ def _compare_some(
     clock: Callable[[], datetime],
     stream: str,
 ) -> SweepReport:
-    found = _search(client, rows)
+    found = _search(client, rows, seen)
+    rows = [row for row in rows if row.snapshot.type not in seen.closed]
     gone = 0
     for row in rows:
         if row.ref not in found and seen.doubts(row.snapshot.type):
@@ -182,11 +198,18 @@ def _compare_some(
     return SweepReport(len(rows), counts.received - counts.duplicate, gone, counts=counts)
 
 
-def _search(client: FhirClient, rows: Sequence[SourceRow]) -> dict[str, SourceVersion]:
+def _search(client: FhirClient, rows: Sequence[SourceRow], seen: _Round) -> dict[str, SourceVersion]:
+    """Return what is found; a type that the EHR lets nobody search is not asked for again, and holds up no other."""
     by_type: dict[str, list[str]] = {}
     for row in rows:
         by_type.setdefault(row.snapshot.type, []).append(row.ref)
-    return {version.ref: version for refs in by_type.values() for version in client.batch_read(refs)}
+    found: dict[str, SourceVersion] = {}
+    for kind in by_type.keys() - seen.closed.keys():
+        try:
+            found |= {version.ref: version for version in client.batch_read(by_type[kind])}
+        except (Refused, AuthExpired) as error:
+            seen.closed[kind] = error
+    return found
 
 
 def _read_directly(client: FhirClient, ref: str) -> SourceVersion | Absence:
@@ -204,7 +227,8 @@ def _read_directly(client: FhirClient, ref: str) -> SourceVersion | Absence:
 
 def _settle_missing(store: Store, line: Line, seen: _Round, now: datetime) -> SweepReport:
     """Note what was not found, and believe it where that is old enough; a type that vanished whole is reported."""
-    gone, missing, problems = 0, 0, []
+    gone, missing = 0, 0
+    problems = [f"sweep: {kind} is left out: {error}" for kind, error in seen.closed.items()]
     for kind, rows in seen.missing.items():
         if len(rows) >= MANY and kind not in seen.there:
             problems.append(f"sweep: no {kind} is there any more; may Bridge still read them?")
@@ -216,7 +240,7 @@ def _settle_missing(store: Store, line: Line, seen: _Round, now: datetime) -> Sw
             elif looked_at - row.missed_at >= CONFIRM_AFTER:
                 _mark(store, line, row, replace(row, gone_at=looked_at), now)
                 gone += 1
-    return SweepReport(gone=gone, missing=missing, problems=tuple(problems))
+    return SweepReport(gone=gone, missing=missing, problems=tuple(problems), closed=dict(seen.closed))
 
 
 def _mark(store: Store, line: Line, before: SourceRow, row: SourceRow, now: datetime) -> None:
@@ -253,4 +277,5 @@ def _sum(one: SweepReport, other: SweepReport) -> SweepReport:
         add(one.counts, other.counts),
         one.problems + other.problems,
         one.renewed + other.renewed,
+        {**one.closed, **other.closed},
     )
