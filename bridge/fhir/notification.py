@@ -11,8 +11,7 @@ What is taken from it is which resources to read again. Forms (dates: when seen 
   response, a deletion as an entry that has only a request; builds of 2023 wrote the focus ``Task/Task/1``.
 - Older drafts: no events in the status, the resources alone say what changed.
 
-Classic R4 rest-hooks carry what they mean in the path (``read_path``), or send the resource or nothing
-(``read_body``).
+What else rings, and how, is ``hook``'s to know.
 """
 
 from __future__ import annotations
@@ -77,15 +76,18 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TWICE = re.compile(r"([A-Z][A-Za-z]+)/(\1/.+)", re.ASCII)
-_PATH = re.compile(
-    r"/?([A-Z][A-Za-z]{1,63})(?:/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?)?/?", re.ASCII
-)
 _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
 _BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 _STATUS_TYPES = ("Parameters", "SubscriptionStatus")
 _OF_RESOURCES = ("history", "subscription-notification", "collection", "transaction", "batch", "searchset")
 _MOST_EVENTS = 10_000
 """A Bundle that tells of more is read as one that tells of everything (rule ours)."""
+
+_AROUND = frozenset({"AuditEvent", "Bundle", "MessageHeader", "OperationOutcome", "Provenance", *_STATUS_TYPES})
+"""What is sent around, or about, a resource that changed: where nothing else is named, what changed is not known."""
+_ONLY_OF_STATUS = frozenset({"subscription", "notification-event", "events-since-subscription-start"})
+_KEY = re.compile(r"[!-~]{1,128}", re.ASCII)
+_LARGEST = 10**18
 
 
 def read_notification(body: bytes, *, base_url: str) -> Notification:
@@ -96,15 +98,19 @@ def read_notification(body: bytes, *, base_url: str) -> Notification:
         SourceError: It is no notification (``unreadable-notification``); the message has no data of it.
     """
     bundle = _bundle(body)
+    return _of_bundle(bundle, base_url)
+
+
+def _of_bundle(bundle: Mapping[str, Any], base_url: str) -> Notification:
     entries = _entries(bundle)
     for number, entry in enumerate(entries):
         resource = entry.get("resource")
-        if isinstance(resource, dict) and resource.get("resourceType") in _STATUS_TYPES:
+        if isinstance(resource, dict) and _is_status(resource):
             said = _status(resource)
             return _notification(said, [*entries[:number], *entries[number + 1 :]], base_url)
     if bundle.get("type") in _OF_RESOURCES and any(_pointer(entry) for entry in entries):
         return _notification(_Status(NotificationKind.EVENT), entries, base_url)
-    raise _unreadable("no entry is a subscription's status (Parameters or SubscriptionStatus)")
+    raise unreadable("no entry is a subscription's status (Parameters or SubscriptionStatus)")
 
 
 def read_status(body: bytes, *, base_url: str) -> Notification:
@@ -120,60 +126,54 @@ def read_status(body: bytes, *, base_url: str) -> Notification:
     return read_notification(body, base_url=base_url)
 
 
-def read_path(path: str) -> str | None:
+def read_document(document: object, *, base_url: str) -> Notification:
     """
-    Return what a classic rest-hook names in its path: ``Type/id``, ``Type``, or ``None`` where that is empty.
-
-    HAPI puts to ``{endpoint}/{Type}/{id}`` for create and update, and deletes there (8.0.0, seen 2026-11).
+    Return what a document says: a notification Bundle, a Bundle of changed resources (HAPI with
+    ``payload-search-criteria``), a status alone, or the changed resource itself.
 
     Raises:
-        SourceError: The path is none of these.
+        SourceError: It is none of these (``unreadable-notification``).
     """
-    if path.strip("/") == "":
-        return None
-    match = _PATH.fullmatch(path)
-    if match is None:
-        raise _unreadable("the path names no resource")
-    return f"{match[1]}/{match[2]}" if match[2] else match[1]
-
-
-def read_body(body: bytes, *, base_url: str) -> Notification:
-    """
-    Return what a post to the endpoint itself says: a notification Bundle, a Bundle of changed resources (HAPI
-    with ``payload-search-criteria``), the changed resource (Medplum), or nothing at all (classic, no payload).
-
-    Raises:
-        SourceError: It is none of these.
-    """
-    if not body.strip():
-        return Notification(kind=NotificationKind.EVENT, complete=False)
-    document = _document(body)
+    if not isinstance(document, dict):
+        raise unreadable("the body is not a resource")
     if document.get("resourceType") == "Bundle":
-        return read_notification(body, base_url=base_url)
+        return _of_bundle(document, base_url)
+    if _is_status(document):
+        return _notification(_status(document), (), base_url)
     own = _pointer({"resource": document})
-    ref = _local(own, base_url) if own is not None else None
+    ref = local(own, base_url) if own is not None else None
     if ref is None:
-        raise _unreadable("the body is neither a notification nor a resource with an id")
+        raise unreadable("the body is neither a notification nor a resource with an id")
     return Notification(kind=NotificationKind.EVENT, foci=(ref,))
 
 
 # Reading the Bundle ---------------------------------------------------------------------------------------
 
 
-def _document(body: bytes) -> dict[str, Any]:
+def decode(body: bytes) -> object:
+    """
+    Return the JSON of a body.
+
+    Raises:
+        SourceError: It is none (``unreadable-notification``).
+    """
     try:
-        document = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        return msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
     except _BAD_JSON as error:
-        raise _unreadable(f"the body is not JSON ({type(error).__name__})") from None
+        raise unreadable(f"the body is not JSON ({type(error).__name__})") from None
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    document = decode(body)
     if not isinstance(document, dict):
-        raise _unreadable("the body is not a resource")
+        raise unreadable("the body is not a resource")
     return document
 
 
 def _bundle(body: bytes) -> dict[str, Any]:
     document = _document(body)
     if document.get("resourceType") != "Bundle":
-        raise _unreadable("the body is not a Bundle")
+        raise unreadable("the body is not a Bundle")
     return document
 
 
@@ -181,7 +181,8 @@ def _entries(bundle: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in _list(bundle.get("entry")) if isinstance(entry, dict)]
 
 
-def _unreadable(words: str) -> SourceError:
+def unreadable(words: str) -> SourceError:
+    """Return the refusal of what is no notification; *words* repeat nothing of it."""
     return SourceError("unreadable-notification", words)
 
 
@@ -199,7 +200,7 @@ def _number(value: Any) -> int | None:
         return None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value < _LARGEST else None
 
 
 def _when(value: Any) -> datetime | None:
@@ -220,6 +221,16 @@ class _Status(msgspec.Struct, frozen=True):
     counter: int | None = None
     events: tuple[dict[str, Any], ...] = ()
     errors: tuple[str, ...] = ()
+
+
+def _is_status(resource: Mapping[str, Any]) -> bool:
+    """Whether it is a Subscription's status: Parameters are for much else (a message's, an operation's)."""
+    if resource.get("resourceType") != "Parameters":
+        return resource.get("resourceType") == "SubscriptionStatus"
+    given = [one for one in _list(resource.get("parameter")) if isinstance(one, dict)]
+    names = {_text(one.get("name")) for one in given}
+    kinds = {_text(_value(one)) for one in given if one.get("name") == "type"}
+    return not names.isdisjoint(_ONLY_OF_STATUS) or not kinds.isdisjoint(NotificationKind)
 
 
 def _status(resource: Mapping[str, Any]) -> _Status:
@@ -293,14 +304,15 @@ def _notification(said: _Status, others: Sequence[Mapping[str, Any]], base_url: 
     events = tuple(_event(event, base_url) for event in said.events[:_MOST_EVENTS])
     named = [event.focus for event in events if event.focus is not None]
     pointed = [_pointer(entry) for entry in others[:_MOST_EVENTS]]
-    local = [_local(text, base_url) for text in pointed if text is not None]
-    foreign = sum(ref is None for ref in local) + sum(
+    here = [local(text, base_url) for text in pointed if text is not None]
+    foreign = sum(ref is None for ref in here) + sum(
         event.focus is None and _reference(raw.get("focus")) is not None
         for event, raw in zip(events, said.events, strict=False)
     )
-    foci = dict.fromkeys([*named, *(ref for ref in local if ref is not None)])
+    foci = dict.fromkeys([*named, *(ref for ref in here if ref is not None)])
     counts = len(said.events) <= _MOST_EVENTS and len(others) <= _MOST_EVENTS
-    told = all(event.focus is not None for event in events) if events else bool(foci)
+    kinds = {ref.partition("/")[0] for ref in foci}
+    told = all(event.focus is not None for event in events) if events else not kinds <= _AROUND
     return Notification(
         kind=kind,
         subscription=_subscription(said.subscription),
@@ -318,21 +330,26 @@ def _notification(said: _Status, others: Sequence[Mapping[str, Any]], base_url: 
 def _kind(said: _Status, others: Sequence[object]) -> NotificationKind:
     """Return what is told; a server that leaves the type out tells of events."""
     if said.kind is None and not (said.events or others or said.counter is not None):
-        raise _unreadable("the subscription's status has no type")
+        raise unreadable("the subscription's status has no type")
     try:
         return NotificationKind(said.kind or NotificationKind.EVENT)
     except ValueError:
-        raise _unreadable("the notification is of an unknown type") from None
+        raise unreadable("the notification is of an unknown type") from None
 
 
 def _event(event: Mapping[str, Any], base_url: str) -> Event:
     reference = _reference(event.get("focus"))
     return Event(
         _number(event.get("eventNumber")),
-        _text(event.get("id")),
+        _key(event.get("id")),
         _when(event.get("timestamp")),
-        _local(reference, base_url) if reference is not None else None,
+        local(reference, base_url) if reference is not None else None,
     )
+
+
+def _key(value: Any) -> str | None:
+    """Return the sender's own name for an event, where it is one that can be kept."""
+    return value if isinstance(value, str) and _KEY.fullmatch(value) is not None else None
 
 
 def _reference(value: Any) -> str | None:
@@ -363,6 +380,7 @@ def _pointer(entry: Mapping[str, Any]) -> str | None:
     return address if address is not None and parse_reference(address).id is not None else None
 
 
-def _local(reference: str, base_url: str) -> str | None:
+def local(reference: str, base_url: str) -> str | None:
+    """Return ``Type/id`` where *reference* is at our base (HAPI builds of 2023 wrote the type twice), else ``None``."""
     twice = _TWICE.fullmatch(reference)
     return parse_reference(twice[2] if twice else reference, base_url=base_url).ref

@@ -6,6 +6,9 @@ these are configured. A notification is made durable before it is answered. It i
 takes a topic Bundle that is answered with an OperationOutcome for undelivered, and sends it fourteen times
 (HAPI-1814, seen 2026-11); for the classic forms 204 is as good as any answer. What is refused is refused with
 an OperationOutcome.
+
+Event Grid asks for a code back before it sends anything, and a sender of CloudEvents whether it may (their
+documentation, 2022; CloudEvents HTTP webhook 1.0, section 4): whoever knows the address is answered.
 """
 
 from __future__ import annotations
@@ -14,14 +17,16 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from bridge.errors import SourceError
-from bridge.fhir.notification import Notification, NotificationKind, read_body, read_path
+from bridge.fhir.events import validation_code
+from bridge.fhir.hook import TooLarge, UnknownEncoding, named_by_headers, plain_body, read_body, read_path
+from bridge.fhir.notification import Notification, NotificationKind, decode
 from bridge.sync.line import Line
 from bridge.sync.notify import NotKept
 from bridge.web.context import WebContext
@@ -33,6 +38,11 @@ MOST_BYTES = 8 * 1024 * 1024
 MOST_AT_ONCE = 64 * 1024
 """Bytes that are checked and read at once, while other requests wait; larger bodies get a thread."""
 
+_METHODS = ("POST", "PUT", "DELETE")
+_OTHERS = ("GET", "HEAD", "OPTIONS", "PATCH")
+_ASKS = "webhook-request-origin"
+"""By which a sender of CloudEvents asks for leave."""
+
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +51,7 @@ class _Refusal(Exception):
     status: int
     code: str
     words: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def router(context: WebContext) -> APIRouter:
@@ -49,19 +60,18 @@ def router(context: WebContext) -> APIRouter:
 
     async def ring(request: Request) -> Response:
         try:
-            await _ring(context, waiting, request)
+            return await _ring(context, waiting, request)
         except _Refusal as refusal:
             return _outcome(refusal)
-        return Response(status_code=204)
 
-    address = "/hooks/{connection}/{secret}{path:path}"
-    hooks.add_route(address, ring, methods=["POST", "PUT", "DELETE"], include_in_schema=False)
+    for address in ("/hooks/{connection}/{secret}{path:path}", "/hooks/{path:path}"):
+        hooks.add_route(address, ring, methods=[*_METHODS, *_OTHERS], include_in_schema=False)
     return hooks
 
 
 def _gate(context: WebContext, named: Mapping[str, str]) -> Gate | None:
     """Return the gate that the address opens, if there is one."""
-    gate = context.gates.get(named["connection"])
+    gate = context.gates.get(named.get("connection", ""))
     return gate if gate is not None and gate.knows_path(named["secret"]) else None
 
 
@@ -93,22 +103,35 @@ class _Waiting:
         here.result()
 
 
-async def _ring(context: WebContext, waiting: _Waiting, request: Request) -> None:
-    """Return once what was sent is durable; until then only this request waits, and no thread does."""
+async def _ring(context: WebContext, waiting: _Waiting, request: Request) -> Response:
+    """Answer once what was sent is durable; until then only this request waits, and no thread does."""
     named = request.path_params
-    gate, line = _gate(context, named), context.lines.get(named["connection"])
+    gate, line = _gate(context, named), context.lines.get(named.get("connection", ""))
     if gate is None or line is None:
         raise _Refusal(404, "not-found", "there is no such hook")
+    if request.method not in _METHODS:
+        return _not_a_ring(request)
     body = await _body(request)
-    if len(body) > MOST_AT_ONCE:
+    if len(body) > MOST_AT_ONCE or "content-encoding" in request.headers:
         said = await run_in_threadpool(_said, gate, line, request, body)
     else:
         said = _said(gate, line, request, body)
+    if isinstance(said, Response):
+        return said
     try:
         await waiting.till_kept(context.ring(line.name, _refs(line, said), said))
     except NotKept as error:
         log.warning("a notification was not kept: %s", error, extra={"connection": line.name})
-        raise _Refusal(503, "transient", "it could not be kept now; send it again") from None
+        words = "it could not be kept now; send it again"
+        raise _Refusal(503, "transient", words, {"Retry-After": "5"}) from None
+    return Response(status_code=204)
+
+
+def _not_a_ring(request: Request) -> Response:
+    origin = request.headers.get(_ASKS)
+    if request.method == "OPTIONS" and origin is not None:
+        return Response(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"})
+    raise _Refusal(405, "not-supported", f"ring with {', '.join(_METHODS)}", {"Allow": ", ".join(_METHODS)})
 
 
 async def _body(request: Request) -> bytes:
@@ -123,23 +146,44 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _said(gate: Gate, line: Line, request: Request, body: bytes) -> Notification:
-    """Return what was said by whoever may say it."""
+def _said(gate: Gate, line: Line, request: Request, body: bytes) -> Notification | Response:
+    """Return what was said by whoever may say it, or the answer to a question that rings for nothing."""
     if not gate.admits(request.headers, body):
         raise _Refusal(401, "security", "the secret header or the signature is missing or wrong")
-    return _read(line, request.method, request.path_params.get("path", ""), body)
-
-
-def _read(line: Line, method: str, path: str, body: bytes) -> Notification:
     try:
-        named = read_path(path)
-        if named is None and method == "POST":
-            return read_body(body, base_url=line.base_url)
+        plain = plain_body(body, request.headers.get("content-encoding", ""), MOST_BYTES)
+        code = validation_code(decode(plain)) if _is_asked(request) else None
+        if code is not None:
+            return Response(msgspec.json.encode({"validationResponse": code}), media_type="application/json")
+        return _read(line, request, plain)
+    except TooLarge:
+        raise _Refusal(413, "too-long", f"the body is larger than {MOST_BYTES} bytes; send ids only") from None
+    except UnknownEncoding:
+        words = "the body is compressed in a way that is not understood; send gzip or none"
+        raise _Refusal(415, "not-supported", words, {"Accept-Encoding": "gzip"}) from None
     except SourceError as error:
+        if "xml" in request.headers.get("content-type", "").lower():
+            raise _Refusal(415, "not-supported", "XML is not read; ask for application/fhir+json") from None
         raise _Refusal(400, "invalid", str(error)) from None
-    if named is None:
-        raise _Refusal(400, "invalid", f"{method} has to name a resource in its path")
-    return Notification(kind=NotificationKind.EVENT, foci=(named,))
+
+
+def _is_asked(request: Request) -> bool:
+    return request.headers.get("aeg-event-type") == "SubscriptionValidation"
+
+
+def _read(line: Line, request: Request, body: bytes) -> Notification:
+    named = named_by_headers(request.headers) or read_path(request.path_params.get("path", ""))
+    if named is not None and ("/" in named or request.method != "POST" or not body.strip()):
+        return Notification(kind=NotificationKind.EVENT, foci=(named,))
+    if request.method == "DELETE" or (request.method == "PUT" and not body.strip()):
+        raise _Refusal(400, "invalid", f"{request.method} has to name a resource in its path")
+    try:
+        return read_body(body, base_url=line.base_url)
+    except SourceError:
+        if named is None:
+            raise
+        # What cannot be read was rung for the whole type that the address names.
+        return Notification(kind=NotificationKind.EVENT, foci=(named,))
 
 
 def _refs(line: Line, said: Notification) -> list[str]:
@@ -153,5 +197,4 @@ def _refs(line: Line, said: Notification) -> list[str]:
 def _outcome(refusal: _Refusal) -> Response:
     issue = {"severity": "error", "code": refusal.code, "diagnostics": refusal.words}
     body = msgspec.json.encode({"resourceType": "OperationOutcome", "issue": [issue]})
-    headers = {"Retry-After": "5"} if refusal.status == 503 else None
-    return Response(body, refusal.status, headers, "application/fhir+json")
+    return Response(body, refusal.status, dict(refusal.headers), "application/fhir+json")

@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import SourceError
-from bridge.fhir.notification import (
-    Event,
-    Notification,
-    NotificationKind,
-    read_body,
-    read_notification,
-    read_path,
-    read_status,
-)
+from bridge.fhir.hook import read_body, read_path
+from bridge.fhir.notification import Event, Notification, NotificationKind, read_notification, read_status
 from bridge.fhir.times import parse_instant
 
 BASE = "https://ehr.example/fhir"
@@ -198,6 +191,46 @@ def test_bundles_of_changed_resources_name_them() -> None:
     assert read({"resourceType": "Task", "id": "1"}, kind="transaction").foci == ("Task/1",)
 
 
+@pytest.mark.parametrize("around", ["Bundle", "AuditEvent", "Provenance", "OperationOutcome"])
+def test_what_only_wraps_a_change_does_not_name_it(around: str) -> None:
+    """A Bundle within a Bundle, or a record of who changed something: what that was is not known."""
+    said = read(subscription_status(), {"resourceType": around, "id": "1"})
+
+    assert not said.complete
+    assert not read({"resourceType": around, "id": "1"}, kind="collection").complete
+
+
+def test_parameters_of_something_else_are_no_status() -> None:
+    """A message has Parameters too (FHIR R4 messaging.html); its resources are not what changed."""
+    operation = {"resourceType": "Parameters", "id": "p", "parameter": [{"name": "type", "valueCode": "query"}]}
+
+    with pytest.raises(SourceError):
+        read({"resourceType": "MessageHeader", "id": "m"}, operation, kind="message")
+    assert read(operation, {"resourceType": "Task", "id": "1"}).foci == ("Parameters/p", "Task/1")
+
+
+def test_a_status_may_come_alone() -> None:
+    body = json.dumps(parameters("event-notification", event_parts())).encode()
+
+    assert read_body(body, base_url=BASE) == read(parameters("event-notification", event_parts()))
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, -1, "9" * 30, 1.5, True, None])
+def test_a_number_that_no_counter_reaches_is_none(number: object) -> None:
+    """A database keeps 64 bits; what it refuses would come back for ever."""
+    event = {"eventNumber": number, "focus": {"reference": "Task/5"}}
+    said = read(subscription_status(eventsSinceSubscriptionStart=number, notificationEvent=[event]))
+
+    assert (said.counter, said.events[0].number, said.foci) == (None, None, ("Task/5",))
+
+
+@pytest.mark.parametrize("key", ["x" * 200, "a\x00b", "Ada Lovelace", 7])
+def test_a_key_that_cannot_be_kept_is_none(key: object) -> None:
+    event = {"id": key, "eventNumber": "1", "focus": {"reference": "Task/5"}}
+
+    assert read(subscription_status(notificationEvent=[event])).events[0].key is None
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -239,6 +272,9 @@ def test_status_is_read_alone_and_in_a_searchset() -> None:
         ("Task/1/", "Task/1"),
         ("Task/a-B.9/_history/3", "Task/a-B.9"),
         ("Task", "Task"),
+        ("Task/Task/1", "Task/1"),
+        ("/Task/Task/1/_history/2", "Task/1"),
+        ("Task/Task", "Task/Task"),
     ],
 )
 def test_a_path_names_a_resource_a_type_or_nothing(path: str, named: str | None) -> None:
