@@ -13,6 +13,7 @@ from bridge.store.port import Store
 from bridge.sync.line import Line
 from bridge.sync.notify import PATIENCE_SECONDS, NotKept
 from bridge.web.gate import Gate
+from bridge.web.rings import Rings
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class WebContext:
         gates: What a sender of notifications has to show, by connection; one that is not here takes none.
         ring: Keeps what a notification is about.
         patience_seconds: How long a sender of a notification waits for it to be kept.
+        rings: Counts what came of them.
         stale_after: How old EHR data may be before people are warned.
     """
 
@@ -96,4 +98,5 @@ class WebContext:
     gates: Mapping[str, Gate] = field(default_factory=dict)
     ring: Ring = _nobody_answers
     patience_seconds: float = PATIENCE_SECONDS
+    rings: Rings = field(default_factory=Rings)
     stale_after: timedelta = timedelta(minutes=15)

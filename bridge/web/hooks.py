@@ -62,6 +62,9 @@ def router(context: WebContext) -> APIRouter:
         try:
             return await _ring(context, waiting, request)
         except _Refusal as refusal:
+            connection = request.path_params.get("connection", "")
+            if connection in context.lines:
+                context.rings.refused(connection, refusal.status)
             return _outcome(refusal)
 
     for address in ("/hooks/{connection}/{secret}{path:path}", "/hooks/{path:path}"):
@@ -110,13 +113,16 @@ async def _ring(context: WebContext, waiting: _Waiting, request: Request) -> Res
     if gate is None or line is None:
         raise _Refusal(404, "not-found", "there is no such hook")
     if request.method not in _METHODS:
-        return _not_a_ring(request)
+        answer = _not_a_ring(request)
+        context.rings.asked(line.name)
+        return answer
     body = await _body(request)
     if len(body) > MOST_AT_ONCE or "content-encoding" in request.headers:
         said = await run_in_threadpool(_said, gate, line, request, body)
     else:
         said = _said(gate, line, request, body)
     if isinstance(said, Response):
+        context.rings.asked(line.name)
         return said
     try:
         await waiting.till_kept(context.ring(line.name, _refs(line, said), said))
@@ -124,6 +130,7 @@ async def _ring(context: WebContext, waiting: _Waiting, request: Request) -> Res
         log.warning("a notification was not kept: %s", error, extra={"connection": line.name})
         words = "it could not be kept now; send it again"
         raise _Refusal(503, "transient", words, {"Retry-After": "5"}) from None
+    context.rings.kept(line.name, said.kind)
     return Response(status_code=204)
 
 

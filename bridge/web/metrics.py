@@ -1,5 +1,6 @@
 """
-``/metrics`` for Prometheus, read from the store at every scrape: any replica tells the same.
+``/metrics`` for Prometheus, read from the store at every scrape: any replica tells the same, but of the requests to
+its hooks, which each counts for itself.
 
 Labels come from closed sets (configured connections, the four types, our states, lanes and statuses), so the
 number of series does not grow with the number of cases, and none can hold anything about a person.
@@ -18,9 +19,11 @@ from prometheus_client.registry import Collector
 
 from bridge.cases.intents import IntentState
 from bridge.store.port import Counts, Tx
+from bridge.sync.hearing import Condition, condition
 from bridge.sync.line import Line
 from bridge.web.connections import oldest_unsent_at, repairs
 from bridge.web.context import WebContext
+from bridge.web.rings import Outcome, Rings
 
 _RESULTS = ("applied", "duplicate", "ignored", "parked")
 
@@ -54,6 +57,24 @@ class _Families:
         self.away = GaugeMetricFamily(
             "bridge_ehr_away", "1 while the EHR does not answer and is only tried now and then.", labels=["connection"]
         )
+        self.notifications = CounterMetricFamily(
+            "bridge_notifications",
+            "Requests to the hooks of this process by what came of them.",
+            labels=["connection", "outcome"],
+        )
+        self.waiting = GaugeMetricFamily(
+            "bridge_hints_oldest_age_seconds",
+            "How long the oldest notification has waited to be read after; 0 when none waits.",
+            labels=["connection"],
+        )
+        self.subscriptions = GaugeMetricFamily(
+            "bridge_subscriptions", "Subscriptions on the EHR by what they are worth.", labels=["connection", "state"]
+        )
+        self.missed = CounterMetricFamily(
+            "bridge_notifications_missed",
+            "Changes that a poll found and no Subscription told of.",
+            labels=["connection"],
+        )
         self.cases = GaugeMetricFamily(
             "bridge_cases", "Cases by lane and status.", labels=["connection", "lane", "status"]
         )
@@ -69,6 +90,10 @@ class _Families:
             self.outbox,
             self.oldest,
             self.away,
+            self.notifications,
+            self.waiting,
+            self.subscriptions,
+            self.missed,
             self.cases,
         )
 
@@ -90,6 +115,7 @@ class StoreCollector(Collector):
             for line in self._context.lines.values():
                 _intake(families, tx, line, now)
                 _outgoing(families, tx, line.name, now)
+                _heard(families, tx, line.name, self._context.rings, now)
                 _cases(families, tx, line)
         yield from families.all()
 
@@ -131,6 +157,19 @@ def _intake(families: _Families, tx: Tx, line: Line, now: datetime) -> None:
         families.late.add_metric(labels, late[stream])
         for result in _RESULTS:
             families.inbox.add_metric([*labels, result], getattr(counts, result))
+
+
+def _heard(families: _Families, tx: Tx, connection: str, rings: Rings, now: datetime) -> None:
+    for outcome in Outcome:
+        families.notifications.add_metric([connection, outcome.value], rings.of(connection, outcome))
+    waiting = tx.hints(connection, 1)
+    age = max(0.0, (now - waiting[0].noted_at).total_seconds()) if waiting else 0.0
+    families.waiting.add_metric([connection], age)
+    rows = tx.subscribed(connection)
+    worth = Tally(condition(row, now) for row in rows)
+    for state in Condition:
+        families.subscriptions.add_metric([connection, state.value], worth[state])
+    families.missed.add_metric([connection], sum(row.missed for row in rows))
 
 
 def _outgoing(families: _Families, tx: Tx, connection: str, now: datetime) -> None:

@@ -283,3 +283,38 @@ def test_a_bundle_of_more_events_than_are_counted_asks_for_everything(ehr: TestC
     answered(ehr.post(HOOK, content=notification(*(f"Task/{number}" for number in range(10_001)))))
 
     assert set(EVERYTHING) <= set(bell.rung[0][1])
+
+
+def test_metrics_count_what_came_of_every_request(clinic: Clinic, bell: Bell) -> None:
+    ehr = caller(clinic, bell, Gate(path="s3cret", header=("X-Key", "k")))
+    key = {"X-Key": "k"}
+    ehr.post(HOOK, content=notification("Task/1"), headers=key)
+    ehr.put(f"{HOOK}/Task/1", headers=key)
+    ehr.post(HOOK, content=r4("handshake"), headers=key)
+    ehr.post(HOOK, content=r4("heartbeat"), headers=key)
+    ehr.options(HOOK, headers={"WebHook-Request-Origin": "events.example"})
+    ehr.post(HOOK, content=b"{}", headers=key)
+    ehr.get(HOOK)
+    ehr.post(HOOK, content=notification("Task/1"))
+    ehr.post(HOOK, content=b" " * (MOST_BYTES + 1), headers=key)
+    ehr.post("/hooks/main/wrong", headers=key)
+    ehr.post("/hooks/nobody/wrong", headers=key)
+    bell.broken = True
+    ehr.post(HOOK, headers=key)
+
+    text = ehr.get("/metrics").text
+
+    for outcome, number in (
+        ("event", 2),
+        ("handshake", 1),
+        ("heartbeat", 1),
+        ("status", 0),
+        ("question", 1),
+        ("unreadable", 2),
+        ("unauthorized", 1),
+        ("too-large", 1),
+        ("no-such-hook", 1),
+        ("not-kept", 1),
+    ):
+        assert f'bridge_notifications_total{{connection="{MAIN}",outcome="{outcome}"}} {number}.0' in text
+    assert "nobody" not in text
