@@ -27,12 +27,12 @@ from bridge.cases.sources import SourceRow
 from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.notification import Notification
-from bridge.fhir.source import SourceVersion
 from bridge.store.port import Counts, Hint, Store, Tx
 from bridge.sync.hearing import heard, hears
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
 from bridge.sync.people import asking
+from bridge.sync.several import read_several
 from bridge.sync.sweep import compare
 from bridge.sync.taking import add
 
@@ -40,9 +40,6 @@ log = logging.getLogger(__name__)
 
 NOTIFY_STREAM = "notify"
 AT_ONCE = 100
-MOST_REFUSALS = 16
-"""From how many refusals in a row on it is the type that is refused, not one of its resources (rule ours)."""
-
 PATIENCE_SECONDS = 1.5
 """How long a sender waits for its hint to be durable; athenahealth hangs up after 2 s (rule ours)."""
 
@@ -274,7 +271,7 @@ def _compared(
     if not rows:
         return AnswerReport()
     report = compare(client, store, line, rows, clock, NOTIFY_STREAM)
-    refused = sum(isinstance(report.closed.get(row.snapshot.type), Refused) for row in rows)
+    refused = report.refused + sum(isinstance(report.closed.get(row.snapshot.type), Refused) for row in rows)
     locked = {kind: error for kind, error in report.closed.items() if isinstance(error, AuthExpired)}
     problem = next(iter(locked.values()), None)
     return AnswerReport(refused=refused, counts=report.counts, locked=frozenset(locked), problem=problem)
@@ -285,37 +282,14 @@ def _read_type(
 ) -> AnswerReport:
     """Take in resources of one type that were not known."""
     try:
-        versions, refused = _read(client, refs)
+        several = read_several(client, refs)
     except AuthExpired as error:
         return AnswerReport(locked=frozenset({kind}), problem=error)
-    if not versions:
-        return AnswerReport(refused=refused)
+    if not several.found:
+        return AnswerReport(refused=len(several.refused))
     ask = asking(client, store, line, clock)
-    report = ingest(Intake(NOTIFY_STREAM, versions, "notify"), store, line, clock(), ask)
-    return AnswerReport(refused=refused, counts=report.counts)
-
-
-def _read(client: FhirClient, refs: Sequence[str]) -> tuple[list[SourceVersion], int]:
-    """
-    Return what the EHR shows of *refs*, and how many it refuses; one that it refuses does not hold up others.
-
-    Where it goes on refusing, it refuses the type, and is not asked for each.
-    """
-    found, refused, in_a_row, left = list[SourceVersion](), 0, 0, [refs]
-    while left and in_a_row < MOST_REFUSALS:
-        some = left.pop()
-        try:
-            found += client.batch_read(some)
-        except Refused as error:
-            in_a_row += 1
-            half = len(some) // 2
-            left += [some[half:], some[:half]] if half else []
-            refused += not half
-            if not half:
-                log.warning("the EHR refuses %s: %s", some[0], error)
-        else:
-            in_a_row = 0
-    return found, refused + sum(map(len, left))
+    report = ingest(Intake(NOTIFY_STREAM, several.found, "notify"), store, line, clock(), ask)
+    return AnswerReport(refused=len(several.refused), counts=report.counts)
 
 
 def _sum(one: AnswerReport, other: AnswerReport) -> AnswerReport:

@@ -22,12 +22,13 @@ from msgspec.structs import replace
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.people import MOST_LINKS, Person
 from bridge.cases.reconcile import revisit
-from bridge.errors import Refused, ServerFault, UnsafeAnswer
+from bridge.errors import ServerFault, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.mappers.people import READABLE, person
 from bridge.store.port import Store, Tx
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
+from bridge.sync.several import read_several
 from bridge.sync.whose import is_deleted
 
 log = logging.getLogger(__name__)
@@ -142,11 +143,8 @@ def _search(client: FhirClient, line: Line, refs: Sequence[str]) -> dict[str, Pe
     for kind, wanted in by_type.items():
         if kind not in READABLE:
             continue
-        try:
-            versions = client.batch_read(wanted)
-        except Refused:
-            continue
-        people = (person(version, base_url=line.base_url) for version in versions)
+        several = read_several(client, wanted)
+        people = (person(version, base_url=line.base_url) for version in several.found)
         found |= {who.ref: who for who in people if isinstance(who, Person) and who.ref in wanted}
     return found
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.cases.intents import Intent, IntentKind, IntentState
-from bridge.errors import Gone, NotFound
+from bridge.errors import Gone, NotFound, Refused
 from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import OutboxRow, Store, Tx
 from bridge.sync.line import Line
+from bridge.sync.several import read_several
 from bridge.tasks.intents import task_again
 from bridge.tasks.merge import carries_identifier, decode
 from bridge.tasks.transitions import FINAL
@@ -40,8 +41,10 @@ def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable
     """
     Queue an intent for each open case of *roots* whose Task is not there, was ended, or lost our identifier.
 
+    Of one that the EHR closes to us nothing is known, and nothing is queued.
+
     Raises:
-        RemoteError: The EHR does not answer.
+        RemoteError: The EHR does not answer, or refuses all.
     """
     if not line.writes:
         return StandingReport()
@@ -49,16 +52,22 @@ def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable
         written = _written(tx, line, roots)
     if not written:
         return StandingReport()
-    there = {version.ref: version for version in client.batch_read(written)}
+    several = read_several(client, list(written))
+    if len(several.refused) == len(written):
+        raise next(iter(several.refused.values()))
+    there = {version.ref: version for version in several.found}
     absent: dict[str, bool] = {}
-    for ref in written.keys() - there.keys():
+    hidden = {*several.refused}
+    for ref in written.keys() - there.keys() - hidden:
         try:
             there[ref] = client.read(ref)
         except (Gone, NotFound) as error:
             absent[ref] = isinstance(error, Gone)
+        except Refused:
+            hidden.add(ref)
     if not there and len(absent) >= MANY and not any(absent.values()):
         return StandingReport(problem="sweep: none of our Tasks is there any more; may Bridge still read Tasks?")
-    marks = [(row, _mark(row, there.get(ref))) for ref, row in written.items()]
+    marks = [(row, _mark(row, there.get(ref))) for ref, row in written.items() if ref not in hidden]
     return StandingReport(_queue(store, line, [(row, mark) for row, mark in marks if mark is not None], now))
 
 

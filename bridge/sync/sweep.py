@@ -13,6 +13,7 @@ What Bridge wrote for these cases is looked at as well (``bridge.sync.standing``
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ from bridge.sync.ingest import Intake, ingest
 from bridge.sync.known import load_roots, named_in, record
 from bridge.sync.line import Line
 from bridge.sync.people import asking, read_again
+from bridge.sync.several import read_several
 from bridge.sync.standing import check_standing
 from bridge.sync.taking import add
 
@@ -39,9 +41,12 @@ CONFIRM_AFTER = timedelta(minutes=5)
 """How long after a first 404 a second one means that the resource is gone (rule ours)."""
 
 MANY = 10
-"""From how many resources of a type on it is unbelievable that none is there (rule ours)."""
+"""From how many resources of a type on it is unbelievable that none is there, and plain that none may be read
+(rule ours)."""
 
 SWEEP_STREAM = "sweep"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class SweepReport:
 
     ``lost`` are coordination Tasks of ours that somebody else deleted or ended. ``problems`` are the types of
     which nothing at all was found, or that may not be read, in words; nothing was marked for them. ``renewed`` counts
-    the patients and others whose records are not as they were. ``closed`` says of the types left out what the EHR said.
+    the patients and others whose records are not as they were. ``closed`` says of the types left out what the EHR said;
+    ``refused`` counts single resources of the others that may not be read.
     """
 
     compared: int = 0
@@ -63,6 +69,7 @@ class SweepReport:
     problems: tuple[str, ...] = ()
     renewed: int = 0
     closed: Mapping[str, Refused | AuthExpired] = field(default_factory=dict)
+    refused: int = 0
 
     def with_late(self, late: Counts | str) -> SweepReport:
         """Return the report with what became visible late as repaired, or with why it could not be looked for."""
@@ -77,6 +84,8 @@ class Absence(Enum):
 
     GONE = "gone"
     MISSING = "missing"
+    REFUSED = "refused"
+    """The EHR closes this one to us: nothing is known of it."""
 
 
 @dataclass
@@ -89,6 +98,8 @@ class _Round:
     missing: dict[str, list[tuple[SourceRow, datetime]]] = field(default_factory=dict)
     closed: dict[str, Refused | AuthExpired] = field(default_factory=dict)
     """The types that the EHR lets nobody search, and what it says."""
+    refused: dict[str, set[str]] = field(default_factory=dict)
+    """Of the others, what it closes to us."""
 
     def doubts(self, kind: str) -> bool:
         """Whether so much of a type is missing, and nothing there, that asking on only burdens the server."""
@@ -177,6 +188,8 @@ def _compare_some(
     rows = [row for row in rows if row.snapshot.type not in seen.closed]
     gone = 0
     for row in rows:
+        if row.ref in seen.refused.get(row.snapshot.type, ()):
+            continue
         if row.ref not in found and seen.doubts(row.snapshot.type):
             continue
         if row.ref not in found:
@@ -186,6 +199,9 @@ def _compare_some(
             elif answer is Absence.GONE:
                 _mark(store, line, row, replace(row, gone_at=clock()), clock())
                 gone += 1
+            elif answer is Absence.REFUSED:
+                seen.refused.setdefault(row.snapshot.type, set()).add(row.ref)
+                continue
             else:
                 seen.missing.setdefault(row.snapshot.type, []).append((row, clock()))
                 continue
@@ -199,16 +215,22 @@ def _compare_some(
 
 
 def _search(client: FhirClient, rows: Sequence[SourceRow], seen: _Round) -> dict[str, SourceVersion]:
-    """Return what is found; a type that the EHR lets nobody search is not asked for again, and holds up no other."""
+    """Return what is found; a type that the EHR lets nobody search, or one resource, holds up no other."""
     by_type: dict[str, list[str]] = {}
     for row in rows:
         by_type.setdefault(row.snapshot.type, []).append(row.ref)
     found: dict[str, SourceVersion] = {}
     for kind in by_type.keys() - seen.closed.keys():
         try:
-            found |= {version.ref: version for version in client.batch_read(by_type[kind])}
-        except (Refused, AuthExpired) as error:
+            several = read_several(client, by_type[kind])
+        except AuthExpired as error:
             seen.closed[kind] = error
+            continue
+        found |= {version.ref: version for version in several.found}
+        if MANY <= len(several.refused) == len(by_type[kind]) and kind not in seen.there:
+            seen.closed[kind] = next(iter(several.refused.values()))
+        else:
+            seen.refused.setdefault(kind, set()).update(several.refused)
     return found
 
 
@@ -223,12 +245,17 @@ def _read_directly(client: FhirClient, ref: str) -> SourceVersion | Absence:
             return client.read(ref)
         except (Gone, NotFound):
             return Absence.GONE
+    except Refused as error:
+        log.warning("the EHR refuses %s: %s", ref, error)
+        return Absence.REFUSED
 
 
 def _settle_missing(store: Store, line: Line, seen: _Round, now: datetime) -> SweepReport:
     """Note what was not found, and believe it where that is old enough; a type that vanished whole is reported."""
     gone, missing = 0, 0
     problems = [f"sweep: {kind} is left out: {error}" for kind, error in seen.closed.items()]
+    refused = {kind: len(refs) for kind, refs in seen.refused.items() if refs}
+    problems += [f"sweep: {number} {kind} may not be read" for kind, number in sorted(refused.items())]
     for kind, rows in seen.missing.items():
         if len(rows) >= MANY and kind not in seen.there:
             problems.append(f"sweep: no {kind} is there any more; may Bridge still read them?")
@@ -240,7 +267,13 @@ def _settle_missing(store: Store, line: Line, seen: _Round, now: datetime) -> Sw
             elif looked_at - row.missed_at >= CONFIRM_AFTER:
                 _mark(store, line, row, replace(row, gone_at=looked_at), now)
                 gone += 1
-    return SweepReport(gone=gone, missing=missing, problems=tuple(problems), closed=dict(seen.closed))
+    return SweepReport(
+        gone=gone,
+        missing=missing,
+        problems=tuple(problems),
+        closed=dict(seen.closed),
+        refused=sum(refused.values()),
+    )
 
 
 def _mark(store: Store, line: Line, before: SourceRow, row: SourceRow, now: datetime) -> None:
@@ -278,4 +311,5 @@ def _sum(one: SweepReport, other: SweepReport) -> SweepReport:
         one.problems + other.problems,
         one.renewed + other.renewed,
         {**one.closed, **other.closed},
+        one.refused + other.refused,
     )

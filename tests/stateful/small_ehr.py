@@ -18,8 +18,8 @@ class SmallEhr:
     ``current`` is what the EHR holds; ``versions`` is every version it ever held, in order of time. ``people`` are
     the newest records of patients.
 
-    What is ``hidden`` is not found by a search; what is ``flaky`` is answered with 410 once. ``reads`` counts
-    direct reads.
+    What is ``hidden`` is not found by a search; what is ``flaky`` is answered with 410 once; a read of what is
+    ``closed`` is refused, and any search that asks for it. ``reads`` counts direct reads.
     """
 
     def __init__(self) -> None:
@@ -28,6 +28,7 @@ class SmallEhr:
         self.deleted: set[str] = set()
         self.hidden: set[str] = set()
         self.flaky: set[str] = set()
+        self.closed: set[str] = set()
         self.reads = 0
         self.versions: list[SourceVersion] = []
 
@@ -62,6 +63,8 @@ class SmallEhr:
         if "/" in ref:
             return self._read(ref)
         wanted = [f"{ref}/{own_id}" for own_id in request.url.params["_id"].split(",")]
+        if not self.closed.isdisjoint(wanted) and self.hidden.isdisjoint(self.closed):
+            return httpx.Response(403, json={"resourceType": "OperationOutcome"})
         held = {**self.current, **self.people}
         found = [json.loads(held[one].raw) for one in wanted if one in held and one not in self.hidden]
         bundle = {
@@ -74,6 +77,8 @@ class SmallEhr:
 
     def _read(self, ref: str) -> httpx.Response:
         self.reads += 1
+        if ref in self.closed:
+            return httpx.Response(403, json={"resourceType": "OperationOutcome"})
         if ref in self.flaky:
             self.flaky.remove(ref)
             return httpx.Response(410, json={"resourceType": "OperationOutcome"})

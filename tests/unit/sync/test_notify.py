@@ -269,3 +269,17 @@ def test_one_that_the_ehr_refuses_does_not_hold_up_the_others(world: World) -> N
 
     assert world.case("ServiceRequest/o1").is_open
     assert (report.refused, noted(world.store)) == (1, [])
+
+
+def test_one_that_was_known_and_is_closed_to_us_now_does_not_hold_up_the_others(world: World) -> None:
+    for resource in (patient(), order(), order("o2")):
+        world.ehr.put(resource)
+    world.sync()
+    world.forbidden.add("ServiceRequest/o1")
+    world.ehr.put(order("o2", status="on-hold"))
+    note(world, "ServiceRequest/o1", "ServiceRequest/o2")
+
+    report = world.bridge.answer()
+
+    assert (report.refused, report.counts.applied, noted(world.store)) == (1, 1, [])
+    assert world.case("ServiceRequest/o1").is_open

@@ -155,3 +155,17 @@ def test_a_case_that_was_over_when_first_seen_is_told_of_once_it_is_work_again()
     world.sync()
 
     assert world.task(ROOT)["status"] == "ready"
+
+
+def test_a_patient_whom_the_ehr_closes_to_us_keeps_no_others_from_their_names() -> None:
+    world = World()
+    for number in (1, 2, 3):
+        world.ehr.put(patient(f"p{number}"))
+        world.ehr.put(order(f"o{number}", subject={"reference": f"Patient/p{number}"}))
+    world.bridge.read()
+    world.forbidden.add("Patient/p2")
+
+    world.bridge.name_people()
+
+    names = [patient_of(world.case(f"ServiceRequest/o{number}"))[0] for number in (1, 2, 3)]
+    assert names == ["Pat Example", None, "Pat Example"]

@@ -111,3 +111,12 @@ def test_when_all_of_many_are_not_found_the_server_is_not_believed() -> None:
 
     assert (report.sweep.lost, world.writes) == (0, [])
     assert any("none of our Tasks is there" in problem for problem in report.problems)
+
+
+def test_a_task_that_the_ehr_closes_to_us_is_not_taken_for_lost_and_hides_no_other() -> None:
+    world = world_with_task(3)
+    closed, deleted = (world.task(f"ServiceRequest/o{number}")["id"] for number in (1, 2))
+    world.forbidden.add(f"Task/{closed}")
+    delete(world, f"Task/{deleted}")
+
+    assert world.bridge.compare().lost == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pytest
+
 from bridge.cases.model import Status
 from bridge.store.port import CaseFilter
 from bridge.sync.sweep import CONFIRM_AFTER, MANY, SweepReport, sweep
@@ -211,3 +213,45 @@ def test_every_open_case_is_compared_however_many_there_are() -> None:
     with beside.store.reading() as tx:
         waiting = tx.list_cases(CaseFilter(status=Status.WAITING_ON_PROVIDER), limit=10).cases
     assert {case.root for case in waiting} == {"ServiceRequest/o7", "ServiceRequest/o99"}
+
+
+@pytest.mark.parametrize("how", ["it is not shown", "the search is refused"])
+def test_one_record_that_the_ehr_closes_to_us_holds_up_no_other(how: str) -> None:
+    """Break-the-glass (Epic 4130) and SMART both let a server leave it out of a search, or refuse."""
+    others = [order(f"o{number}") for number in range(2, 8)]
+    beside = Beside(order(), *others, a_task(focus={"reference": "ServiceRequest/o5"}))
+    beside.ehr.closed.add(ROOT)
+    beside.ehr.hidden |= {ROOT} if how == "it is not shown" else set()
+    for number in (2, 7):
+        beside.ehr.write(order(f"o{number}", status="on-hold"))
+
+    report = beside.sweep()
+    again = beside.sweep(minutes=30)
+
+    assert (report.repaired, report.gone, report.missing, report.refused) == (2, 0, 0, 1)
+    assert any("1 ServiceRequest may not be read" in problem for problem in report.problems)
+    assert (again.repaired, again.gone, again.missing, again.refused) == (0, 0, 0, 1)
+    assert beside.gone_at() is None
+    assert beside.case().is_open
+
+
+def test_a_closed_record_that_opens_again_is_compared_again() -> None:
+    beside = Beside(order(), order("o2"))
+    beside.ehr.closed.add(ROOT)
+    beside.ehr.write(order(status="on-hold"))
+    assert beside.sweep().repaired == 0
+
+    beside.ehr.closed.clear()
+
+    assert beside.sweep().repaired == 1
+
+
+def test_a_type_that_may_not_be_read_at_all_is_not_asked_for_one_by_one() -> None:
+    beside = Beside(*(order(f"o{number}") for number in range(1, 60)), a_task())
+    beside.ehr.closed |= {ref for ref in beside.ehr.current if ref.startswith("ServiceRequest/")}
+    beside.ehr.write(a_task(status="on-hold"))
+
+    report = beside.sweep()
+
+    assert (list(report.closed), report.repaired, beside.ehr.reads) == (["ServiceRequest"], 1, 0)
+    assert any("ServiceRequest is left out" in problem for problem in report.problems)
