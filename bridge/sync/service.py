@@ -51,6 +51,7 @@ class Service:
         self._poll, self._sweep, self._turns = poll, sweep, turns
         self._stopping = Event()
         self._resting: dict[str, datetime] = {}
+        self._never_read = set(poll)
         self._rung = {connector.line.name: Event() for connector in connectors}
         self._listeners = [
             Thread(target=self._listen, args=(connector,), name=f"notify-{connector.line.name}", daemon=True)
@@ -63,7 +64,11 @@ class Service:
         )
 
     def start(self) -> None:
-        """Begin; the first poll of every connection is at once."""
+        """
+        Begin; the first poll of every connection is at once, however short ago another process had its tick.
+
+        Nobody listened between that process and this one, and an EHR does not ring for ever.
+        """
         for connector in self._connectors:
             name = connector.line.name
             self._every(self._poll[name], self._read, connector, f"poll/{name}")
@@ -128,7 +133,9 @@ class Service:
 
     def _read(self, connector: Connector) -> None:
         name = connector.line.name
-        if self._won(f"poll/{name}", self._poll[name]):
+        first, won = name in self._never_read, self._won(f"poll/{name}", self._poll[name])
+        self._never_read.discard(name)
+        if won or (first and not self._stopping.is_set()):
             connector.read(due_only=True)
             connector.pass_time()
             if connector.pauses().whole is not None:

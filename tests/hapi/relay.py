@@ -21,19 +21,23 @@ class Relay:
     """
     Passes requests on to *base_url*.
 
-    Two things may be set at any time, both told the method and the path below the FHIR base of a request:
-    ``interrupt`` is called before the server gets it, and ``loses`` says whether its answer gets lost.
+    Three things may be set at any time. Two are told the method and the path below the FHIR base of a request:
+    ``interrupt`` is called before the server gets it, and ``loses`` says whether its answer gets lost. While
+    ``cut`` is true nothing gets through. ``passed`` counts the requests that the server answered.
     """
 
     def __init__(self, base_url: str) -> None:
         self._behind = httpx.URL(base_url)
         self._client = httpx.Client(timeout=60)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.base_url = f"http://127.0.0.1:{self._server.server_port}{self._behind.path}"
+        self.port = self._server.server_port
+        self.base_url = f"http://127.0.0.1:{self.port}{self._behind.path}"
+        self.passed = 0
         self.be_quiet()
 
     def be_quiet(self) -> None:
         """Let everything pass."""
+        self.cut = False
         self.interrupt: Callable[[str, str], None] = lambda method, path: None
         self.loses: Callable[[str, str], bool] = lambda method, path: False
 
@@ -47,11 +51,14 @@ class Relay:
         self._client.close()
 
     def pass_on(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
-        """Send a request to the server behind, and return its answer unless that gets lost."""
+        """Send a request to the server behind, and return its answer unless one of the two gets lost."""
+        if self.cut:
+            return None
         below = path.removeprefix(self._behind.path).lstrip("/")
         self.interrupt(method, below)
         url = self._behind.copy_with(raw_path=path.encode())
         answer = self._client.request(method, url, headers=headers, content=body)
+        self.passed += 1
         return None if self.loses(method, below) else answer
 
 
