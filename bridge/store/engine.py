@@ -1,7 +1,7 @@
 """
 Connections to SQLite and PostgreSQL, set up so that a commit is durable and a read never waits for a write.
 
-SQLite: one writer connection (threads queue for it in order) whose transactions begin with ``BEGIN
+SQLite: one writer connection (threads stand in line for it, ``turnstile``) whose transactions begin with ``BEGIN
 IMMEDIATE``, and read-only connections beside it under WAL. pysqlite's own habit of sending no BEGIN before a
 SELECT lost 871 of 1,200 read-then-write updates, measured 2026-11. ``synchronous=FULL``: what was
 acknowledged survives power loss. One process owns the file (``own``): SQLite 3.7.0 to 3.51.2 may corrupt a

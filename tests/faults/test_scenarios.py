@@ -1,4 +1,4 @@
-"""Every scenario names tests that exist, or says why it has none."""
+"""Every scenario names tests that exist, or says why it has none; ``limit`` says where what they hold ends."""
 
 from __future__ import annotations
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from bridge.errors import DomainError, StoreUnavailable
-from bridge.store.engine import Engines
+from bridge.store.engine import BUSY_MS, Engines
 from bridge.store.sql.budgets import BudgetsRoom
 from bridge.store.sql.cases import CasesRoom
 from bridge.store.sql.hints import HintsRoom
@@ -21,6 +22,7 @@ from bridge.store.sql.sources import SourcesRoom
 from bridge.store.sql.subscriptions import SubscriptionsRoom
 from bridge.store.sql.timers import TimersRoom
 from bridge.store.sql.work import Names
+from bridge.store.turnstile import Turnstile
 
 
 class SqlTx(
@@ -45,13 +47,17 @@ class SqlStore:
         """Work on the databases behind *engines*."""
         self._engines = engines
         self._names = Names()
+        self._one_writer = Turnstile() if engines.writing.dialect.name == "sqlite" else None
 
     @contextmanager
     def transaction(self) -> Iterator[SqlTx]:
         """Open a transaction that may write; not to be opened inside another one of the same thread."""
-        with self._begun(self._engines.writing, writing=True) as tx:
+        with self._turn(), self._begun(self._engines.writing, writing=True) as tx:
             yield tx
         tx.committed()
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return self._one_writer.through(BUSY_MS / 1000) if self._one_writer is not None else nullcontext()
 
     @contextmanager
     def reading(self) -> Iterator[SqlTx]:
@@ -68,6 +74,8 @@ class SqlStore:
             raise DomainError(f"the database refused to save: {_rule(error)}") from error
         except (OperationalError, InternalError) as error:
             raise StoreUnavailable(f"database: {_words(error)}") from error
+        except NoConnection as error:
+            raise StoreUnavailable("database: every connection to it was in use for too long") from error
 
     def close(self) -> None:
         """Give back every connection."""
