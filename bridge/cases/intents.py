@@ -28,7 +28,10 @@ class IntentKind(StrEnum):
     OUTREACH_RECORD = "outreach-record"
     """A Communication that records one outreach attempt."""
     RETRACTION = "retraction"
-    """What was written while the case was another patient's, marked as entered in error."""
+    """
+    What should not stand there, marked as entered in error: what was written while the case was another patient's,
+    or, with a target, a second copy of what was written once.
+    """
 
 
 LEVEL_KINDS = frozenset(set(IntentKind) - {IntentKind.OUTREACH_RECORD})
@@ -80,5 +83,10 @@ class Intent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     key: str
     case_version: int
     target: str | None = None
-    """``Type/id`` of the existing resource to update (a source Task)."""
+    """``Type/id`` of the existing resource to update (a source Task, a second copy of one of ours)."""
     message: Message | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is about a resource that may be a second copy of one of ours."""
+        return self.kind is IntentKind.RETRACTION and self.target is not None

@@ -7,13 +7,13 @@ How an outbox row moves, whichever store keeps it. Pure.
       └──requeue── parked | not-writable
 
 A level intent is rendered from the case as it is when it is sent. So there is at most one of a slot that is
-queued or given up: a newer one supersedes it, and takes over ``unsure``, since the newer write must look for
+queued or given up: a newer one supersedes it, and takes over ``unsure_at``, since the newer write must look for
 what the older one may have left on the EHR.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -50,11 +50,13 @@ def level_slots(intents: Iterable[Intent]) -> set[Slot]:
     return {slot(intent) for intent in intents if intent.kind in LEVEL_KINDS}
 
 
-def queued(intents: Sequence[Intent], now: datetime, unsure: Set[Slot]) -> list[OutboxRow]:
+def queued(
+    intents: Sequence[Intent], now: datetime, due_at: datetime, unsure: Mapping[Slot, datetime]
+) -> list[OutboxRow]:
     """
     Return new rows, their ids not given yet (0).
 
-    Only the last level intent of a slot is to be tried. *unsure* names the slots where an intent that these
+    Only the last level intent of a slot is to be tried. *unsure* tells of slots when an intent that these
     supersede may have been sent.
     """
     last = {slot(intent): intent.key for intent in intents if intent.kind in LEVEL_KINDS}
@@ -62,29 +64,39 @@ def queued(intents: Sequence[Intent], now: datetime, unsure: Set[Slot]) -> list[
         _queued(
             intent,
             now,
+            due_at,
             is_last=intent.kind not in LEVEL_KINDS or last[slot(intent)] == intent.key,
-            unsure=intent.kind in LEVEL_KINDS and slot(intent) in unsure,
+            unsure_at=unsure.get(slot(intent)) if intent.kind in LEVEL_KINDS else None,
         )
         for intent in intents
     ]
 
 
-def _queued(intent: Intent, now: datetime, *, is_last: bool, unsure: bool) -> OutboxRow:
+def _queued(intent: Intent, now: datetime, due_at: datetime, *, is_last: bool, unsure_at: datetime | None) -> OutboxRow:
     return OutboxRow(
         id=0,
         intent=intent,
         state=IntentState.QUEUED if is_last else IntentState.SUPERSEDED,
         attempts=0,
-        next_at=now,
+        next_at=due_at,
         created_at=now,
-        unsure=unsure and is_last,
+        unsure_at=unsure_at if is_last else None,
         settled_at=None if is_last else now,
     )
 
 
-def doubted(row: OutboxRow) -> OutboxRow:
-    """Return the row that takes the place of one which may have been sent."""
-    return msgspec.structs.replace(row, unsure=True)
+def doubts(rows: Iterable[OutboxRow]) -> dict[Slot, datetime]:
+    """Return when one of *rows* may have been sent last, by slot."""
+    found: dict[Slot, datetime] = {}
+    for row in rows:
+        if row.unsure_at is not None:
+            found[slot(row.intent)] = max(row.unsure_at, found.get(slot(row.intent), row.unsure_at))
+    return found
+
+
+def doubted(row: OutboxRow, at: datetime) -> OutboxRow:
+    """Return the row that takes the place of one which may have been sent *at* that time."""
+    return msgspec.structs.replace(row, unsure_at=max(row.unsure_at or at, at))
 
 
 def superseded(row: OutboxRow, now: datetime) -> OutboxRow:
@@ -93,14 +105,10 @@ def superseded(row: OutboxRow, now: datetime) -> OutboxRow:
 
 
 def claimed(row: OutboxRow, lease_until: datetime) -> OutboxRow:
-    """Return the row under a new lease; one whose lease ran out may have been sent already."""
-    return msgspec.structs.replace(
-        row,
-        state=IntentState.SENDING,
-        token=row.token + 1,
-        lease_until=lease_until,
-        unsure=row.unsure or row.state is IntentState.SENDING,
-    )
+    """Return the row under a new lease; one whose lease ran out may have been sent until then."""
+    lapsed = row.lease_until if row.state is IntentState.SENDING else None
+    taken = row if lapsed is None else doubted(row, lapsed)
+    return msgspec.structs.replace(taken, state=IntentState.SENDING, token=row.token + 1, lease_until=lease_until)
 
 
 def choose(rows: Iterable[OutboxRow], now: datetime, limit: int) -> list[OutboxRow]:
@@ -126,7 +134,7 @@ def _may_start(row: OutboxRow) -> datetime:
 
 def freed(row: OutboxRow, now: datetime) -> OutboxRow:
     """Return a ``sending`` row whose sender is known to be gone: claimable now, and unsure."""
-    return msgspec.structs.replace(row, token=row.token + 1, lease_until=now, unsure=True)
+    return msgspec.structs.replace(doubted(row, now), token=row.token + 1, lease_until=now)
 
 
 def settled(row: OutboxRow, how: Settlement, *, newer_waits: bool) -> OutboxRow:
@@ -145,7 +153,7 @@ def settled(row: OutboxRow, how: Settlement, *, newer_waits: bool) -> OutboxRow:
         attempts=row.attempts + how.spent,
         next_at=how.next_at or row.next_at,
         lease_until=None,
-        unsure=how.unsure,
+        unsure_at=how.unsure_at,
         code=maybe_clean(how.code),
         reason=maybe_clean(how.reason),
         written=maybe_clean(how.written) or row.written,

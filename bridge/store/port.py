@@ -204,8 +204,9 @@ class OutboxRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     One intent and where it stands.
 
     ``token`` fences the lease: a settle with another token changes nothing. ``written`` is the resource on
-    the EHR (``Type/id``) and ``written_version`` the version our write made. ``unsure`` is true when a write
-    was sent and no answer came. ``reason`` is in words a person can act on, without patient data.
+    the EHR (``Type/id``) and ``written_version`` the version our write made. ``unsure_at`` is when a write
+    was, or may have been, sent last of which no answer came. ``reason`` is in words a person can act on, without
+    patient data.
     """
 
     id: int
@@ -216,12 +217,17 @@ class OutboxRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     created_at: datetime
     token: int = 0
     lease_until: datetime | None = None
-    unsure: bool = False
+    unsure_at: datetime | None = None
     code: str | None = None
     reason: str | None = None
     written: str | None = None
     written_version: str | None = None
     settled_at: datetime | None = None
+
+    @property
+    def unsure(self) -> bool:
+        """Whether something may stand on the EHR of which nobody knows."""
+        return self.unsure_at is not None
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -238,7 +244,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     at: datetime
     next_at: datetime | None = None
     spent: bool = True
-    unsure: bool = False
+    unsure_at: datetime | None = None
     code: str | None = None
     reason: str | None = None
     written: str | None = None
@@ -398,13 +404,16 @@ class Tx(Protocol):
         """Forget these."""
 
     # Outbox -----------------------------------------------------------------------------------------------
-    def add_intents(self, intents: Sequence[Intent], now: datetime) -> None:
+    def add_intents(self, intents: Sequence[Intent], now: datetime, due_at: datetime | None = None) -> None:
         """
         Queue intents; a queued level intent of the same slot becomes superseded, a known key is a no-op.
 
         Slots and keys are those of a case. A parked or not-writable level intent of the same slot is
-        superseded too: the newer one is tried. It takes over ``unsure``, so that it looks for what the older
+        superseded too: the newer one is tried. It takes over ``unsure_at``, so that it looks for what the older
         one may have left on the EHR.
+
+        Args:
+            due_at: Before this they are not tried; at once where it is not given.
 
         Raises:
             DomainError: The case of an intent is not stored.
@@ -414,7 +423,8 @@ class Tx(Protocol):
         """
         Claim due intents, those due longest first: one of a case, none where one is in ``sending``.
 
-        Rows whose lease ran out are claimed again with ``unsure`` set. Each claim gives a new ``token``.
+        Rows whose lease ran out are claimed again with ``unsure_at`` set, as they may have been sent until then. Each
+        claim gives a new ``token``.
         """
 
     def settle(self, settlements: Sequence[Settlement]) -> int:
@@ -425,13 +435,19 @@ class Tx(Protocol):
         """
 
     def release_leases(self, now: datetime) -> int:
-        """Make every ``sending`` row claimable now, ``unsure``; only for the one owner of a database."""
+        """Make every ``sending`` row claimable now, unsure since now; only for the one owner of a database."""
 
     def next_due(self, connection: str) -> datetime | None:
         """Return when the earliest queued or leased intent may be tried, or ``None``."""
 
     def written(self, case_id: str, kinds: Iterable[IntentKind]) -> list[OutboxRow]:
         """Return the confirmed rows of one case, oldest first: what of it stands on the EHR."""
+
+    def doubted_at(self, case_id: str, kinds: Iterable[IntentKind]) -> datetime | None:
+        """Return when one of these for the case may have been sent last that is not confirmed since."""
+
+    def copies(self, connection: str) -> Mapping[IntentState, int]:
+        """Return how many second copies of our resources were found on the EHR, by how far they are taken back."""
 
     def our_tasks(self, connection: str, refs: Iterable[str]) -> set[str]:
         """Return those of *refs* that are coordination Tasks which we wrote, whatever they say by now."""

@@ -241,6 +241,7 @@ outbox = Table(
     Column("written", Words),
     Column("written_version", Words),
     Column("settled_at", Instant),
+    Column("unsure_at", Instant),
     UniqueConstraint("case_pk", "key"),
     _one_of("kind", IntentKind),
     _one_of("state", IntentState),
@@ -352,6 +353,7 @@ QUEUED = outbox.c.state == literal_column("'queued'")
 SENDING = outbox.c.state == literal_column("'sending'")
 STUCK = outbox.c.state.in_([literal_column("'parked'"), literal_column("'not-writable'")])
 TASK_WRITTEN = and_(outbox.c.kind == literal_column("'coordination-task'"), outbox.c.written.is_not(None))
+COPY = and_(outbox.c.kind == literal_column("'retraction'"), outbox.c.target.is_not(None))
 UNSENT = and_(
     outbox.c.level_slot.is_not(None),
     or_(
@@ -380,6 +382,7 @@ _partial("uq_outbox_slot", UNSENT, outbox.c.case_pk, outbox.c.level_slot, unique
 _partial("ix_outbox_due", QUEUED, outbox.c.connection_id, outbox.c.next_at, outbox.c.id)
 _partial("ix_outbox_stuck", STUCK, outbox.c.connection_id, outbox.c.id)
 _partial("ix_outbox_our_tasks", TASK_WRITTEN, outbox.c.written)
+_partial("ix_outbox_copy", COPY, outbox.c.connection_id)
 _partial("ix_person_wanted", person.c.wanted_at.is_not(None), person.c.connection_id, person.c.wanted_at)
 
 APPEND_ONLY: dict[str, tuple[str, ...]] = {

@@ -23,7 +23,7 @@ from bridge.errors import DomainError, RemoteError, StoreUnavailable, VersionCon
 from bridge.fhir.client import FhirClient
 from bridge.fhir.retry import Then, decide
 from bridge.store.port import OutboxRow, Settlement, Store
-from bridge.sync.hand import Overtaken, Stop
+from bridge.sync.hand import NotYet, Overtaken, Stop
 from bridge.sync.line import Line
 from bridge.sync.write import Writer
 from bridge.tasks.coordination_task import Form
@@ -132,6 +132,8 @@ class _Run:
         except Overtaken as late:
             # Later, not at once: an EHR as slow as that would be asked the same for ever.
             return self._again(row, self._clock() + self._channel.lease / 2, spent=False, reason=str(late))
+        except NotYet as wait:
+            return self._again(row, wait.at, spent=False, code="unanswered", reason=str(wait))
         except Stop as end:
             return self._end(row, end.state, code=end.code, reason=end.reason)
         except DomainError as error:
@@ -140,7 +142,9 @@ class _Run:
             return self._after(row, error)
         except StoreUnavailable as error:
             # Something may have been sent before the database broke off.
-            return self._again(row, self._clock() + LEAST_PAUSE, spent=False, unsure=True, reason=str(error))
+            return self._again(
+                row, self._clock() + LEAST_PAUSE, spent=False, unsure_at=self._clock(), reason=str(error)
+            )
         except Exception as error:
             log.exception("delivery failed", extra={"outbox": row.id, "connection": row.intent.connection})
             return self._end(row, IntentState.PARKED, code="fault", reason=f"a fault of ours: {type(error).__name__}")
@@ -161,7 +165,7 @@ class _Run:
     def _try(self, row: OutboxRow) -> Settlement:
         for _ in range(MOST_CONFLICTS):
             try:
-                done = self._writer.make_true(row.intent, row.lease_until)
+                done = self._writer.make_true(row)
             except VersionConflict:
                 continue
             return Settlement(
@@ -184,11 +188,18 @@ class _Run:
         at = max(decision.at, now + LEAST_PAUSE)
         if decision.channel_down:
             self._channel.breaker.trip(at)
-        unsure = decision.then is Then.LOOK
-        return self._again(row, at, spent=decision.then is not Then.WAIT, unsure=unsure, reason=str(error))
+        unsure_at = now if decision.then is Then.LOOK else None
+        return self._again(row, at, spent=decision.then is not Then.WAIT, unsure_at=unsure_at, reason=str(error))
 
     def _again(
-        self, row: OutboxRow, at: datetime, *, spent: bool, unsure: bool = False, reason: str | None = None
+        self,
+        row: OutboxRow,
+        at: datetime,
+        *,
+        spent: bool,
+        unsure_at: datetime | None = None,
+        code: str | None = None,
+        reason: str | None = None,
     ) -> Settlement:
         return Settlement(
             id=row.id,
@@ -197,9 +208,18 @@ class _Run:
             at=self._clock(),
             next_at=at,
             spent=spent,
-            unsure=unsure or row.unsure,
+            unsure_at=unsure_at or row.unsure_at,
+            code=code,
             reason=reason,
         )
 
     def _end(self, row: OutboxRow, state: IntentState, *, code: str, reason: str) -> Settlement:
-        return Settlement(id=row.id, token=row.token, state=state, at=self._clock(), code=code, reason=reason)
+        return Settlement(
+            id=row.id,
+            token=row.token,
+            state=state,
+            at=self._clock(),
+            unsure_at=row.unsure_at,
+            code=code,
+            reason=reason,
+        )

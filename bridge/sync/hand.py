@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock, local
 from urllib.parse import quote
 
 from bridge.cases.intents import IntentState
-from bridge.errors import Gone, NotFound
+from bridge.errors import Gone, NotFound, OutcomeUnknown, Refused
 from bridge.fhir.client import FhirClient, Written, escape
 from bridge.fhir.source import SourceVersion, is_by_content
 from bridge.tasks.check import encode
 from bridge.tasks.elements import Json
 from bridge.tasks.merge import decode
 from bridge.tasks.route import How
+
+_PRECONDITION_FAILED = 412
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,25 @@ class Stop(Exception):
 
 class Overtaken(Exception):
     """The lease ran out between looking and writing: another process may have done this, and knows more."""
+
+
+class NotYet(Exception):
+    """What was sent without an answer may stand there and not show yet: nothing is created before it would."""
+
+    def __init__(self, at: datetime, reason: str) -> None:
+        super().__init__(reason)
+        self.at = at
+        """When to look again."""
+
+
+class Several(Stop):
+    """More than one resource on the EHR carries one identifier of ours."""
+
+    def __init__(self, found: Sequence[SourceVersion], value: str) -> None:
+        kind = found[0].type
+        reason = f"the EHR holds {len(found)} resources {kind} with our identifier {value}; keep one, then replay"
+        super().__init__(IntentState.PARKED, "duplicate-on-server", reason)
+        self.found = found
 
 
 class EndedThere(Stop):
@@ -70,6 +91,9 @@ class Hand:
         """
         Return what stands on the EHR under our identifier; a deleted one does not stand.
 
+        Raises:
+            Several: More than one does.
+
         Args:
             ref: Where it stands if we may choose ids.
             written: What we know to have written for the case. It is read before anything is searched for: a
@@ -77,33 +101,36 @@ class Hand:
                 (AWS HealthLake, FHIR search consistency levels), and what is not found is created.
         """
         if how is How.PUT_OWN_ID:
-            return self._read(ref)
+            return self.read(ref)
         for known in written:
-            stands = self._read(known)
+            stands = self.read(known)
             if stands is not None and is_named(decode(stands.raw), system, value):
                 return stands
-        kind = ref.partition("/")[0]
+        found = self.search(ref.partition("/")[0], system, value)
+        if len(found) > 1:
+            raise Several(found, value)
+        return found[0] if found else None
+
+    def search(self, kind: str, system: str, value: str) -> list[SourceVersion]:
+        """Return what a search shows under an identifier of ours, each resource once."""
         token = f"{escape(system)}|{escape(value)}"
         page = self._client.search(kind, [("identifier", token), ("_count", "10")], critical=("identifier",))
-        found = [version for version in page.entries if version.type == kind]
-        if len(found) > 1:
-            reason = f"the EHR holds {len(found)} resources {kind} with our identifier {value}; keep one, then replay"
-            raise Stop(IntentState.PARKED, "duplicate-on-server", reason)
-        return found[0] if found else None
+        return list({version.ref: version for version in page.entries if version.type == kind}.values())
 
     def whole_of(self, parts: Iterable[str | None], system: str, value: str) -> SourceVersion | None:
         """Return what stands under our identifier and one of *parts* (``Type/id``) says it is part of."""
         for part in parts:
-            stands = self._read(part) if part is not None else None
+            stands = self.read(part) if part is not None else None
             if stands is None:
                 continue
             for named in decode(stands.raw).get("partOf", ()):
-                whole = self._read(named["reference"]) if is_relative(named) else None
+                whole = self.read(named["reference"]) if is_relative(named) else None
                 if whole is not None and is_named(decode(whole.raw), system, value):
                     return whole
         return None
 
-    def _read(self, ref: str) -> SourceVersion | None:
+    def read(self, ref: str) -> SourceVersion | None:
+        """Return what stands there now, ``None`` where nothing does."""
         try:
             return self._client.read(ref)
         except (Gone, NotFound):
@@ -122,9 +149,19 @@ class Hand:
             written = self._client.update(ref, encode(resource), create_only=True)
         else:
             condition = f"identifier={quote(f'{escape(system)}|{escape(value)}', safe='/:|')}"
-            written = self._client.create(kind, body, if_none_exist=condition)
+            written = self._create(kind, body, condition)
         self._count()
         return written
+
+    def _create(self, kind: str, body: bytes, condition: str) -> Written:
+        """Create unless something fits *condition*; where several do, the next look has to tell which is ours."""
+        try:
+            return self._client.create(kind, body, if_none_exist=condition)
+        except Refused as error:
+            if error.status != _PRECONDITION_FAILED:
+                raise
+            told = f"create of {kind}: the EHR says that several are there already, and a search shows none"
+            raise OutcomeUnknown(told, status=error.status) from None
 
     def update(self, ref: str, resource: Json, version: str) -> str:
         """Write over *version* and return the version that this made."""

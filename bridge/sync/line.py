@@ -37,3 +37,8 @@ class Line:
     lag: timedelta = timedelta(seconds=5)
     writes: bool = True
     acknowledge_with: str = "received"
+
+    @property
+    def shows_within(self) -> timedelta:
+        """How long what was written may stay out of searches (rule ours: as long as a poll allows for)."""
+        return self.overlap + self.lag

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.sources import SourceRow
-from bridge.store.port import Store
+from bridge.store.port import OutboxRow, Store
 from bridge.sync.hand import Stop
 
 
@@ -16,7 +16,7 @@ from bridge.sync.hand import Stop
 class Scene:
     """An intent with everything it is about: the case as it is now and the sources of its group."""
 
-    intent: Intent
+    row: OutboxRow
     case: Case
     rows: Sequence[SourceRow]
     written: str | None
@@ -26,14 +26,20 @@ class Scene:
     tasks: Sequence[str]
     """The case's Tasks that were written, of all its lives, the last first."""
 
+    @property
+    def intent(self) -> Intent:
+        """What should become true."""
+        return self.row.intent
 
-def scene_of(store: Store, intent: Intent) -> Scene:
+
+def scene_of(store: Store, row: OutboxRow) -> Scene:
     """
-    Read what *intent* is about.
+    Read what an intent is about.
 
     Raises:
         Stop: There is no such case.
     """
+    intent = row.intent
     with store.reading() as tx:
         case = tx.case(intent.case_id)
         if case is None:
@@ -43,4 +49,4 @@ def scene_of(store: Store, intent: Intent) -> Scene:
     # A reopened case has a Task of its own; what was written may still be that of its earlier life.
     written = standing[-1].written if standing else None
     tasks = dict.fromkeys(row.written for row in reversed(standing) if row.written is not None)
-    return Scene(intent, case, rows, written, written if case.round == 1 else None, tuple(tasks))
+    return Scene(row, case, rows, written, written if case.round == 1 else None, tuple(tasks))

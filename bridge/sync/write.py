@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bridge.cases.intents import Intent, IntentKind, IntentState
+from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Case, ClosureReason
 from bridge.errors import Gone, NotFound
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import Store
+from bridge.store.port import OutboxRow, Store
 from bridge.sync.evidence import proven as proven_evidence
-from bridge.sync.hand import Done, EndedThere, Hand, Stop
+from bridge.sync.hand import Done, EndedThere, Hand, NotYet, Stop
 from bridge.sync.known import PATIENT_MISMATCH, tasks_that_ask_us
 from bridge.sync.ours import Ours
 from bridge.sync.scene import Scene, scene_of
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from bridge.sync.deliver import Channel
 
 
+_CREATING = (IntentKind.COORDINATION_TASK, IntentKind.STATUS_MESSAGE, IntentKind.OUTREACH_RECORD)
+_LOOK_AGAIN = timedelta(seconds=5)
 _IN_ERROR = ENDS[ClosureReason.ENTERED_IN_ERROR]
 
 
@@ -40,6 +42,7 @@ class Writer:
     def __init__(self, store: Store, channel: Channel, clock: Callable[[], datetime]) -> None:
         self._store, self._channel = store, channel
         self._client, self._line = channel.client, channel.line
+        self._clock = clock
         self._hand = Hand(channel.client, clock)
         self._whose = Whose(channel.client, channel.line)
         self._ours = Ours(store, channel, self._hand, self._whose)
@@ -49,21 +52,19 @@ class Writer:
         """How many resources were created or changed on the EHR."""
         return self._hand.written
 
-    def make_true(self, intent: Intent, lease_until: datetime | None = None) -> Done:
+    def make_true(self, row: OutboxRow) -> Done:
         """
-        Make *intent* true.
-
-        Args:
-            lease_until: When another process may take this over; nothing is written from then on.
+        Make the intent of *row* true; nothing is written once its lease has run out.
 
         Raises:
             Stop: It ends without a write.
+            NotYet: What an earlier try may have made would not show yet.
             Overtaken: The lease ran out before it came to a write.
             VersionConflict: Somebody else wrote first; try again from the start.
             RemoteError, DomainError: As the EHR answered, or a rule of ours forbids it.
         """
-        self._hand.lease(lease_until)
-        scene = scene_of(self._store, intent)
+        self._hand.lease(row.lease_until)
+        scene, intent = scene_of(self._store, row), row.intent
         route = self._channel.plan[intent.kind]
         if route.how is How.NOT_WRITABLE:
             raise Stop(IntentState.NOT_WRITABLE, "no-route", route.why)
@@ -98,6 +99,7 @@ class Writer:
             raise
         part_of = [task.ref for task in tasks_that_ask_us(self._line, scene.rows) if task.ref != case.root]
         if theirs is None:
+            self._check_shows(how, self._task_doubted_at(case))
             status = steps(None, goals)[0]
             body = checked(self._rendered(case, status, part_of, self._proven(case)), self._line.fhir_version)
             made = self._hand.create(how, "Task", task_ref(case), CASE_SYSTEM, task_identifier(case), body)
@@ -105,6 +107,28 @@ class Writer:
                 return Done(made.ref, made.version)
             theirs = self._client.read(made.ref)
         return self._bring_up_to_date(case, theirs, goals, part_of)
+
+    def _task_doubted_at(self, case: Case) -> datetime | None:
+        """Return when the case's Task may have been created last; messages create it too."""
+        with self._store.reading() as tx:
+            return tx.doubted_at(case.id, _CREATING)
+
+    def _check_shows(self, how: How, doubted_at: datetime | None) -> None:
+        """
+        Raise NotYet while what was sent at *doubted_at* may stand on the EHR and not show in a search.
+
+        Until then it is looked for again and again, in steps twice as long each time (rule ours). What we choose the
+        id of needs no search.
+        """
+        if doubted_at is None or how is How.PUT_OWN_ID:
+            return
+        now, shows_at = self._clock(), doubted_at + self._line.shows_within
+        if now < shows_at:
+            reason = (
+                f"a create that was sent at {doubted_at:%H:%M:%S} UTC was not answered, and nothing is to be found; "
+                f"what it made may not show before {shows_at:%H:%M:%S} UTC, and nothing is created until then"
+            )
+            raise NotYet(min(shows_at, now + max(now - doubted_at, _LOOK_AGAIN)), reason)
 
     def _bring_up_to_date(
         self, case: Case, theirs: SourceVersion, goals: tuple[str, ...], part_of: Sequence[str]
@@ -184,6 +208,7 @@ class Writer:
             return Done(theirs.ref, theirs.version)
         if stale:
             raise Stop(IntentState.SUPERSEDED, "old-news", "the status changed before the message was sent")
+        self._check_shows(how, scene.row.unsure_at)
         task = self._task_first(scene)
         self._whose.check(scene.case, scene.rows, scene.intent.kind, retiring=False)
         resource = render_message(case, intent, self._channel.form, part_of=task)

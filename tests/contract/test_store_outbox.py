@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.cases.intents import IntentKind, IntentState
+from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.errors import DomainError
 from bridge.store.port import Store
 
@@ -114,12 +114,12 @@ def test_a_parked_message_stays_parked_when_a_newer_message_comes(store: Store) 
 def test_a_newer_level_intent_takes_over_the_doubt_of_the_one_it_supersedes(store: Store) -> None:
     """The older write may have reached the EHR: whoever comes next has to look first."""
     with_intents(store, a_level(version=1))
-    settle(store, *(settlement(r, QUEUED, unsure=True, next_at=minutes(5)) for r in claim(store)))
+    settle(store, *(settlement(r, QUEUED, unsure_at=NOW, next_at=minutes(5)) for r in claim(store)))
 
     with_intents(store, a_level(version=2))
 
     [row] = claim(store)
-    assert (row.intent.key, row.unsure) == ("c1/task/2", True)
+    assert (row.intent.key, row.unsure_at) == ("c1/task/2", NOW)
 
 
 def test_an_attempt_that_fails_while_a_newer_one_waits_is_superseded(store: Store) -> None:
@@ -127,11 +127,11 @@ def test_an_attempt_that_fails_while_a_newer_one_waits_is_superseded(store: Stor
     [sent] = claim(store)
     with_intents(store, a_level(version=2))
 
-    assert settle(store, settlement(sent, QUEUED, unsure=True, next_at=minutes(5))) == 1
+    assert settle(store, settlement(sent, QUEUED, unsure_at=NOW, next_at=minutes(5))) == 1
 
     assert states(store) == [("c1/task/1", SUPERSEDED), ("c1/task/2", QUEUED)]
     [newer] = claim(store)
-    assert newer.unsure
+    assert newer.unsure_at == NOW
 
 
 def test_an_attempt_that_succeeds_while_a_newer_one_waits_is_confirmed(store: Store) -> None:
@@ -188,7 +188,7 @@ def test_a_lease_that_ran_out_is_claimed_again_unsure_with_a_new_token(store: St
 
     [again] = claim(store, at=minutes(1))
 
-    assert (again.id, again.unsure, again.attempts) == (first.id, True, 0)
+    assert (again.id, again.unsure_at, again.attempts) == (first.id, minutes(1), 0)
     assert again.token != first.token
 
 
@@ -251,7 +251,57 @@ def test_released_leases_can_be_claimed_now_and_their_holders_are_fenced_off(sto
         assert tx.release_leases(minutes(1)) == 2
 
     assert settle(store, *(settlement(row, CONFIRMED) for row in old)) == 0
-    assert [row.unsure for row in claim(store, at=minutes(1))] == [True, True]
+    assert [row.unsure_at for row in claim(store, at=minutes(1))] == [minutes(1)] * 2
+
+
+def test_what_is_not_due_yet_is_left_until_it_is(store: Store) -> None:
+    with_intents(store, a_level(version=1))
+    with store.transaction() as tx:
+        tx.add_intents([a_message(number=1)], NOW, minutes(5))
+    settle(store, *(settlement(row, CONFIRMED) for row in claim(store)))
+
+    assert claim(store, at=minutes(4)) == []
+    [row] = claim(store, at=minutes(5))
+    assert (row.intent.key, row.created_at) == ("c1/1", NOW)
+
+
+def test_the_last_doubt_of_a_case_is_that_of_what_is_not_confirmed(store: Store) -> None:
+    with_intents(store, a_level(version=1), a_message(number=1))
+    [first] = claim(store)
+    settle(store, settlement(first, QUEUED, unsure_at=NOW, next_at=minutes(60)))
+    [second] = claim(store)
+    settle(store, settlement(second, PARKED, unsure_at=minutes(2)))
+    both = (first.intent.kind, second.intent.kind)
+
+    with store.reading() as tx:
+        assert tx.doubted_at("c1", both) == minutes(2)
+        assert tx.doubted_at("c1", [first.intent.kind]) == NOW
+        assert tx.doubted_at("another", both) is None
+    settle(store, *(settlement(row, CONFIRMED) for row in claim(store, at=minutes(60))))
+    with store.reading() as tx:
+        assert tx.doubted_at("c1", [first.intent.kind]) is None
+
+
+def test_second_copies_are_counted_once_each_by_where_they_stand(store: Store) -> None:
+    def copy(ref: str, mark: str) -> Intent:
+        return Intent(
+            connection=EHR,
+            case_id="c1",
+            kind=IntentKind.RETRACTION,
+            slot=f"copy/{ref}",
+            key=f"c1/copy/{ref}/{mark}",
+            case_version=1,
+            target=ref,
+        )
+
+    for mark in ("a", "b"):
+        with_intents(store, copy("Task/9", mark))
+        settle(store, *(settlement(row, CONFIRMED) for row in claim(store)))
+    with_intents(store, copy("Task/8", "a"), a_level(kind=IntentKind.RETRACTION, slot="retraction"))
+
+    with store.reading() as tx:
+        assert dict(tx.copies(EHR)) == {CONFIRMED: 1, QUEUED: 1}
+        assert dict(tx.copies("other")) == {}
 
 
 def test_next_due_is_when_something_may_be_tried(store: Store) -> None:

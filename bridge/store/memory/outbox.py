@@ -23,7 +23,7 @@ class OutboxRoom:
         """Work on *state*."""
         self._now = state
 
-    def add_intents(self, intents: Sequence[Intent], now: datetime) -> None:
+    def add_intents(self, intents: Sequence[Intent], now: datetime, due_at: datetime | None = None) -> None:
         missing = sorted({intent.case_id for intent in intents} - self._now.cases.keys())
         if missing:
             raise DomainError(f"an intent belongs to case {missing[0]}, which is not stored")
@@ -31,8 +31,7 @@ class OutboxRoom:
         slots = rules.level_slots(fresh)
         old = [row for row in self._unsent() if rules.slot(row.intent) in slots]
         self._put(rules.superseded(row, now) for row in old)
-        unsure = {rules.slot(row.intent) for row in old if row.unsure}
-        for row in rules.queued(fresh, now, unsure):
+        for row in rules.queued(fresh, now, due_at or now, rules.doubts(old)):
             row_id = len(self._now.outbox) + 1
             intent = row.intent
             stored = kept(intent, slot=clean(intent.slot), key=clean(intent.key), target=maybe_clean(intent.target))
@@ -66,8 +65,8 @@ class OutboxRoom:
         for row, how in held:
             newer = waiting.get(rules.slot(row.intent))
             self._put([rules.settled(row, how, newer_waits=newer is not None)])
-            if newer is not None and how.unsure:
-                self._put([rules.doubted(newer)])
+            if newer is not None and how.unsure_at is not None:
+                self._put([rules.doubted(newer, how.unsure_at)])
         return len(held)
 
     def release_leases(self, now: datetime) -> int:
@@ -87,6 +86,16 @@ class OutboxRoom:
         wanted = set(kinds)
         rows = self._in(None, IntentState.CONFIRMED)
         return [row for row in rows if row.intent.case_id == case_id and row.intent.kind in wanted]
+
+    def doubted_at(self, case_id: str, kinds: Iterable[IntentKind]) -> datetime | None:
+        wanted = set(kinds)
+        rows = (row for row in self._now.outbox.values() if row.state is not IntentState.CONFIRMED)
+        doubts = (row.unsure_at for row in rows if row.intent.case_id == case_id and row.intent.kind in wanted)
+        return max((at for at in doubts if at is not None), default=None)
+
+    def copies(self, connection: str) -> Mapping[IntentState, int]:
+        rows = self._in(connection, *IntentState)
+        return Counter(state for state, _ in {(row.state, row.intent.target) for row in rows if row.intent.is_copy})
 
     def our_tasks(self, connection: str, refs: Iterable[str]) -> set[str]:
         rows = self._in(connection, IntentState.CONFIRMED)

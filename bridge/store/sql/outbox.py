@@ -16,7 +16,7 @@ from bridge.store.batch import among, change, insert, numbers, texts
 from bridge.store.codec import clean, instant, maybe_clean, maybe_instant, maybe_micros, micros, pack
 from bridge.store.port import OutboxRow, Settlement
 from bridge.store.sql.work import Found, Work
-from bridge.store.tables import QUEUED, SENDING, STUCK, TASK_WRITTEN, UNSENT, care_case, outbox
+from bridge.store.tables import COPY, QUEUED, SENDING, STUCK, TASK_WRITTEN, UNSENT, care_case, outbox
 
 _message = msgspec.msgpack.Decoder(Message)
 
@@ -39,13 +39,14 @@ _MOVING = (
     "token",
     "lease_until",
     "unsure",
+    "unsure_at",
     "code",
     "reason",
     "written",
     "written_version",
     "settled_at",
 )
-_ADD = insert(outbox, *_FIXED, "state", "next_at", "unsure", "settled_at")
+_ADD = insert(outbox, *_FIXED, "state", "next_at", "unsure", "unsure_at", "settled_at")
 _MOVE = change(outbox, *_MOVING, "id", by="id")
 
 _HERE = outbox.c.connection_id == bindparam("connection")
@@ -89,8 +90,18 @@ _WRITTEN = _ROWS.where(
     outbox.c.state == IntentState.CONFIRMED.value,
     among(outbox.c.kind, texts("kinds")),
 ).order_by(outbox.c.id)
+_DOUBTED = (
+    select(func.max(outbox.c.unsure_at).label("last"))
+    .join(care_case, care_case.c.pk == outbox.c.case_pk)
+    .where(
+        care_case.c.id == bindparam("case_id"),
+        outbox.c.state != IntentState.CONFIRMED.value,
+        among(outbox.c.kind, texts("kinds")),
+    )
+)
 _OUR_TASKS = select(outbox.c.written).where(_HERE, TASK_WRITTEN, among(outbox.c.written, texts("refs")))
 _COUNTS = select(outbox.c.state, func.count()).where(_HERE).group_by(outbox.c.state)
+_COPIES = select(outbox.c.state, func.count(outbox.c.target.distinct())).where(_HERE, COPY).group_by(outbox.c.state)
 _AHEAD = 4
 """How many times the limit is looked at for due rows, since only one row of a case can be claimed."""
 
@@ -98,7 +109,7 @@ _AHEAD = 4
 class OutboxRoom(Work):
     """What should become true in the EHR."""
 
-    def add_intents(self, intents: Sequence[Intent], now: datetime) -> None:
+    def add_intents(self, intents: Sequence[Intent], now: datetime, due_at: datetime | None = None) -> None:
         pks = self.case_pks(intent.case_id for intent in intents)
         missing = sorted({intent.case_id for intent in intents} - pks.keys())
         if missing:
@@ -106,18 +117,18 @@ class OutboxRoom(Work):
         older = {pk: case_id for case_id, pk in pks.items() if case_id not in self.new_cases}
         known = {(older[row.case_pk], row.key) for row in self.rows(_KEYS, pks=list(older))} if older else set()
         fresh = rules.fresh(intents, known)
-        unsure = self._supersede(pks, rules.level_slots(fresh), now) if older else set()
-        queued = rules.queued(fresh, now, unsure)
+        unsure = self._supersede(pks, rules.level_slots(fresh), now) if older else {}
+        queued = rules.queued(fresh, now, due_at or now, unsure)
         self.new_cases -= pks.keys()
         self.write(_ADD, [self._new_values(row, pks[row.intent.case_id]) for row in queued])
 
-    def _supersede(self, pks: Mapping[str, int], slots: Set[rules.Slot], now: datetime) -> set[rules.Slot]:
-        """Supersede unsent level intents of these slots; return the slots where one may have been sent."""
+    def _supersede(self, pks: Mapping[str, int], slots: Set[rules.Slot], now: datetime) -> dict[rules.Slot, datetime]:
+        """Supersede unsent level intents of these slots; return when one may have been sent, by slot."""
         wanted = [pks[case_id] for case_id, _ in slots]
         found = self.rows(_UNSENT, pks=wanted) if wanted else []
         old = [row for row in map(self._outbox_row, found) if rules.slot(row.intent) in slots]
         self._move([rules.superseded(row, now) for row in old])
-        return {rules.slot(row.intent) for row in old if row.unsure}
+        return rules.doubts(old)
 
     def _new_values(self, row: OutboxRow, case_pk: int) -> tuple[Any, ...]:
         intent, slot = row.intent, clean(row.intent.slot)
@@ -135,6 +146,7 @@ class OutboxRoom(Work):
             row.state.value,
             micros(row.next_at),
             row.unsure,
+            maybe_micros(row.unsure_at),
             maybe_micros(row.settled_at),
         )
 
@@ -168,8 +180,8 @@ class OutboxRoom(Work):
         held = [row for row in rows if rules.holds_lease(row, how[row.id])]
         waiting = self._waiting(held)
         self._move([rules.settled(row, how[row.id], newer_waits=rules.slot(row.intent) in waiting) for row in held])
-        doubtful = [row for row in held if how[row.id].unsure and rules.slot(row.intent) in waiting]
-        self._move([rules.doubted(waiting[rules.slot(row.intent)]) for row in doubtful])
+        doubts = [(rules.slot(row.intent), how[row.id].unsure_at) for row in held]
+        self._move([rules.doubted(waiting[slot], at) for slot, at in doubts if at is not None and slot in waiting])
         return len(held)
 
     def _waiting(self, held: Sequence[OutboxRow]) -> dict[rules.Slot, OutboxRow]:
@@ -191,6 +203,14 @@ class OutboxRoom(Work):
     def written(self, case_id: str, kinds: Iterable[IntentKind]) -> list[OutboxRow]:
         wanted = [kind.value for kind in kinds]
         return [self._outbox_row(row) for row in self.rows(_WRITTEN, case_id=clean(case_id), kinds=wanted)]
+
+    def doubted_at(self, case_id: str, kinds: Iterable[IntentKind]) -> datetime | None:
+        rows = self.rows(_DOUBTED, case_id=clean(case_id), kinds=[kind.value for kind in kinds])
+        return maybe_instant(rows[0].last)
+
+    def copies(self, connection: str) -> Mapping[IntentState, int]:
+        found = self.rows(_COPIES, connection=self.connection_id(connection))
+        return {IntentState(state): count for state, count in found}
 
     def our_tasks(self, connection: str, refs: Iterable[str]) -> set[str]:
         asked = {clean(ref): ref for ref in refs}
@@ -252,7 +272,7 @@ class OutboxRoom(Work):
             created_at=instant(row.created_at),
             token=row.token,
             lease_until=maybe_instant(row.lease_until),
-            unsure=row.unsure,
+            unsure_at=maybe_instant(row.unsure_at) or (instant(row.created_at) if row.unsure else None),
             code=row.code,
             reason=row.reason,
             written=row.written,
@@ -277,6 +297,7 @@ def _moving(row: OutboxRow) -> tuple[Any, ...]:
         row.token,
         maybe_micros(row.lease_until),
         row.unsure,
+        maybe_micros(row.unsure_at),
         row.code,
         row.reason,
         row.written,

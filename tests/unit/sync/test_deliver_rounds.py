@@ -108,6 +108,7 @@ def test_a_process_that_dies_between_ending_and_creating_leaves_one_task_that_st
         with world.store.transaction() as tx:
             assert tx.release_leases(world.clock()) == 1
         world.bridge = world.new_bridge()
+        world.clock.advance(minutes=6)
 
     world.sync()
 
