@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from bridge import cli
+from bridge.cli import working
 from bridge.store.engine import own
 from conformance.demo import LiveEhr, start_live_ehr
 
@@ -713,7 +714,7 @@ def test_ctrl_c_that_goes_under_ends_the_work_at_the_next_page(capsys: pytest.Ca
     """Python drops a KeyboardInterrupt that meets it in a finalizer."""
 
     def work() -> None:
-        with cli._resumable() as check:
+        with working.resumable() as check:
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
             check()
