@@ -20,7 +20,7 @@ from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
-from bridge.errors import Gone, NotFound
+from bridge.errors import Gone, IncompleteScan, NotFound, Refused
 from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked
@@ -28,6 +28,7 @@ from bridge.store.port import CaseFilter, OutboxRow, Store, Tx
 from bridge.sync.ingest import OWN_WRITE, read_version
 from bridge.sync.line import Line
 from bridge.sync.lookback import Params, every_page
+from bridge.sync.several import read_several
 from bridge.tasks.merge import decode, patient_of
 from bridge.tasks.transitions import FINAL
 
@@ -51,6 +52,8 @@ class Kind(StrEnum):
     """The case goes by it, as an earlier release read it."""
     NOT_THERE = "not-there"
     """An open case rests on something that the EHR does not have."""
+    NOT_READABLE = "not-readable"
+    """It differed, or an open case rests on it, and the EHR closes it to us: what it says now is not known."""
     NOT_WRITTEN = "not-written"
     """What the EHR should say of an open case does not stand there."""
 
@@ -117,7 +120,7 @@ def agreement(
     asked_at, seen = clock(), _Seen()
     for stream in line.types:
         for params in searches(stream):
-            _read(client, store, line, stream, params, seen, watch)
+            _read_whole(client, store, line, stream, params, seen, watch)
     differences = [*_second_look(client, store, line, seen)]
     cases = 0
     for some in _open_cases(store, line):
@@ -129,6 +132,27 @@ def agreement(
 # Resources ------------------------------------------------------------------------------------------------
 
 
+def _read_whole(
+    client: FhirClient,
+    store: Store,
+    line: Line,
+    stream: str,
+    params: Params,
+    seen: _Seen,
+    watch: Callable[[str, int], None],
+) -> None:
+    """
+    Read a search to its end, a second time where that fell short: something may have been deleted meanwhile.
+
+    Raises:
+        IncompleteScan: The server gives less than there is: what it keeps back proves nothing.
+    """
+    try:
+        _read(client, store, line, stream, params, seen, watch)
+    except IncompleteScan:
+        _read(client, store, line, stream, params, seen, watch)
+
+
 def _read(
     client: FhirClient,
     store: Store,
@@ -138,9 +162,15 @@ def _read(
     seen: _Seen,
     watch: Callable[[str, int], None],
 ) -> None:
-    count = (line.count_param, str(line.page_size))
+    count, here = (line.count_param, str(line.page_size)), set[str]()
     for page in every_page(client, stream, [*params, count], [name for name, _ in params]):
         seen.ehr_at = seen.ehr_at or page.server_at
+        refs = [version.ref for version in page.entries if version.type == stream]
+        if not here.isdisjoint(refs):
+            raise IncompleteScan(
+                f"{stream}: pages repeat rows, and may leave others out; ask for larger ones (page_size)"
+            )
+        here.update(refs)
         versions = [version for version in page.entries if version.type == stream and version.ref not in seen.refs]
         seen.refs.update(version.ref for version in versions)
         seen.count[stream] = seen.count.get(stream, 0) + len(versions)
@@ -180,18 +210,23 @@ def _second_look(client: FhirClient, store: Store, line: Line, seen: _Seen) -> I
     unseen = dict.fromkeys(row.ref for row in _open_sources(store, line) if row.ref not in seen.refs)
     asked = iter(seen.suspects | unseen)
     while refs := list(islice(asked, AT_ONCE)):
-        found = {version.ref: version for version in client.batch_read(refs)}
+        several = read_several(client, refs)
+        found, closed = {version.ref: version for version in several.found}, {*several.refused}
         for ref in refs:
-            if ref not in found:
+            if ref not in found and ref not in closed:
                 try:
                     found[ref] = client.read(ref)
                 except (Gone, NotFound):
                     continue
+                except Refused:
+                    closed.add(ref)
         with store.reading() as tx:
             yield from _compared(tx, line, list(found.values()))
             resting = {row.ref for row in tx.sources(line.name, refs).values() if _holds_up(tx, line, row)}
         for ref in refs:
-            if ref not in found and ref in resting:
+            if ref in closed and (ref in resting or ref in seen.suspects):
+                yield Difference(Kind.NOT_READABLE, ref, "the EHR does not let us read it by name")
+            elif ref not in found and ref in resting:
                 yield Difference(Kind.NOT_THERE, ref, "an open case rests on it, and the EHR does not have it")
 
 
@@ -236,7 +271,8 @@ def _unwritten(
     with store.reading() as tx:
         rows = tx.outbox(case_ids=[case.id for case in cases], limit=_ALL)
     last = {row.intent.case_id: row for row in rows if row.intent.kind is IntentKind.COORDINATION_TASK}
-    standing = {version.ref: version for version in client.batch_read(_written(last.values()))}
+    several = read_several(client, _written(last.values()))
+    standing = {version.ref: version for version in several.found} | several.refused
     for case in cases:
         row = last.get(case.id)
         words = "nothing was ever to be written of it" if row is None else _not_standing(row, case, standing, client)
@@ -251,20 +287,26 @@ def _written(rows: Iterable[OutboxRow]) -> list[str]:
     return [row.written for row in rows if row.written is not None]
 
 
-def _not_standing(row: OutboxRow, case: Case, standing: Mapping[str, SourceVersion], client: FhirClient) -> str | None:
+def _not_standing(
+    row: OutboxRow, case: Case, standing: Mapping[str, SourceVersion | Refused], client: FhirClient
+) -> str | None:
     if row.state is not IntentState.CONFIRMED or row.written is None:
         return f"{row.state.value}: {row.reason or 'it waits for its turn'}"
     found = standing.get(row.written) or _read_one(client, row.written)
     if found is None:
         return "our Task is not there"
+    if isinstance(found, Refused):
+        return f"our Task may not be read: {found}"
     current = decode(found.raw)
     if patient_of(current) != case.patient_ref:
         return "our Task is for another patient than the case"
     return f"our Task was ended there ({current['status']})" if current.get("status") in FINAL else None
 
 
-def _read_one(client: FhirClient, ref: str) -> SourceVersion | None:
+def _read_one(client: FhirClient, ref: str) -> SourceVersion | Refused | None:
     try:
         return client.read(ref)
     except (Gone, NotFound):
         return None
+    except Refused as error:
+        return error

@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from bridge.errors import CursorExpired, Refused, UnsafeAnswer
+from bridge.errors import CursorExpired, IncompleteScan, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, SearchPage
+from bridge.fhir.query import cut_short
 from bridge.fhir.times import format_instant
 from bridge.store.port import Counts, Store
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
 from bridge.sync.people import asking
+from bridge.sync.poll import is_whole, refuse_short
 from bridge.sync.rungs import Rung
+from bridge.sync.several import read_several
 from bridge.sync.taking import add
 
 LOOK_BACK = timedelta(hours=24)
@@ -61,7 +64,7 @@ def look_back(
         }
         with store.reading() as tx:
             late = sorted(ref for ref, _ in keys - tx.known_versions(line.name, keys))
-        found = client.batch_read(late)
+        found = read_several(client, late).found
         if found:
             ask = asking(client, store, line, clock)
             total = add(total, ingest(Intake(via, found, via), store, line, clock(), ask).counts)
@@ -85,8 +88,10 @@ def every_page(client: FhirClient, stream: str, params: Params, critical: Sequen
 
     Raises:
         UnsafeAnswer: The links lead in a circle or expire before their end, or a *critical* filter was ignored.
+        IncompleteScan: After the last page: the server says, or its count shows, that there is more.
     """
     page, links = client.search(stream, params, critical=critical), set[str]()
+    read, said = _distinct(page), cut_short(page)
     yield page
     while page.next_url is not None:
         if page.next_url in links:
@@ -96,4 +101,13 @@ def every_page(client: FhirClient, stream: str, params: Params, critical: Sequen
             page = client.next_page(page.next_url)
         except CursorExpired as error:
             raise UnsafeAnswer(f"{stream}: {error}; ask for larger pages (page_size)") from None
+        read, said = read | _distinct(page), said or cut_short(page)
         yield page
+    refuse_short(stream, said)
+    if not is_whole(page, len(read)):
+        raise IncompleteScan(f"{stream}: the server gave {len(read)} of {page.total} and no next link")
+
+
+def _distinct(page: SearchPage) -> set[object]:
+    """Return what tells the page's entries from those of others; pages that slide repeat some and leave others out."""
+    return {version.ref if version.issue is None else version.raw for version in page.entries}

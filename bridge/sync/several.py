@@ -31,7 +31,7 @@ class Several:
 
 def read_several(client: FhirClient, refs: Sequence[str]) -> Several:
     """
-    Return what the EHR shows of *refs*, all of one type, and what it refuses; what is in neither it did not find.
+    Return what the EHR shows of *refs*, and what it refuses; what is in neither it did not find.
 
     Where it goes on refusing, it refuses the type, and is not asked for each.
 

@@ -131,9 +131,8 @@ BUGS = (
     Bug(
         "a sender is told that its hint is kept before it is",
         "bridge/sync/notify.py",
-        "            wanted.setdefault(ring.connection, set()).update(ring.refs)\n",
-        "            wanted.setdefault(ring.connection, set()).update(ring.refs)\n"
-        "            ring.kept.set_result(None)\n",
+        "        return commit.kept\n",
+        "        kept: Future[None] = Future()\n        kept.set_result(None)\n        return kept\n",
     ),
     Bug(
         "next links are followed anywhere",

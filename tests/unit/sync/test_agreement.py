@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from bridge.cases.commands import Close
 from bridge.cases.model import ClosureReason
 from bridge.cases.sources import SourceRow
-from bridge.errors import RemoteError
+from bridge.errors import IncompleteScan, RemoteError
 from bridge.sync.agreement import IN_FLIGHT, Agreement, Kind
 from tests.unit.sync.world import World, a_task, order, patient, visit
 
@@ -168,6 +168,32 @@ def test_an_ehr_that_does_not_answer_proves_nothing() -> None:
 
     with pytest.raises(RemoteError):
         world.bridge.prove()
+
+
+@pytest.mark.parametrize("fault", ["truncate=2,note", "truncate=2,total", "repeat-rows=1,1"])
+def test_an_ehr_that_gives_less_than_there_is_proves_nothing(fault: str) -> None:
+    """That all of what it gives is the same says nothing of what it keeps back."""
+    world = a_world(orders=9)
+    world.bridge = dataclasses.replace(world.bridge, line=dataclasses.replace(world.line, page_size=3))
+    assert world.bridge.prove().holds
+    world.ehr.add_fault(fault)
+
+    with pytest.raises(IncompleteScan):
+        world.bridge.prove()
+
+
+def test_what_the_ehr_closes_to_us_is_named_and_the_rest_is_compared() -> None:
+    world = a_world(orders=3)
+    ours = f"Task/{world.task('ServiceRequest/o2')['id']}"
+    for number in (1, 3):
+        world.ehr.put(order(f"o{number}", priority="urgent"))
+    world.forbidden |= {ROOT, ours}
+
+    assert kinds(world.bridge.prove()) == [
+        (Kind.NOT_RECEIVED, "ServiceRequest/o3"),
+        (Kind.NOT_READABLE, ROOT),
+        (Kind.NOT_WRITTEN, ours),
+    ]
 
 
 def test_only_what_is_in_scope_is_asked_for() -> None:
