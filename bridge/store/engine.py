@@ -25,6 +25,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from bridge.errors import ConfigError
+from bridge.store.arrays import BYTEA_ARRAY, Wire
 
 BUSY_MS = 30_000
 WAL_PAGES = 16_000
@@ -140,8 +141,23 @@ def _postgresql(url: URL, pool_size: int) -> Engines:
         isolation_level="READ COMMITTED",
         connect_args={"options": options, "application_name": "bridge"},
     )
+    event.listen(engine, "connect", _teach_arrays)
     snapshot = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return Engines(engine, snapshot)
+
+
+def _teach_arrays(raw: Any, _: object) -> None:
+    """Let a psycopg connection send ``arrays.Wire`` as it is."""
+    from psycopg.adapt import Dumper
+    from psycopg.pq import Format
+
+    class AsItIs(Dumper):
+        format, oid = Format.BINARY, BYTEA_ARRAY
+
+        def dump(self, obj: Any) -> bytes:
+            return bytes(obj)
+
+    raw.adapters.register_dumper(Wire, AsItIs)
 
 
 @contextmanager

@@ -31,6 +31,16 @@ def test_what_waits_longest_comes_first(store: Store) -> None:
     assert waiting(store, limit=1) == ["Appointment"]
 
 
+def test_any_text_comes_back_as_it_was(store: Store) -> None:
+    odd = ["", "null", "NULL", "{a,b}", 'say "no"', "C:\\n", "line\nnext\ttab\x01\x7f", "ü\u2028\U0001f600", "a,b", " "]
+    with store.transaction() as tx:
+        tx.note_hints("main", odd, NOW, 1)
+        sources = tx.sources("main", odd)
+
+    assert sorted(waiting(store, limit=20)) == sorted(odd)
+    assert sources == {}
+
+
 def test_hints_of_one_connection_are_not_those_of_another(store: Store) -> None:
     with store.transaction() as tx:
         tx.note_hints("main", ["Task/1"], NOW, 1)
