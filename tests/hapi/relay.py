@@ -51,13 +51,16 @@ class Relay:
         self._client.close()
 
     def pass_on(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response | None:
-        """Send a request to the server behind, and return its answer unless one of the two gets lost."""
+        """Send a request to the server behind, and return its answer unless one of the two gets lost or it is away."""
         if self.cut:
             return None
         below = path.removeprefix(self._behind.path).lstrip("/")
         self.interrupt(method, below)
         url = self._behind.copy_with(raw_path=path.encode())
-        answer = self._client.request(method, url, headers=headers, content=body)
+        try:
+            answer = self._client.request(method, url, headers=headers, content=body)
+        except httpx.TransportError:
+            return None
         self.passed += 1
         return None if self.loses(method, below) else answer
 
