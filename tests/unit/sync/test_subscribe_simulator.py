@@ -65,7 +65,7 @@ class Together(World):
             turns=Turns(self.store, self.clock),
             stopping=Event(),
             clock=self.clock,
-        ).web(self.bell.ring)
+        ).web(self.bell.take)
         self._door = TestClient(create_app(web), base_url="http://127.0.0.1", raise_server_exceptions=False)
         self.ehr.hooks.sender = self._sent
         self.ehr.hooks.habits.signature = signature
