@@ -36,6 +36,7 @@ from bridge.wiring import (
     make_subscriber,
     read_lanes,
     resting,
+    until_stopped,
     utc_now,
 )
 
@@ -65,7 +66,7 @@ class Bridge:
     governors: Mapping[str, Governor]
     turns: Turns
     stopping: Event
-    """Set when the process is about to end: nobody waits any longer."""
+    """Set when the process is about to end: nobody waits any longer, and nothing more is asked of an EHR."""
     clock: Callable[[], datetime] = utc_now
 
     def service(self) -> Service:
@@ -78,6 +79,7 @@ class Bridge:
             poll={name: timedelta(seconds=section.poll_seconds) for name, section in sections.items()},
             sweep={name: timedelta(minutes=section.sweep_minutes) for name, section in sections.items()},
             turns=self.turns,
+            stopping=self.stopping,
         )
 
     def connection_infos(self) -> Sequence[ConnectionInfo]:
@@ -167,7 +169,7 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
         turns = Turns(store, utc_now, lease, shared=worker is not None)
         for name, section in chosen.items():
             governors[name] = make_governor(lines[name], section, shared, worker, rest)
-            client = make_client(name, section, utc_now, turn=governors[name].turn, sleep=rest)
+            client = make_client(name, section, utc_now, turn=until_stopped(governors[name].turn, stopping), sleep=rest)
             stack.callback(client.close)
             exits[name] = Exit(lines[name], client, section, _patients_in(store, name), lease)
         connectors = {

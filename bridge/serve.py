@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
 import threading
-from contextlib import closing
+from collections.abc import Callable
+from datetime import timedelta
 from types import FrameType
 
 import uvicorn
 
 from bridge.bootstrap import Bridge
 from bridge.errors import ConfigError
-from bridge.sync.notify import Doorbell
+from bridge.sync.notify import PATIENCE_SECONDS, Doorbell
 from bridge.web.app import create_app
 
 log = logging.getLogger(__name__)
@@ -22,26 +24,90 @@ log = logging.getLogger(__name__)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def run_service(bridge: Bridge, *, host: str, port: int) -> None:
+ANSWER_WITHIN = 3
+"""Seconds that requests to the web view have to be answered once the process was told to stop (rule ours)."""
+
+END_WITHIN = timedelta(seconds=4)
+"""How long what is under way to the EHRs may take then. Containers are killed after 10 s (rule ours)."""
+
+
+class Stop:
+    """
+    Whether the process was told to stop, from the moment on when this is made (main thread only).
+
+    Being told again changes nothing.
+    """
+
+    def __init__(self) -> None:
+        """Hear SIGINT and SIGTERM."""
+        self.told = threading.Event()
+        self._acts: list[Callable[[], None]] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.hear)
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Do something as soon as it is told; at once, where it was."""
+        self._acts.append(act)
+        if self.told.is_set():
+            act()
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """Be told."""
+        self.told.set()
+        for act in self._acts:
+            act()
+
+
+def run_service(bridge: Bridge, *, host: str, port: int, stop: Stop | None = None) -> None:
     """Serve the web view and keep every connection going, until SIGINT or SIGTERM."""
     listener = listen(host, port)
     say_where(host, listener.getsockname()[1])
-    serve_all(bridge, listener)
+    serve_all(bridge, listener, stop)
 
 
-def serve_all(bridge: Bridge, listener: socket.socket) -> None:
-    """Keep every connection going, take notifications and serve the web view, till told to stop (main thread only)."""
+def serve_all(bridge: Bridge, listener: socket.socket, stop: Stop | None = None) -> None:
+    """
+    Keep every connection going, take notifications and serve the web view, till told to stop (main thread only).
+
+    What is under way then is given a few seconds. If it takes longer, the process ends as if it was killed: whatever
+    was begun is found in the database and looked up on the EHR by the next one.
+    """
+    stop = stop or Stop()
+    stop.then(bridge.stopping.set)
     service = bridge.service()
     service.start()
+    bell = bridge.doorbell(service.wake)
     try:
-        with closing(bridge.doorbell(service.wake)) as bell:
-            _serve_web(bridge, listener, bell)
+        _serve_web(bridge, listener, bell, stop)
     finally:
         bridge.stopping.set()
-        service.stop()
+        kept = bell.close(PATIENCE_SECONDS)
+        _end(kept & service.stop(END_WITHIN))
 
 
-def _serve_web(bridge: Bridge, listener: socket.socket, bell: Doorbell) -> None:
+def _end(ended: bool) -> None:
+    """End as if killed, where something is still under way: nobody may wait for its threads."""
+    if ended or sys.exc_info()[0] is not None:
+        return
+    log.warning("an EHR or the database did not answer in time; what was begun is taken up by the next start")
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+class _Server(uvicorn.Server):
+    """Tells what has to know at once, not only when the last request is answered."""
+
+    stop: Stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no more requests, and have everything else stop as well."""
+        super().handle_exit(sig, frame)
+        self.stop.hear(sig, frame)
+
+
+def _serve_web(bridge: Bridge, listener: socket.socket, bell: Doorbell, stop: Stop) -> None:
     config = uvicorn.Config(
         create_app(bridge.web(bell.take)),
         http="httptools",
@@ -50,33 +116,27 @@ def _serve_web(bridge: Bridge, listener: socket.socket, bell: Doorbell) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=ANSWER_WITHIN,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
+    server.stop = stop
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def leave() -> None:
         # uvicorn raises the signal again when it has stopped; that must not cut off what is still to be stopped.
         server.should_exit = True
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    stop.then(leave)
     server.run(sockets=[listener])
 
 
-def run_worker(bridge: Bridge) -> None:
+def run_worker(bridge: Bridge, stop: Stop | None = None) -> None:
     """Keep every connection going without the web view, until SIGINT or SIGTERM."""
-    stop = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    stop = stop or Stop()
+    stop.then(bridge.stopping.set)
     service = bridge.service()
     service.start()
-    stop.wait()
-    bridge.stopping.set()
-    service.stop()
+    stop.told.wait()
+    _end(service.stop(END_WITHIN))
 
 
 def listen(host: str, port: int, *, or_any: bool = False) -> socket.socket:

@@ -18,7 +18,7 @@ from bridge.cases.model import OwnerKind
 from bridge.cases.owners import OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
 from bridge.config import DEFAULT_ROLES, ConnectionSection, Settings
-from bridge.errors import ConfigError, Unreachable
+from bridge.errors import ConfigError, HeldBack
 from bridge.fhir.auth import Auth, BasicAuth, BearerToken, NoAuth
 from bridge.fhir.capability import Capability
 from bridge.fhir.client import Endpoint, FhirClient
@@ -192,9 +192,26 @@ def resting(stopping: Event) -> Callable[[float], None]:
 
     def rest(seconds: float) -> None:
         if stopping.wait(seconds):
-            raise Unreachable("Bridge is stopping; nothing was sent")
+            raise _held_back()
 
     return rest
+
+
+def until_stopped(
+    turn: Callable[[], AbstractContextManager[None]], stopping: Event
+) -> Callable[[], AbstractContextManager[None]]:
+    """Return *turn*, given to nobody any more once *stopping* is set: what is under way ends, and that was all."""
+
+    def turn_unless_stopping() -> AbstractContextManager[None]:
+        if stopping.is_set():
+            raise _held_back()
+        return turn()
+
+    return turn_unless_stopping
+
+
+def _held_back() -> HeldBack:
+    return HeldBack("Bridge is stopping; nothing was sent", retry_at=utc_now())
 
 
 def make_client(

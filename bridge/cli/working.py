@@ -81,13 +81,14 @@ def simulator(
 
 def serve(config: ConfigFile = None) -> None:
     """Run Bridge and its web view. Reads, compares and delivers all the time, and serves the worklist and the API."""
-    from bridge.serve import run_service
+    from bridge.serve import Stop, run_service
 
+    stop = Stop()
     settings = settings_of(config)
     if not settings.connections:
         print(f"warning: {NO_CONNECTION}", file=sys.stderr)
     with opened(settings) as bridge:
-        run_service(bridge, host=settings.web.host, port=settings.web.port)
+        run_service(bridge, host=settings.web.host, port=settings.web.port, stop=stop)
 
 
 def sync(

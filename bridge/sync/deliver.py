@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from bridge.cases.intents import IntentState
-from bridge.errors import DomainError, RemoteError, StoreUnavailable, VersionConflict
+from bridge.errors import DomainError, HeldBack, RemoteError, StoreUnavailable, VersionConflict
 from bridge.fhir.client import FhirClient
 from bridge.fhir.retry import Then, decide
 from bridge.store.port import OutboxRow, Settlement, Store
@@ -88,7 +88,7 @@ def deliver_due(
     stop: Callable[[], bool] = lambda: False,
 ) -> DeliveryReport:
     """Send every intent that is due until none is, the server cannot be reached, or *stop* says so."""
-    run = _Run(store, channel, clock)
+    run = _Run(store, channel, clock, stop)
     with ThreadPoolExecutor(channel.concurrency, thread_name_prefix=f"deliver-{channel.line.name}") as pool:
         while not stop() and not run.down():
             rows = run.claim()
@@ -102,8 +102,8 @@ def deliver_due(
 class _Run:
     """One round of deliveries over one channel."""
 
-    def __init__(self, store: Store, channel: Channel, clock: Callable[[], datetime]) -> None:
-        self._store, self._channel, self._clock = store, channel, clock
+    def __init__(self, store: Store, channel: Channel, clock: Callable[[], datetime], stop: Callable[[], bool]) -> None:
+        self._store, self._channel, self._clock, self._stop = store, channel, clock, stop
         self._writer = Writer(store, channel, clock)
         self._ended: dict[IntentState, int] = {}
         self._reasons: list[str] = []
@@ -123,7 +123,7 @@ class _Run:
         now = self._clock()
         until = self._channel.breaker.open_until(now)
         if until is not None:
-            return self._again(row, until, spent=False, reason=row.reason)
+            return self._again(row, now if self._stop() else until, spent=False, reason=row.reason)
         if row.lease_until is not None and now > row.lease_until - self._channel.lease / 2:
             # It waited for its turn too long to be done in time: it is claimed anew.
             return self._again(row, now, spent=False, reason=row.reason)
@@ -188,6 +188,8 @@ class _Run:
         at = max(decision.at, now + LEAST_PAUSE)
         if decision.channel_down:
             self._channel.breaker.trip(at)
+        if isinstance(error, HeldBack):
+            at = decision.at  # Whoever goes on after this process need not wait.
         unsure_at = now if decision.then is Then.LOOK else None
         return self._again(row, at, spent=decision.then is not Then.WAIT, unsure_at=unsure_at, reason=str(error))
 

@@ -124,12 +124,17 @@ class Doorbell:
             self._changed.notify()
         return commit.kept
 
-    def close(self) -> None:
-        """Keep what was rung and end."""
+    def close(self, within_seconds: float | None = None) -> bool:
+        """
+        Keep what was rung and end; returns whether that was done within the time.
+
+        What was not kept by then, its sender was told to send again.
+        """
         with self._changed:
             self._ended = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(within_seconds)
+        return not self._thread.is_alive()
 
     def _keep(self) -> None:
         while True:

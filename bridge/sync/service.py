@@ -35,7 +35,14 @@ LOOK_FOR_SWEEP = timedelta(minutes=1)
 
 
 class Service:
-    """Keeps the connectors going. ``poll`` and ``sweep`` are intervals by connection name, ``turns`` shares them."""
+    """
+    Keeps the connectors going.
+
+    Args:
+        poll, sweep: Intervals by the connection's name.
+        turns: Shares the work among processes.
+        stopping: Set when the process is to end: nothing is begun any more.
+    """
 
     def __init__(
         self,
@@ -46,10 +53,11 @@ class Service:
         poll: dict[str, timedelta],
         sweep: dict[str, timedelta],
         turns: Turns,
+        stopping: Event | None = None,
     ) -> None:
         self._connectors, self._store, self._clock = connectors, store, clock
         self._poll, self._sweep, self._turns = poll, sweep, turns
-        self._stopping = Event()
+        self._stopping = stopping or Event()
         self._resting: dict[str, datetime] = {}
         self._never_read = set(poll)
         self._rung = {connector.line.name: Event() for connector in connectors}
@@ -83,11 +91,17 @@ class Service:
         for listener in self._listeners:
             listener.start()
 
-    def stop(self) -> None:
-        """Let what is in flight finish, claim nothing new, and end."""
+    def stop(self, within: timedelta | None = None) -> bool:
+        """Let what is in flight finish, claim nothing new, and end; returns whether all has ended *within* the time."""
         self._stopping.set()
         for rung in self._rung.values():
             rung.set()
+        ending = Thread(target=self._end, name="stop", daemon=True)
+        ending.start()
+        ending.join(within.total_seconds() if within is not None else None)
+        return not ending.is_alive()
+
+    def _end(self) -> None:
         for listener in self._listeners:
             listener.join()
         self._scheduler.shutdown(wait=True)

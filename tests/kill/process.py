@@ -21,10 +21,11 @@ from bridge.cli import main
 from tests.hapi.line import Workplace
 from tests.hapi.plain import Json
 
-from .seams import die_at
+from .seams import signal_at
 
 RUN_SECONDS = 60.0
 GLANCE_SECONDS = 0.005
+SIGNALLED = "signalled.at"
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
@@ -45,13 +46,14 @@ class BridgeProcess:
     ``bridge ARGUMENTS`` at work in *folder*; what it prints is in ``out`` and, of problems, in ``err``.
 
     Args:
-        last: The call at a seam before which it kills itself; ``None`` lets it live.
+        last: The call at a seam before which it gets a signal of itself; ``None`` lets it be.
+        by: That signal.
     """
 
-    def __init__(self, folder: Path, *arguments: str, last: int | None = None) -> None:
+    def __init__(self, folder: Path, *arguments: str, last: int | None = None, by: int = signal.SIGKILL) -> None:
         self.command = " ".join(("bridge", *arguments))
         self.out, self.err = folder / "out.log", folder / "err.log"
-        self._process = _context.Process(target=_run, args=(folder, self.out, self.err, arguments, last))
+        self._process = _context.Process(target=_run, args=(folder, self.out, self.err, arguments, last, by))
         self._process.start()
 
     @property
@@ -95,6 +97,15 @@ class BridgeProcess:
         self._signal(signal.SIGKILL)
         self._process.join()
 
+    def signalled_at(self) -> float | None:
+        """Return when it got the signal of itself, by the clock that all processes share; None before."""
+        file = self.out.parent / SIGNALLED
+        return float(file.read_text() or "inf") if file.exists() else None
+
+    def tell(self) -> None:
+        """Tell it to stop, as a container's host does (SIGTERM)."""
+        self._signal(signal.SIGTERM)
+
     def shoot(self) -> None:
         """Kill it and do not wait, from whichever thread."""
         if self._process.pid is not None:
@@ -111,13 +122,13 @@ def sync(workplace: Workplace) -> Json:
     return dict(report)
 
 
-def _run(folder: Path, out: Path, err: Path, arguments: tuple[str, ...], last: int | None) -> None:
+def _run(folder: Path, out: Path, err: Path, arguments: tuple[str, ...], last: int | None, by: int) -> None:
     os.chdir(folder)
     for name in [name for name in os.environ if name.startswith("BRIDGE_")]:
         del os.environ[name]
     for standard, file in ((1, out), (2, err)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), standard)
     if last is not None:
-        die_at(last)
+        signal_at(last, by, folder / SIGNALLED)
     sys.argv = ["bridge", *arguments]
     main()

@@ -1,29 +1,31 @@
 """
-The seams of a real process: every statement, commit and request, counted; the chosen one is its last moment.
+The seams of a real process: every statement, commit and request, counted; before the chosen one it gets a signal.
 
-They stand at the libraries, SQLAlchemy and httpx, so that nothing of Bridge has to know of them. The process kills
-itself (SIGKILL) before the call, so a commit or a request that is to be hit was not made; that it was made and nobody
-heard of it is the call after.
+They stand at the libraries, SQLAlchemy and httpx, so that nothing of Bridge has to know of them. A process
+that is to be killed kills itself before the call, so a commit or a request that is to be hit was not made; that it was
+made and nobody heard of it is the call after.
 """
 
 from __future__ import annotations
 
 import os
-import signal
+import time
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
 from sqlalchemy import Engine, event
 
 
-def die_at(call: int) -> None:
-    """Make this process kill itself before the so-and-so-many-th call at a seam."""
+def signal_at(call: int, number: int, noted_in: Path) -> None:
+    """Make this process signal itself before the so-and-so-many-th call at a seam, and note when."""
     calls = count(1)
 
     def pass_by(*_: Any, **__: Any) -> None:
         if next(calls) == call:
-            os.kill(os.getpid(), signal.SIGKILL)
+            noted_in.write_text(str(time.monotonic()))
+            os.kill(os.getpid(), number)
 
     for name in ("before_cursor_execute", "commit", "rollback"):
         event.listen(Engine, name, pass_by)
