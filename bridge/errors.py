@@ -149,6 +149,19 @@ class Gone(Refused):
     """410: the server says that the resource was deleted (FHIR R4 http.html#delete)."""
 
 
+class Moved(Refused):
+    """
+    301 or 308 to another resource of the same type and server: this one was merged into that (Epic 4107).
+
+    Args:
+        ref: Where to (``Type/id``).
+    """
+
+    def __init__(self, message: str, *, ref: str = "", status: int | None = None, issues: tuple[str, ...] = ()) -> None:
+        super().__init__(message, status=status, issues=issues)
+        self.ref = ref
+
+
 class CursorExpired(Refused):
     """A paging link is no longer served (404, 410 or 400 on a ``next`` link): restart the scan."""
 

@@ -9,6 +9,9 @@ import msgspec
 
 from bridge.cases.snapshot import BusinessIdentifier
 
+REDIRECTED = "redirected"
+"""Stands for the version of a record that is shown no longer, but by a redirect to the one that took its place."""
+
 MOST_LINKS = 8
 """How many records in a row are followed from one that was replaced to the one that stands (rule ours)."""
 
@@ -19,9 +22,9 @@ class Person(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     ``language`` is a BCP-47 code, the preferred one where the source says so. ``contact_preference`` is the
     system of the contact point ranked first (``phone``, ``email`` ...). ``birth_on`` is the FHIR date text.
-    ``deceased_at`` is when somebody ``deceased``
-    died where that is told to the second, else when the record first said so. ``replaced_by`` is the resource that took
-    this one's place (``Patient.link`` replaced-by). ``gone`` is whether the EHR said twice that it is deleted.
+    ``deceased_at`` is when somebody ``deceased`` died where that is told to the second, else when the record first
+    said so. ``replaced_by`` is the resource that took this one's place (``Patient.link`` replaced-by, or a redirect
+    there). ``gone`` is whether the EHR said twice that it is deleted.
     """
 
     ref: str
@@ -44,7 +47,8 @@ def heir(ref: str, people: Mapping[str, Person]) -> str:
     """
     Return the record that stands for whom *ref* names: itself, or the one that took its place.
 
-    Followed is ``Patient.link`` of type ``replaced-by`` alone, from the record that says so of itself, link by link.
+    Followed is ``Patient.link`` of type ``replaced-by`` alone, from the record that says so of itself, link by link; a
+    redirect to the other record says the same (Epic 4107).
     It is the only type by which a record says that it must not be used any more; ``replaces`` on the other record is
     a claim about this one, ``refer`` and ``seealso`` leave both in use (FHIR R4 patient.html#links, value set
     link-type). Where the way leads in a circle, over more than ``MOST_LINKS`` records or to one that was not read,

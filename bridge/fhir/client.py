@@ -28,6 +28,7 @@ from bridge.errors import (
     AuthExpired,
     CursorExpired,
     Gone,
+    Moved,
     NotFound,
     OutcomeUnknown,
     PutOff,
@@ -47,7 +48,7 @@ from bridge.fhir.capability import Capability, parse_capability
 from bridge.fhir.network import Transport, inflated, out_of_time, time_limit
 from bridge.fhir.outcome import Outcome, parse_outcome
 from bridge.fhir.query import encode, escape, refuse_ignored
-from bridge.fhir.reference import inside_base
+from bridge.fhir.reference import inside_base, parse_reference
 from bridge.fhir.source import SourceVersion
 
 __all__ = ["Endpoint", "FhirClient", "SearchPage", "Written", "escape"]
@@ -146,6 +147,7 @@ class FhirClient:
 
         Raises:
             NotFound, Gone: It is not there; ``Gone`` when the server knows that it was deleted.
+            Moved: It was merged into another, by a redirect there; that is not followed.
         """
 
         def check(answer: _Answer) -> SourceVersion:
@@ -370,9 +372,16 @@ class FhirClient:
                 raise ServerFault(f"{what}: the answer took longer than {self.endpoint.total_seconds:g} s")
         return b"".join(chunks)
 
+    def _moved_to(self, answer: _Answer, ref: str) -> str | None:
+        """Return which other resource of its type a redirect of *ref* leads to, where that is on this server."""
+        url = self._joined(answer.headers.get("Location", ""))
+        to = parse_reference(url, self._base).ref if url is not None else None
+        return to if to is not None and to != ref and to.partition("/")[0] == ref.partition("/")[0] else None
+
     def _error(self, answer: _Answer, method: str, what: str) -> RemoteError:
         """Return the error that an answer means: the one place where a status becomes an error."""
         outcome = parse_outcome(answer.body) or Outcome()
+        moved_to = self._moved_to(answer, what) if method == "GET" and answer.status in (301, 308) else None
         issues, status = outcome.summary()[:MOST_ISSUES], answer.status
         told = f"{what}: answered {status}" + (f" ({'; '.join(issues)})" if issues else "") + _NEEDS.get(status, "")
         retry_at = read_retry_after(answer.headers, self._clock())
@@ -386,6 +395,8 @@ class FhirClient:
             # A proxy's 502 may hide a write that was done; 503 and 408 say that nothing was begun.
             unsure = method != "GET" and status not in (408, 503)
             return (OutcomeUnknown if unsure else ServerFault)(told, status=status, issues=issues)
+        if moved_to is not None:
+            return Moved(f"{told}: merged into {moved_to}", ref=moved_to, status=status, issues=issues)
         if status < 400:
             return Refused(f"{what}: answered {status}; redirects are not followed", status=status, issues=issues)
         return {404: NotFound, 410: Gone}.get(status, Refused)(told, status=status, issues=issues)

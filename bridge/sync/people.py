@@ -5,8 +5,9 @@ A patient dies, moves into another record, or turns out to be somebody else whil
 case names is read again once in each sweep; who changed is kept, and the cases that name them are derived again.
 
 A record that says it was replaced is followed to the one that took its place (``cases.people.heir``), and both
-are kept together. One that the search does not show is read directly: 410 Gone, asked twice, is the server's own
-word that it is deleted; 404 may be a permission and changes nothing.
+are kept together. One that the search does not show is read directly: a redirect to another record is as good as its
+word that this one took its place (Epic 4107); 410 Gone, asked twice, is the server's own word that it is deleted; 404
+may be a permission and changes nothing.
 """
 
 from __future__ import annotations
@@ -20,16 +21,15 @@ from functools import partial
 from msgspec.structs import replace
 
 from bridge.cases.changes import Cause, CauseKind
-from bridge.cases.people import MOST_LINKS, Person
+from bridge.cases.people import MOST_LINKS, REDIRECTED, Person
 from bridge.cases.reconcile import revisit
-from bridge.errors import ServerFault, UnsafeAnswer
+from bridge.errors import Gone, Moved, Refused, ServerFault, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.mappers.people import READABLE, person
 from bridge.store.port import Store, Tx
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.several import read_several
-from bridge.sync.whose import is_deleted
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,9 @@ def read_again(
             known = tx.people(line.name, asked)
         found = _read(client, line, asked if unknown else sorted(known))
         done |= found.keys()
-        found |= _deleted(client, [who for ref, who in known.items() if ref not in found], found)
+        lost = _lost(client, [who for ref, who in known.items() if ref not in found], found)
+        heirs = {who.replaced_by for who in lost.values() if who.replaced_by is not None}
+        found |= lost | _read(client, line, sorted(heirs - found.keys()))
         changed, intents = _renew(store, line, found, named, clock())
         total = PeopleReport(total.read + len(found), 0, total.intents + intents, total.changed + changed)
     return total
@@ -149,12 +151,27 @@ def _search(client: FhirClient, line: Line, refs: Sequence[str]) -> dict[str, Pe
     return found
 
 
-def _deleted(client: FhirClient, missing: Sequence[Person], found: Mapping[str, Person]) -> dict[str, Person]:
-    """Return the patients among *missing* that are deleted; whoever hides all of a type at once says nothing."""
+def _lost(client: FhirClient, missing: Sequence[Person], found: Mapping[str, Person]) -> dict[str, Person]:
+    """Return the patients among *missing* that are merged or deleted; who hides all of a type at once says nothing."""
     patients = [who for who in missing if who.type == "Patient" and not who.gone]
     if len(patients) >= MANY and not any(who.type == "Patient" for who in found.values()):
         return {}
-    return {who.ref: replace(who, gone=True) for who in patients if is_deleted(client, who.ref)}
+    looked = (_looked_for(client, who) for who in patients)
+    return {who.ref: who for who in looked if who is not None}
+
+
+def _looked_for(client: FhirClient, who: Person) -> Person | None:
+    for _ in range(2):
+        try:
+            client.read(who.ref)
+        except Gone:
+            continue
+        except Moved as moved:
+            return replace(who, version=REDIRECTED, active=False, replaced_by=moved.ref)
+        except Refused:
+            return None
+        return None
+    return replace(who, gone=True)
 
 
 # Keeping --------------------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Case, CasePatient
-from bridge.cases.people import MOST_LINKS, Person
+from bridge.cases.people import MOST_LINKS, REDIRECTED, Person
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
-from bridge.errors import Gone, NotFound, Refused, UnsafeAnswer
+from bridge.errors import Gone, Moved, NotFound, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import normalize
@@ -123,7 +123,8 @@ def leads_to(client: FhirClient, base_url: str, ref: str | None, to: str | None)
     Whether the EHR says now that the record *ref* was replaced by *to*, which is there.
 
     Each record on the way is read, and has to say itself which one took its place (``Patient.link`` replaced-by,
-    FHIR R4 patient.html#links). Names, birth dates and what *to* says of *ref* are no proof.
+    FHIR R4 patient.html#links), or its server by a redirect (Epic 4107). Names, birth dates and what *to* says of
+    *ref* are no proof.
 
     Raises:
         RemoteError: The EHR could not be asked.
@@ -166,13 +167,15 @@ def has_died(client: FhirClient, base_url: str, patient: CasePatient) -> bool:
         RemoteError: The EHR could not be asked.
     """
     found = _read(client, base_url, patient.ref) if patient.ref is not None else None
-    return found.deceased if found is not None else patient.deceased
+    return found.deceased if found is not None and found.version != REDIRECTED else patient.deceased
 
 
 def _read(client: FhirClient, base_url: str, ref: str) -> Person | None:
     """Return one record, also where only a search shows it: some EHRs show a replaced one in no other way."""
     try:
         versions: Sequence[SourceVersion] = (client.read(ref),)
+    except Moved as moved:
+        return Person(ref=ref, type=ref.partition("/")[0], version=REDIRECTED, active=False, replaced_by=moved.ref)
     except Refused:
         versions = _searched(client, ref)
     found = [person(version, base_url=base_url) for version in versions]

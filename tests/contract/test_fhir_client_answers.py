@@ -15,6 +15,7 @@ from bridge.errors import (
     AuthExpired,
     CursorExpired,
     Gone,
+    Moved,
     NotFound,
     OutcomeUnknown,
     Refused,
@@ -124,6 +125,33 @@ def test_every_status_has_its_one_error(
     assert "Task/t1" in str(got)
     assert str(status) in str(got)
     assert got.issues == (("error:processing HAPI-0550",) if "json" in told else ())
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "to"),
+    [
+        (301, f"{BASE}/Patient/2", "Patient/2"),
+        (308, "Patient/2/_history/4", "Patient/2"),
+        (302, f"{BASE}/Patient/2", None),
+        (307, f"{BASE}/Patient/2", None),
+        (301, f"{BASE}/Patient/1", None),
+        (301, f"{BASE}/Practitioner/2", None),
+        (301, "https://evil.example/fhir/Patient/2", None),
+        (301, f"{BASE}/../other/Patient/2", None),
+        (301, "http://[", None),
+        (301, "", None),
+    ],
+)
+def test_a_lasting_redirect_to_another_record_says_that_it_was_merged(
+    ehr: respx.MockRouter, client: FhirClient, status: int, location: str, to: str | None
+) -> None:
+    """Epic 4107. It is told and never followed; where it leads elsewhere, or is not for good, it says nothing."""
+    ehr.get(f"{BASE}/Patient/1").mock(return_value=httpx.Response(status, headers={"Location": location}))
+
+    error = failure(lambda: client.read("Patient/1"))
+
+    assert (type(error), getattr(error, "ref", None)) == ((Moved, to) if to is not None else (Refused, None))
+    assert len(ehr.calls) == 1
 
 
 def test_an_error_with_thousands_of_issues_stays_short(ehr: respx.MockRouter, client: FhirClient) -> None:

@@ -61,7 +61,7 @@ BUGS = (
     Bug(
         "nothing is looked for before a create is sent again",
         "bridge/sync/hand.py",
-        "        if how is How.PUT_OWN_ID:\n            return self._read(ref)\n        for known in written:",
+        "        if how is How.PUT_OWN_ID:\n            return self.read(ref)\n        for known in written:",
         "        if how:\n            return None\n        for known in written:",
     ),
     Bug(

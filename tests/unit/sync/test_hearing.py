@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bridge.fhir.notification import Event, Notification, NotificationKind
 from bridge.store.port import Subscribed
-from bridge.sync.hearing import PATIENCE, TOO_MANY, Condition, condition, found_first, heard, hears, judged
+from bridge.sync.hearing import DISTRUSTED, PATIENCE, TOO_MANY, Condition, condition, found_first, heard, hears, judged
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 TOPIC = "http://example.org/topics/task"
@@ -97,6 +97,12 @@ def test_numbers_of_each_bundle_raise_no_storm() -> None:
         row = replace(row, gap=None)
 
     assert gaps == 1
+
+
+@pytest.mark.parametrize("said", [events(9), events(kind=NotificationKind.HEARTBEAT, counter=9)])
+def test_numbers_that_are_not_believed_show_no_gap(said: Notification) -> None:
+    assert heard(a_row(counter=1, restarts=DISTRUSTED - 1), said, NOW).gap is not None
+    assert heard(a_row(counter=1, restarts=DISTRUSTED), said, NOW).gap is None
 
 
 def test_a_heartbeat_tells_of_events_that_were_not_heard() -> None:

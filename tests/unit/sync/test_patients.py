@@ -247,6 +247,38 @@ def test_a_merge_in_the_ehr_takes_nothing_back(manner: str, polled_first: bool) 
     assert {row.state for row in world.outbox()} <= {IntentState.CONFIRMED, IntentState.SUPERSEDED}
 
 
+def test_a_record_of_which_nothing_but_a_redirect_is_left_leads_to_the_one_that_took_its_place() -> None:
+    """As Epic does after a merge (4107): no search shows it, and a read points to the other record."""
+    world = a_world()
+    world.redirected["Patient/p1"] = "Patient/p2"
+
+    world.sync()
+
+    case = world.case(ROOT)
+    assert (case.patient_ref, case.round) == ("Patient/p2", 1)
+    assert [(fact.was, fact.by) for fact in facts(world) if isinstance(fact, PatientMerged)] == [
+        ("Patient/p1", ("Patient/p1/_history/redirected",))
+    ]
+    assert world.task(ROOT)["for"]["reference"] == "Patient/p2"
+    assert sent(world, IntentKind.RETRACTION) == []
+    world.sync()
+    assert world.writes == []
+
+    world.redirected.clear()
+    world.sync()
+    assert world.case(ROOT).patient_ref == "Patient/p1"
+
+
+@pytest.mark.parametrize("to", ["Patient/p1", "Practitioner/p2", "../../other/Patient/p2"])
+def test_a_redirect_elsewhere_says_nothing_of_who_somebody_is(to: str) -> None:
+    world = a_world()
+    world.redirected["Patient/p1"] = to
+
+    world.sync()
+
+    assert world.case(ROOT).patient_ref == "Patient/p1"
+
+
 def test_a_record_that_was_deleted_leads_to_the_one_that_the_order_names_now() -> None:
     world = a_world()
     world.clinic.delete("Patient/p1").raise_for_status()

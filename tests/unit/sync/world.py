@@ -46,6 +46,8 @@ class World:
         """Resources (``Type/id``) that the EHR answers no request about."""
         self.refuses: Callable[[httpx.Request], bool] = lambda _: False
         """Which requests the EHR refuses with 400."""
+        self.redirected: dict[str, str] = {}
+        """Resources (``Type/id``) that no search shows and a read redirects, and where to."""
         self.unfound: set[str] = set()
         """Resources (``Type/id``) of which the EHR says 404, as it does to who may not see them."""
         self._vendor = vendor
@@ -155,7 +157,11 @@ class _Line(httpx.BaseTransport):
             return httpx.Response(400, request=request)
         if asked & self._world.forbidden:
             return httpx.Response(403, request=request)
-        if asked & self._world.unfound:
+        moved = asked & self._world.redirected.keys()
+        if moved and request.url.params.get("_id") is None:
+            location = {"Location": f"{BASE}/{self._world.redirected[moved.pop()]}"}
+            return httpx.Response(301, headers=location, request=request)
+        if asked & (self._world.unfound | self._world.redirected.keys()):
             if request.url.params.get("_id") is None:
                 return httpx.Response(404, request=request)
             empty = {
