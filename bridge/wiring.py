@@ -174,7 +174,12 @@ def _hook_secret(name: str, section: ConnectionSection, secret: str) -> str | No
 
 
 def make_governor(
-    line: Line, section: ConnectionSection, store: Store, worker: str | None, sleep: Callable[[float], None]
+    line: Line,
+    section: ConnectionSection,
+    store: Store,
+    worker: str | None,
+    sleep: Callable[[float], None],
+    clock: Callable[[], datetime] = utc_now,
 ) -> Governor:
     """
     Return what holds back the requests of one connection, shared with every other *worker*.
@@ -184,7 +189,7 @@ def make_governor(
     published = profile(section.vendor).requests_per_minute
     usual = published / 60 if published is not None else None
     limits = Limits(section.requests_per_second or usual, section.office_requests_per_second, section.concurrency)
-    return Governor(line.name, store, utc_now, limits, line.rules.calendar, worker, sleep)
+    return Governor(line.name, store, clock, limits, line.rules.calendar, worker, sleep)
 
 
 def resting(stopping: Event) -> Callable[[float], None]:
@@ -281,7 +286,7 @@ def make_ladder(way_out: Exit, patients: Callable[[], Sequence[str]]) -> Ladder:
         way_out.client,
         profile(section.vendor),
         way_out.capability,
-        utc_now,
+        way_out.clock,
         settings={kind: Rung(way) for kind, way in section.poll.items()},
         roster=Roster(
             section.patients,
@@ -304,8 +309,9 @@ class Exit:
         section: ConnectionSection,
         patients: Callable[[], Sequence[str]] = lambda: (),
         lease: timedelta = LEASE,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.line, self.client, self.section, self._lease = line, client, section, lease
+        self.line, self.client, self.section, self._lease, self.clock = line, client, section, lease, clock
         self.ladder: Ladder = make_ladder(self, patients)
         self.known_plan: RoutePlan = {}
         """The route plan as last made, without asking; empty before the EHR was asked."""
@@ -331,8 +337,9 @@ class Exit:
         Raises:
             RemoteError: The EHR does not answer.
         """
-        if self._declared is None or self._asked_at is None or utc_now() - self._asked_at > ASK_AGAIN:
-            self._declared, self._asked_at = self.client.capability(), utc_now()
+        now = self.clock()
+        if self._declared is None or self._asked_at is None or now - self._asked_at > ASK_AGAIN:
+            self._declared, self._asked_at = self.client.capability(), now
         return self._declared
 
     def channel(self) -> Channel:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from bridge.cases.intents import IntentState
-from bridge.errors import HeldBack, Refused, RemoteError, UnsafeAnswer
+from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.times import format_instant
 from bridge.store.port import Counts, Cursor, Store
@@ -227,7 +227,7 @@ class Connector:
         """Return what of a stream became visible late, or why that could not be found out."""
         try:
             return look_back(self.client, self.store, self.line, stream, self.clock, SWEEP_STREAM, held)
-        except (Refused, UnsafeAnswer) as error:
+        except (Refused, AuthExpired, UnsafeAnswer) as error:
             return f"{stream}: {error}"
 
     def prove(self, watch: Callable[[str, int], None] = lambda stream, read: None) -> Agreement:

@@ -181,7 +181,7 @@ class Ladder:
         declared = self._declared()
         can, search = readable(stream, self._vendor, declared), MAPPERS[stream].search
         set_to = self._settings.get(stream)
-        return Steps((wanted(set_to, can, search),), ()) if set_to is not None else steps(can, search, self.roster)
+        return Steps(wanted(set_to, can, search), ()) if set_to is not None else steps(can, search, self.roster)
 
     def _declared(self) -> Capability | None:
         """Return what the server declares; one whose statement cannot be had is judged by profile and probe."""
@@ -204,7 +204,7 @@ class Ladder:
         if step.rung is Rung.LAST_UPDATED:
             return self._prove_last_updated(stream, step)
         if step.rung is Rung.DATE:
-            return step, self._prove_date(stream, step)
+            return self._prove_date(stream, step)
         if step.rung in KEYED:
             return step, self._prove_keyed(stream, step)
         self._first(stream, step, self.roster.window(step.window, self._clock()))
@@ -236,14 +236,21 @@ class Ladder:
         page = self._search(stream, step, params, LAST_UPDATED)
         return [entry.updated_at for entry in page.entries]
 
-    def _prove_date(self, stream: str, step: Step) -> str:
+    def _prove_date(self, stream: str, step: Step) -> tuple[Step, str]:
         if step.param is None:
             raise UnsafeAnswer(f"{stream} has no time at which it was made to search by")
+        self._try_date(stream, step, step.param)
+        if step.also is not None:
+            try:
+                self._try_date(stream, step, step.also)
+            except (Refused, UnsafeAnswer):
+                step = replace(step, also=None)
+        return step, f"asked by {step.param} for what is made ten years from now, the server gave none"
+
+    def _try_date(self, stream: str, step: Step, param: str) -> None:
         day = (self._clock() + FAR_AHEAD).date().isoformat()
-        page = self._search(stream, step, [(step.param, f"ge{day}")], step.param)
-        if page.entries:
-            raise UnsafeAnswer(f"asked for what is made ten years from now, the server gave some: {step.param} fails")
-        return f"asked by {step.param} for what is made ten years from now, the server gave none"
+        if self._search(stream, step, [(param, f"ge{day}")], param).entries:
+            raise UnsafeAnswer(f"asked for what is made ten years from now, the server gave some: {param} fails")
 
     def _prove_keyed(self, stream: str, step: Step) -> str:
         assert step.param is not None

@@ -10,7 +10,7 @@ is read (late commits of up to two minutes are documented, LinuxForHealth/FHIR #
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bridge.errors import CursorExpired, IncompleteScan, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, SearchPage
@@ -20,13 +20,10 @@ from bridge.store.port import Counts, Store
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
 from bridge.sync.people import asking
-from bridge.sync.poll import is_whole, refuse_short
+from bridge.sync.poll import LOOK_BACK, is_whole, refuse_short
 from bridge.sync.rungs import Rung
 from bridge.sync.several import read_several
 from bridge.sync.taking import add
-
-LOOK_BACK = timedelta(hours=24)
-"""How late a version may become visible and still be found by the sweep (rule ours)."""
 
 Params = Sequence[tuple[str, str]]
 

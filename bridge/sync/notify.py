@@ -205,7 +205,7 @@ def answer(
         leave_out: Says, before every step, of which types hints are to wait.
 
     Raises:
-        RemoteError: The EHR does not answer, or refuses a stream, or our credentials; those hints stay.
+        RemoteError: The EHR does not answer, or answers unsafely, or refuses our credentials; those hints stay.
     """
     total, answered = AnswerReport(), set[str]()
     while True:
@@ -264,7 +264,11 @@ def _polled(stream: str, poll_stream: Callable[[str], object]) -> AnswerReport:
         return AnswerReport(waiting=frozenset({stream}))
     except AuthExpired as error:
         return AnswerReport(waiting=frozenset({stream}), locked=frozenset({stream}), problem=error)
-    except (Refused, UnsafeAnswer) as error:
+    except Refused as error:
+        # Its cursor stands, and the poll goes on from there once it may. Kept, the hint would be tried for ever.
+        log.warning("%s cannot be polled: %s", stream, error)
+        return AnswerReport(refused=1)
+    except UnsafeAnswer as error:
         return AnswerReport(waiting=frozenset({stream}), problem=error)
     return AnswerReport()
 

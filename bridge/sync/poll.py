@@ -35,6 +35,13 @@ from bridge.sync.line import Line
 from bridge.sync.people import asking
 from bridge.sync.taking import PollReport, Progress, Taking, begin
 
+LOOK_BACK = timedelta(hours=24)
+"""How late a version may become visible and still be found by the sweep (rule ours)."""
+
+AWAY = timedelta(hours=1)
+"""After a pause of so long a poll looks back as far as a sweep does: what became visible late before it began would
+be too old for the next look back when it ends (rule ours)."""
+
 RUNG = "last-updated"
 """What this way of reading is called in a cursor."""
 
@@ -120,7 +127,12 @@ class _Crawl:
     def _from(self) -> datetime | None:
         if self._cursor.watermark is None:
             return None
-        return self._cursor.watermark - self._line.overlap
+        return self._cursor.watermark - (max(LOOK_BACK, self._line.overlap) if self._was_away() else self._line.overlap)
+
+    def _was_away(self) -> bool:
+        """Whether nobody polled for so long that nobody may have looked back either."""
+        checked_at = self._cursor.checked_at
+        return checked_at is not None and self._taking.clock() - checked_at >= AWAY
 
     def _moved(self, first: SearchPage, page: SearchPage, position: datetime | None) -> datetime | None:
         """

@@ -80,6 +80,7 @@ class Step:
     Args:
         why: What speaks for it, in words.
         param: The parameter that it filters by.
+        also: Another date that a search of its own filters by: the first need not be there in every resource.
         window: The date that its searches bound as well.
         status: Open statuses, by which what can still change is searched again, or alone where there is too much.
         bare: Whether a search without any filter is answered.
@@ -89,6 +90,7 @@ class Step:
     rung: Rung
     why: str
     param: str | None = None
+    also: str | None = None
     window: str | None = None
     status: str | None = None
     bare: bool = True
@@ -113,13 +115,23 @@ def steps(can: Readable, search: Search, roster: Roster) -> Steps:
         Rung.SNAPSHOT: _snapshot(can, search),
         **{rung: _keyed(rung, can, search, roster) for rung in KEYED},
     }
-    found = tuple(replace(offer, count=can.count) for offer in offers.values() if isinstance(offer, Step))
-    return Steps(found, tuple(f"{rung}: {offer}" for rung, offer in offers.items() if isinstance(offer, str)))
+    found = [step for offer in offers.values() if isinstance(offer, Step) for step in _and_bounded(offer, can, search)]
+    return Steps(
+        tuple(replace(step, count=can.count) for step in found),
+        tuple(f"{rung}: {offer}" for rung, offer in offers.items() if isinstance(offer, str)),
+    )
 
 
-def wanted(rung: Rung, can: Readable, search: Search) -> Step:
+def wanted(rung: Rung, can: Readable, search: Search) -> tuple[Step, ...]:
     """Return the step that the site has set, whatever the server declares; it is tried all the same."""
-    return replace(_wanted(rung, can, search), count=can.count)
+    return _and_bounded(replace(_wanted(rung, can, search), count=can.count), can, search)
+
+
+def _and_bounded(step: Step, can: Readable, search: Search) -> tuple[Step, ...]:
+    """Return *step*, and the same within some days: a server may want a date beside the patient, and not declare it."""
+    if step.rung is not Rung.BY_PATIENT or step.window is not None or not can.takes(search.window or ""):
+        return (step,)
+    return (step, replace(step, why=f"{step.why} and {search.window}", window=search.window))
 
 
 def _wanted(rung: Rung, can: Readable, search: Search) -> Step:
@@ -129,9 +141,11 @@ def _wanted(rung: Rung, can: Readable, search: Search) -> Step:
         return Step(rung, why, LAST_UPDATED)
     if rung is Rung.DATE:
         dates = [date for date in search.dates if can.takes(date)] or list(search.dates)
-        return Step(rung, why, dates[0] if dates else None, status=_open(can, search))
+        first, also = [*dates, None, None][:2]
+        return Step(rung, why, first, also, status=_open(can, search))
     bounds = can.window if rung is Rung.BY_PATIENT else window
-    return Step(rung, why, KEYED.get(rung), bounds, _open(can, search) if rung in KEYED else None)
+    status = _open(can, search) if rung in KEYED else None
+    return Step(rung, why, KEYED.get(rung), window=bounds, status=status)
 
 
 def _only_by(can: Readable) -> str | None:
@@ -148,10 +162,11 @@ def _last_updated(can: Readable) -> Step | str:
 def _date(can: Readable, search: Search) -> Step | str:
     if not search.dates:
         return "it has no time at which it was made to search by"
-    date = next((date for date in search.dates if can.takes(date)), None)
+    date, also = [*(date for date in search.dates if can.takes(date)), None, None][:2]
     if date is None:
         return f"it is not searched by {' or '.join(search.dates)}, says {can.said_by}"
-    return _only_by(can) or Step(Rung.DATE, f"searched by {date}", date, status=_open(can, search))
+    by = f"{date} and {also}" if also is not None else date
+    return _only_by(can) or Step(Rung.DATE, f"searched by {by}", date, also, status=_open(can, search))
 
 
 def _open(can: Readable, search: Search) -> str | None:
@@ -170,6 +185,8 @@ def _keyed(rung: Rung, can: Readable, search: Search, roster: Roster) -> Step | 
     if rung is not Rung.BY_PATIENT and (search.window is None or not roster.named(param)):
         return f"no {param}s are configured" if search.window is not None else "it is not on a schedule"
     if rung is Rung.BY_PATIENT:
-        return Step(rung, "searched by patient", param, can.window, _open(can, search))
+        return Step(rung, "searched by patient", param, window=can.window, status=_open(can, search))
     window = search.window if can.takes(search.window or "") else None
-    return Step(rung, f"searched by {param}, of whom some are configured", param, window, _open(can, search))
+    return Step(
+        rung, f"searched by {param}, of whom some are configured", param, window=window, status=_open(can, search)
+    )

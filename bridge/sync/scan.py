@@ -147,7 +147,9 @@ def _read_made(scan: Scan, step: Step, line: Line) -> set[str]:
             if step.param is None:
                 raise
     began = scan.cursor.watermark or BEGINNING
-    return scan.read([(step.param, f"ge{(began - max(line.overlap, MADE_LATE)).date().isoformat()}")])
+    day = (began - max(line.overlap, MADE_LATE)).date().isoformat()
+    dates = [step.param, *([step.also] if step.also is not None else [])]
+    return set[str]().union(*(scan.read([(date, f"ge{day}")]) for date in dates))
 
 
 def _read_again(client: FhirClient, taking: Taking, seen: set[str]) -> None:

@@ -69,7 +69,8 @@ def begin(store: Store, line: Line, stream: str, rung: str, since: datetime | No
     if stored is None or stored.rung not in (None, rung):
         problem = stored.problem if stored is not None else None
         return Cursor(connection=line.name, stream=stream, watermark=since, rung=rung, problem=problem)
-    return replace(stored, rung=rung)
+    # One that has only failed so far has no watermark either.
+    return replace(stored, rung=rung, watermark=stored.watermark or since)
 
 
 class Taking:

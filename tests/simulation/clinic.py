@@ -10,9 +10,10 @@ from typing import Any
 from conformance.simulator import FhirError, ManualClock, Simulator
 from conformance.simulator.wire import Request
 
+from .registry import PATIENTS, Registry
+
 Json = dict[str, Any]
 
-PATIENTS = ("Patient/p1", "Patient/p2")
 REFS = {
     "ServiceRequest": ("o1", "o2", "o3"),
     "MedicationRequest": ("m1", "m2"),
@@ -37,13 +38,14 @@ class Clinic:
     ``changed`` are the resources they touched, in order, for whoever sends notifications.
     """
 
-    def __init__(self, ehr: Simulator, clock: ManualClock, rng: Random) -> None:
-        self._ehr, self._clock, self._rng = ehr, clock, rng
+    def __init__(
+        self, ehr: Simulator, clock: ManualClock, rng: Random, *, moving: bool = False, schedule: bool = False
+    ) -> None:
+        self._ehr, self._clock, self._rng, self._moving, self._schedule = ehr, clock, rng, moving, schedule
         self.changed: list[str] = []
         self.touched_ours: set[str] = set()
         """Tasks of Bridge's that somebody here ended or deleted."""
-        for ref in PATIENTS:
-            self._store({"resourceType": "Patient", "id": ref[-2:], "name": [{"family": f"Example {ref[-1]}"}]})
+        self.registry = Registry(ehr, rng, self._store)
 
     def act(self) -> str:
         """Do one thing, and say what."""
@@ -55,6 +57,7 @@ class Clinic:
             (2, self._delete),
             (1, self._write_nonsense),
             (2, self._touch_our_task),
+            (5 if self._moving else 0, self.registry.act),
         ]
         act = self._rng.choices([one for _, one in acts], [weight for weight, _ in acts])[0]
         return act()
@@ -130,6 +133,8 @@ class Clinic:
     # What they write --------------------------------------------------------------------------------------
 
     def _put(self, resource: Json) -> str:
+        if resource["resourceType"] == "Task" and not is_ours(resource):
+            resource = {**resource, "lastModified": self._clock().isoformat(timespec="seconds")}
         ref = f"{resource['resourceType']}/{resource['id']}"
         try:
             self._store({name: value for name, value in resource.items() if name != "meta" and value is not None})
@@ -156,7 +161,7 @@ class Clinic:
     def _resource(self, kind: str, own_id: str) -> Json:
         rng = self._rng
         found: Json = {"resourceType": kind, "id": own_id, "status": rng.choice(STATUSES[kind])}
-        patient = PATIENTS[0] if rng.random() < 0.75 else rng.choice(PATIENTS)
+        patient = PATIENTS[0] if rng.random() < 0.7 else rng.choice(PATIENTS)
         if kind == "Appointment":
             start = self._clock() + timedelta(days=rng.choice((-1, 3, 20)))
             found |= {"start": start.isoformat(timespec="seconds")}
@@ -172,7 +177,9 @@ class Clinic:
     def _of(self, resource: Json, patient: str) -> Json:
         match resource["resourceType"]:
             case "Appointment":
-                return {**resource, "participant": [{"actor": {"reference": patient}, "status": "accepted"}]}
+                who = [patient, "Practitioner/house"] if self._schedule else [patient]
+                taking_part = [{"actor": {"reference": one}, "status": "accepted"} for one in who]
+                return {**resource, "participant": taking_part}
             case "Task":
                 return {**resource, "for": {"reference": patient}}
         return {**resource, "subject": {"reference": patient}}

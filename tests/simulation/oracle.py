@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -20,7 +20,10 @@ from bridge.cases.sources import SourceRow
 from bridge.store.port import InboxRow, InboxState, OutboxRow
 from conformance.simulator.store import Version
 
-from .clinic import REFS, Json, is_nonsense, is_ours
+from .clinic import REFS, is_nonsense, is_ours
+from .drawn import LAGGING
+from .registry import heir, linked
+from .truth import Json, patient_of, reference
 
 if TYPE_CHECKING:
     from .world import World
@@ -61,8 +64,32 @@ class Seen:
             self.rows: dict[str, SourceRow] = tx.sources("main", refs)
             self.outbox: list[OutboxRow] = tx.outbox(limit=100_000)
             self.totals = tx.totals("main")
+        self.unversioned = world.drawn.has("no-versions")
+        self.surface = world.ehr.options.surface
         self.cases: dict[str, Case] = {case.id: case for case in world.cases()}
         self.alive = [case for case in self.cases.values() if case.merged_into is None]
+
+    def is_in_scope(self, ref: str) -> bool:
+        """Whether the EHR lets Bridge find the resource, and its changes: what open cases rest on always is."""
+        type_ = ref.partition("/")[0]
+        if any(case.is_open for case in self.case_of(ref)):
+            return True
+        options = self.world.ehr.options
+        here = self.surface.types.get(type_) if self.surface is not None else None
+        if self.surface is not None and (here is None or "search-type" not in here.interactions):
+            return False
+        needs = here.needs if here is not None else ()
+        if needs and all(way == {"_id"} for way in needs):
+            return False
+        keyed = bool(needs) or self.world.drawn.has("no-scans")
+        if keyed and patient_of(self.work[ref]) is None:
+            return False
+        if ref not in self.rows or self.rows[ref].snapshot.version == str(self.heads[ref].number):
+            return True
+        if options.silent_updates is not None:
+            return False
+        undated = not options.searches_last_updated(type_) and not keyed
+        return not undated or self.work[ref]["status"] in WORK[type_]
 
     def case_of(self, ref: str) -> list[Case]:
         """Return the unmerged cases that rest on *ref*."""
@@ -75,7 +102,8 @@ class Seen:
 def always(world: World) -> list[str]:
     """Return what does not hold, of what must hold at every moment."""
     seen = Seen(world)
-    return [*_accounted(seen), *_one_case(seen), *_once(seen), *_monotone(seen), *_cursors(seen)]
+    passing = world.found + (world.door.found if world.door is not None else [])
+    return [*passing, *_accounted(seen), *_one_case(seen), *_once(seen), *_monotone(seen), *_cursors(seen)]
 
 
 def _accounted(seen: Seen) -> Iterator[str]:
@@ -107,12 +135,14 @@ def _once(seen: Seen) -> Iterator[str]:
             if identifier.get("system", "").startswith("urn:bridge:"):
                 made[one["resourceType"], identifier["system"], identifier["value"]].add(ref)
     for key, refs in made.items():
-        if len(refs) > 1 and not (seen.world.blind and key[0] == "Communication"):
+        if len(refs) > 1 and not (seen.world.drawn.blind and key[0] == "Communication"):
             yield f"O3: {key} stands {len(refs)} times: {sorted(refs)}"
 
 
 def _monotone(seen: Seen) -> Iterator[str]:
-    shown: dict[str, int] = seen.world.__dict__.setdefault("shown", {})
+    shown = seen.world.local.here.shown
+    if seen.unversioned:
+        return
     for ref, row in seen.rows.items():
         number = int(row.snapshot.version)
         if number < shown.get(ref, 0):
@@ -122,7 +152,7 @@ def _monotone(seen: Seen) -> Iterator[str]:
 
 def _cursors(seen: Seen) -> Iterator[str]:
     """Nothing visible before a watermark is missing; a server that shows things late promises no such thing."""
-    if any(habit.startswith(("late-commit", "reindex", "equal-timestamps")) for habit in seen.world.habits):
+    if seen.unversioned or seen.world.drawn.has(*LAGGING, "equal-timestamps", "still-timestamps"):
         return
     kept = {(row.ref, row.version) for row in seen.inbox}
     with seen.world.store.reading() as tx:
@@ -130,6 +160,8 @@ def _cursors(seen: Seen) -> Iterator[str]:
     for ref in seen.work:
         head = seen.heads[ref]
         mark = marks.get(head.type)
+        if not seen.is_in_scope(ref):
+            continue
         if mark is not None and head.at <= mark and (ref, str(head.number)) not in kept:
             yield f"O5: {head.versioned} of {head.at} is not stored, but the watermark says {mark}"
 
@@ -140,7 +172,16 @@ def _cursors(seen: Seen) -> Iterator[str]:
 def after_rest(world: World) -> list[str]:
     """Return what does not hold, of what must hold once all faults are over and everything was done."""
     seen = Seen(world)
-    checks = (_nothing_lost, _cases_are_right, _folds, _local_truth, _written_truth, _right_patient, _sound)
+    checks = (
+        _nothing_lost,
+        _cases_are_right,
+        _nobody_calls_the_dead,
+        _folds,
+        _local_truth,
+        _written_truth,
+        _right_patient,
+        _sound,
+    )
     return [words for check in checks for words in check(seen)]
 
 
@@ -148,6 +189,11 @@ def _nothing_lost(seen: Seen) -> Iterator[str]:
     kept = {(row.ref, row.version): row for row in seen.inbox}
     for ref, one in seen.work.items():
         head = seen.heads[ref]
+        if not seen.is_in_scope(ref):
+            continue
+        if seen.unversioned:
+            yield from _known_as(seen, ref, one)
+            continue
         row = kept.get((ref, str(head.number)))
         if row is None:
             yield f"O1: {head.versioned} never came"
@@ -161,10 +207,18 @@ def _nothing_lost(seen: Seen) -> Iterator[str]:
             yield f"O1: {ref} is known as {seen.rows[ref].snapshot.status}, the EHR says {one['status']}"
 
 
+def _known_as(seen: Seen, ref: str, one: Json) -> Iterator[str]:
+    """Where resources have no version, what they say has to do."""
+    known = seen.rows.get(ref)
+    if not is_nonsense(one) and (known is None or known.snapshot.status != one["status"]):
+        said = known.snapshot.status if known is not None else "nothing"
+        yield f"O1: {ref} is known as {said}, the EHR says {one['status']}"
+
+
 def _cases_are_right(seen: Seen) -> Iterator[str]:
     for ref, one in seen.work.items():
         is_work = one["status"] in WORK[one["resourceType"]] and not is_nonsense(one)
-        if is_work and _patient(one) is not None and not seen.case_of(ref):
+        if is_work and seen.is_in_scope(ref) and patient_of(one) is not None and not seen.case_of(ref):
             yield f"O1: {ref} is work ({one['status']}), and no case rests on it"
     for case in seen.alive:
         for line in case.sources:
@@ -173,9 +227,11 @@ def _cases_are_right(seen: Seen) -> Iterator[str]:
                 yield f"O1: {case.root} is open and rests on {line.ref}, which is deleted"
             if head is not None and case.is_open and line.gone:
                 yield f"O1: {case.root} believes that {line.ref} is gone"
-        if case.id in seen.world.decided:
+        if case.id in seen.world.local.here.decided:
             continue
         root = seen.work.get(case.root)
+        if root is not None and not seen.is_in_scope(case.root):
+            continue
         if root is not None and is_nonsense(root):
             continue
         ends = case.root not in seen.work and case.root in seen.rows
@@ -186,18 +242,15 @@ def _cases_are_right(seen: Seen) -> Iterator[str]:
             yield f"O1: {case.root} is {root['status']}, its case is closed"
 
 
-def _patient(resource: Json) -> str | None:
-    match resource["resourceType"]:
-        case "Appointment":
-            found = [one["actor"]["reference"] for one in resource.get("participant", ())]
-            return found[0] if found else None
-        case "Task":
-            return _reference(resource.get("for"))
-    return _reference(resource.get("subject"))
-
-
-def _reference(value: Any) -> str | None:
-    return value["reference"] if value else None
+def _nobody_calls_the_dead(seen: Seen) -> Iterator[str]:
+    """Nobody turns to a patient of whom the EHR says that they died."""
+    for case in seen.alive:
+        record = seen.world.ehr.get(case.patient_ref) if case.patient_ref is not None else None
+        next_action = case.next_action
+        if record is None or not record.get("deceasedBoolean") or not case.is_open or next_action is None:
+            continue
+        if next_action.code.value in ("call-patient", "confirm-appointment", "send-instruction", "schedule"):
+            yield f"O10: {case.root} asks for {next_action.code} of {case.patient_ref}, who died"
 
 
 def _folds(seen: Seen) -> Iterator[str]:
@@ -214,11 +267,11 @@ def _folds(seen: Seen) -> Iterator[str]:
 
 
 def _local_truth(seen: Seen) -> Iterator[str]:
-    for case_id, names in seen.world.notes.items():
+    for case_id, names in seen.world.local.here.notes.items():
         for holder in _holders(seen, case_id):
             if names - {note.text for note in holder.notes}:
                 yield f"O8: {holder.root} lost notes"
-    for case_id, names in seen.world.attempts.items():
+    for case_id, names in seen.world.local.here.attempts.items():
         for holder in _holders(seen, case_id):
             if names - {attempt.id for attempt in holder.outreach}:
                 yield f"O8: {holder.root} lost attempts to reach the patient"
@@ -244,7 +297,7 @@ _EXPLAINED: dict[str, Callable[[Seen, Case], bool]] = {
 
 
 def _named_patient(seen: Seen, ref: str) -> str | None:
-    return _patient(seen.work[ref]) if ref in seen.work else None
+    return patient_of(seen.work[ref]) if ref in seen.work else None
 
 
 def _written_truth(seen: Seen) -> Iterator[str]:
@@ -254,6 +307,8 @@ def _written_truth(seen: Seen) -> Iterator[str]:
             last[row.intent.case_id] = row
         if row.state in (IntentState.PARKED, IntentState.NOT_WRITABLE):
             why = _EXPLAINED.get(row.code or "")
+            if not seen.world.drawn.writable:
+                continue
             if why is None or not why(seen, seen.cases[row.intent.case_id]):
                 yield f"O6: {row.intent.key} ended {row.state} with {row.code}: {row.reason}"
     for case_id, row in last.items():
@@ -305,9 +360,15 @@ def _right_patient(seen: Seen) -> Iterator[str]:
             continue
         for case in _cases_of(seen, one, by_id):
             root = seen.work.get(case.root)
-            right = _patient(root) if root is not None and not is_nonsense(root) else None
-            named = _reference(one.get("for") or one.get("subject"))
-            if right is not None and named != right and not _unfinished(seen, case):
+            right = patient_of(root) if root is not None and not is_nonsense(root) else None
+            if right is None or _unfinished(seen, case):
+                continue
+            # What is over stays where it was written when records are linked later.
+            ehr = seen.world.ehr
+            goes_on = case.is_open and one["resourceType"] == "Task" and one["status"] not in ENDED
+            meant = {heir(ehr, right)} if goes_on else linked(ehr, right)
+            named = reference(one.get("for") or one.get("subject"))
+            if named not in meant:
                 yield f"O10: {ref} is in the record of {named}, but {case.root} is about {right}"
 
 
@@ -347,6 +408,8 @@ def twice(world: World, again: Callable[[World], object]) -> list[str]:
     again(world)
     after = _all_said(Seen(world))
     found = [f"O5: reading everything again changed {name}" for name in before if before[name] != after[name]]
+    if world.ehr.options.silent_updates is not None:
+        found = []  # What no date tells of, only reading everything again does.
     if world.ehr.requests - requests > MOST_REQUESTS:
         found.append(f"O7: {world.ehr.requests - requests} requests in one round")
     return found
@@ -356,7 +419,7 @@ def _all_said(seen: Seen) -> dict[str, object]:
     return {
         "cases": seen.cases,
         "the outbox": [(row.id, row.state) for row in seen.outbox],
-        "the EHR": sorted(_versioned(head) for head in seen.heads.values()),
+        "the EHR": sorted(_versioned(head) for head in seen.heads.values() if head.type != "Subscription"),
     }
 
 

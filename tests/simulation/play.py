@@ -5,13 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import OutboxRow
+from bridge.store.port import OutboxRow, Subscribed
 from bridge.sync.connector import Connector
 from bridge.sync.replay import replay_outbox
 
+from .drawn import LASTING
 from .oracle import after_rest, always, twice
 from .world import World
 
@@ -19,9 +21,6 @@ STEPS = 45
 MOST_ROUNDS = 40
 ON_SQLITE = 10
 """Every so-many-th run has its database in SQLite."""
-
-LASTING = ("clock-skew", "equal-timestamps", "offset-paging", "search-cache", "unescaped-plus")
-"""Habits that no server gets rid of, and that must not keep anything from coming to rest."""
 
 
 @dataclass
@@ -46,7 +45,7 @@ def simulate(seed: int, template: Path | None = None) -> Outcome:
 
 
 def _run(world: World) -> list[str]:
-    world.note(f"seed {world.seed}, habits {world.habits}, {world.ehr.options}")
+    world.note(f"seed {world.seed}: {world.drawn.in_words}")
     for _ in range(STEPS):
         _step(world)
         found = always(world)
@@ -65,12 +64,17 @@ def _step(world: World) -> None:
     world.clock.advance(seconds=rng.choice((0, 1, 5, 20, 60, 300, 301, 1200, 1200, 7200)))
     if rng.random() < 0.03:
         world.clock.advance(days=rng.choice((1, 4)))
-    if rng.random() < 0.1 and not world.blind:
+    if rng.random() < 0.1 and not world.drawn.blind:
         world.network.share = rng.choice((0.0, 0.0, 0.0, 0.1, 0.4, 1.0))
+    world.ring()
+    rings = 2 if world.door is not None else 0
     acts: list[tuple[int, Callable[[], None]]] = [
-        (10, lambda: world.note(f"clinic {world.clinic.act()}")),
-        (4, world.command),
-        (3, world.notify),
+        (10, world.act),
+        (4, world.people.command),
+        (1, world.people.operate),
+        (2 if rings else 3, world.notify),
+        (rings, lambda: _forge(world)),
+        (2 * rings, lambda: _work(world, "tends", tend)),
         (4, lambda: _work(world, "reads", Connector.read)),
         (1, lambda: _work(world, "syncs", Connector.sync_once)),
         (3, lambda: _work(world, "answers", Connector.answer)),
@@ -82,6 +86,24 @@ def _step(world: World) -> None:
     rng.choices([act for _, act in acts], [weight for weight, _ in acts])[0]()
 
 
+def _forge(world: World) -> None:
+    if world.door is not None and not world.is_down:
+        world.note(world.door.forge(world.clinic.changed))
+
+
+def tend(bridge: Connector) -> object:
+    """Look after the Subscriptions, as the service does: not while all is paused."""
+    if bridge.subscriber is None or bridge.pauses().whole is not None:
+        return None
+    bridge.subscriber.tend()
+    return [f"{row.ref} {row.state} {row.problem or ''}" for row in _subscribed(bridge)]
+
+
+def _subscribed(bridge: Connector) -> list[Subscribed]:
+    with bridge.store.reading() as tx:
+        return tx.subscribed("main")
+
+
 def _work(world: World, what: str, work: Callable[[Connector], object]) -> None:
     replica = world.rng.choice(world.replicas)
     world.working = replica.name
@@ -90,12 +112,7 @@ def _work(world: World, what: str, work: Callable[[Connector], object]) -> None:
 
 def _rest(world: World) -> list[str]:
     """Let all faults end, and rounds pass until nothing is left to be done."""
-    world.calm, world.network.share = True, 0.0
-    for habit in world.habits:
-        if not habit.startswith(LASTING):
-            world.ehr.remove_fault(habit.partition("=")[0])
-    world.note("all is well from here on")
-    world.clock.advance(minutes=30)  # What is still to become visible does.
+    _end_all_faults(world)
     quiet = 0
     for _ in range(MOST_ROUNDS):
         before = _fingerprint(world)
@@ -109,14 +126,32 @@ def _rest(world: World) -> list[str]:
         else:
             quiet = 0
         due = [row.next_at for row in _waiting(world)] + [row.lease_until for row in _waiting(world) if row.lease_until]
-        if due and min(due) > world.clock():
-            world.clock.advance(seconds=(min(due) - world.clock()).total_seconds())
+        if due and min(due) > world.now():
+            world.clock.advance(seconds=(min(due) - world.now()).total_seconds())
     return [f"does not come to rest: {[(row.intent.key, row.state, row.reason) for row in _waiting(world)]}"]
+
+
+def _end_all_faults(world: World) -> None:
+    world.calm, world.network.share = True, 0.0
+    for habit in world.drawn.habits:
+        if not habit.startswith(LASTING):
+            world.ehr.remove_fault(habit.partition("=")[0])
+    world.note("all is well from here on")
+    world.clock.advance(minutes=30)  # What is still to become visible does.
+    if world.skew or world.drawn.skew_seconds:
+        world.skew = timedelta()
+        world.clock.advance(hours=2)  # What waits by a clock that went ahead is due.
+    world.down_until = min(world.down_until, world.clock())
+    world.people.resume()
+    if world.door is not None:
+        world.door.share = 0.0
 
 
 def _round(world: World) -> object:
     bridge = world.replicas[0].bridge
+    world.ring()
     bridge.answer()
+    tend(bridge)
     return bridge.sync_once()
 
 
@@ -132,7 +167,7 @@ def _waiting(world: World) -> list[OutboxRow]:
 def _fingerprint(world: World) -> object:
     return (
         [(case.id, case.version) for case in world.cases()],
-        sorted(version.versioned for version in world.ehr.ehr.store.heads()),
+        sorted(head.versioned for head in world.ehr.ehr.store.heads() if head.type != "Subscription"),
         len(_rows(world)),
     )
 
@@ -143,5 +178,5 @@ def _requeue(world: World) -> int:
     ids = [row.id for row in _rows(world) if row.state in given_up]
     if ids:
         world.note(f"a person replays {len(ids)}")
-        replay_outbox(world.store, ids, world.clock())
+        replay_outbox(world.store, ids, world.now())
     return len(ids)

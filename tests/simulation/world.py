@@ -2,102 +2,39 @@
 
 from __future__ import annotations
 
+import copy
 import random
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 
-from bridge.cases import commands as do
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason
+from bridge.cases.model import Case
 from bridge.config import Settings
-from bridge.errors import BridgeError, CommandRefused, RemoteError, StaleVersion
-from bridge.fhir.client import Endpoint, FhirClient
-from bridge.fhir.vendors import profile
-from bridge.store.memory import MemoryStore
-from bridge.store.opening import create_or_open, open_store
+from bridge.errors import BridgeError, RemoteError
+from bridge.store.opening import create_or_open
 from bridge.store.port import CaseFilter, Store
-from bridge.sync.command import execute
 from bridge.sync.connector import Connector
-from bridge.sync.deliver import Breaker
-from bridge.sync.deliver import Channel as WayOut
-from bridge.tasks.coordination_task import Form
-from bridge.tasks.route import route_plan
-from bridge.wiring import make_line, read_lanes
-from conformance.simulator import ManualClock, Options, Simulator, SimulatorTransport
+from bridge.wiring import make_gate, make_line, read_lanes
+from conformance.simulator import ManualClock, Simulator, SimulatorTransport
 
 from .clinic import WE, Clinic
-from .seams import Crash, Network, Seams, SeamStore, Wire
+from .database import Database
+from .doorstep import Doorstep
+from .drawn import draw
+from .people import Local, People
+from .process import Replica, start
+from .registry import PATIENTS
+from .seams import Crash, Network, Seams, Wire
+from .watching import Watched
 
 START = datetime(2026, 6, 1, 14, tzinfo=UTC)
 BASE = "http://ehr.example/fhir"
-HABITS = (
-    "late-commit=120",
-    "late-commit=1500",
-    "reindex=200",
-    "reindex=900",
-    "equal-timestamps=60",
-    "clock-skew=3600",
-    "clock-skew=-3600",
-    "search-cache",
-    "offset-paging",
-    "repeat-rows",
-    "expire-cursors-after=1",
-    "expire-cursors=5",
-    "next-link=relative",
-    "next-link=port-twice",
-    "next-link=loop",
-    "unescaped-plus",
-    "truncate=2,note",
-    "truncate=2,total",
-    "ignore-parameters=_lastUpdated",
-    "ignore-silently=_lastUpdated",
-    "outcome-among-matches",
-    "outcome-among-matches=error",
-    "outcome-when-empty",
-    "outcome-instead=3",
-    "forbidden=Task",
-    "throttle=7",
-    "rate-limit=20,1,1",
-    "outage=900",
-    "outage=900,close",
-    "empty-201",
-    "drop-answer=3",
-    "drop-answer=3,502",
-    "broken-answer=cut,3",
-    "broken-answer=login-page,3",
-    "broken-answer=no-content,3",
-    "conditional-create-race=60",
-    "conflict-storm=2",
-    "wedged-updates=4",
-)
-"""Habits of EHRs that a run may have, of those that the simulator knows and Bridge promises to get along with."""
-
-LOSING = ("drop-answer", "broken-answer", "outage")
-"""Habits by which the answer to a write is lost."""
-
-_SETTINGS = Settings.model_validate(
-    {
-        "site": {"time_zone": "America/New_York"},
-        "connections": {"main": {"base_url": BASE, "page_size": 3, "we_are": [WE]}},
-        "owners": {"ann": {"kind": "person", "display": "Ann", "references": ["Practitioner/ann"]}},
-    }
-)
-LINE = make_line("main", _SETTINGS.connections["main"], _SETTINGS, read_lanes(_SETTINGS))
-
-
-@dataclass
-class Replica:
-    """One process of Bridge."""
-
-    name: str
-    seams: Seams
-    bridge: Connector
+OWNERS = {"ann": {"kind": "person", "display": "Ann", "references": ["Practitioner/ann"]}}
+LANES = read_lanes(Settings())
 
 
 class World:
@@ -117,85 +54,123 @@ class World:
         random.seed(seed)  # The jitter of retries.
         self.clock = ManualClock(START)
         self.trace: list[str] = []
-        self.ehr = Simulator(self.clock, self._options())
-        self.habits = self._habits()
-        for habit in self.habits:
-            self.ehr.add_fault(habit)
-        self.clinic = Clinic(self.ehr, self.clock, self.rng)
+        self.drawn = drawn = draw(self.rng)
+        self.ehr = Simulator(self.clock, drawn.options, drawn.habits, seed=seed, vendor=drawn.vendor)
+        self.clinic = Clinic(self.ehr, self.clock, self.rng, moving=drawn.moving, schedule=drawn.schedule)
         self.network = Network(self.rng)
-        self.blind = not self.ehr.options.update_as_create and any(
-            habit.startswith(("late-commit", "reindex", "conditional-create-race")) for habit in self.habits
+        self.settings = Settings.model_validate(
+            {
+                "site": {"time_zone": "America/New_York"},
+                "connections": {"main": drawn.section(BASE, [WE], PATIENTS)},
+                "owners": OWNERS,
+            }
         )
-        """
-        Whether a search, or the server itself, does not see yet what was created under an id of its own choice.
-
-        Then nobody can know what became of a create whose answer was lost, so in these runs none is.
-        """
-        self.notes: dict[str, set[str]] = {}
-        self.attempts: dict[str, set[str]] = {}
-        self.decided: set[str] = set()
-        """Cases that a person closed or reopened."""
-        self.written: list[tuple[datetime, str]] = []
-        self._busy, self._names, self._url = 0, 0, None
+        self.section = self.settings.connections["main"]
+        self.line = make_line("main", self.section, self.settings, LANES)
+        self.local = Local()
+        self.found: list[str] = []
+        """What must not be, seen in passing."""
+        self.skew = timedelta(seconds=drawn.skew_seconds)
+        self.down_until = START
         self.calm = False
         """Whether nobody acts in between any more."""
-        if folder is not None and template is not None:
-            shutil.copy(template, folder / "bridge.sqlite3")
-            self._url = f"sqlite:///{folder / 'bridge.sqlite3'}"
-        self.store: Store = open_store(self._url, pool_size=2) if self._url is not None else MemoryStore()
-        self.replicas = (
-            [self._replica("one")] if self._url is not None else [self._replica("one"), self._replica("two")]
-        )
+        self.working = ""
+        self._busy = 0
+        self.people = People(self)
+        self.watched = Watched(self)
+        self.database = Database(folder, template)
+        names = ("one",) if self.database.is_file else ("one", "two")
+        self.replicas = [self._replica(name) for name in names]
+        self.door = self._door()
 
-    def _options(self) -> Options:
-        rng = self.rng
-        return Options(
-            update_as_create=rng.random() < 0.4,
-            stale_write_status=rng.choice((409, 412)),
-            lenient=rng.random() < 0.5,
-            page_size=rng.choice((2, 20)),
-        )
+    def now(self) -> datetime:
+        """Return what Bridge's own clock says."""
+        return self.clock() + self.skew
 
-    def _habits(self) -> list[str]:
-        chosen = self.rng.sample(HABITS, self.rng.choice((0, 1, 1, 2)))
-        if self.ehr.options.update_as_create:
-            return chosen
-        if any(habit.startswith(("late-commit", "reindex", "conditional-create-race")) for habit in chosen):
-            return [habit for habit in chosen if not habit.startswith(LOSING)]
-        return chosen
+    @property
+    def store(self) -> Store:
+        """The database as it is, past all seams."""
+        return self.database.store
 
     # Processes --------------------------------------------------------------------------------------------
 
     def _replica(self, name: str) -> Replica:
-        seams = Seams()
-        wire = Wire(SimulatorTransport(self.ehr), seams, self.network, self._meanwhile)
-        endpoint = Endpoint("main", BASE, attempts=2, ids_per_search=4)
-        client = FhirClient(endpoint, clock=self.clock, sleep=self._sleep, transport=_Watched(self, wire))
-        store, breaker = SeamStore(self.store, seams), Breaker()
-        return Replica(name, seams, Connector(LINE, client, store, self.clock, lambda: _way_out(client, breaker)))
+        def transport(seams: Seams) -> httpx.BaseTransport:
+            inner = Wire(SimulatorTransport(self.ehr), seams, self.network, self._meanwhile)
+            return self.watched.on(inner)
+
+        shared = not self.database.is_file
+        return start(
+            name, self.line, self.section, self.database.store, self.now, self._sleep, transport, shared=shared
+        )
+
+    def _door(self) -> Doorstep | None:
+        gate = make_gate("main", self.section)
+        if self.drawn.hooks is None or gate is None:
+            return None
+        door = Doorstep(
+            self.ehr, self.database.store, self.line, gate, self.drawn.hooks, self.rng, lambda: self.is_down
+        )
+        self.ehr.hooks.sender = door
+        return door
+
+    @property
+    def is_down(self) -> bool:
+        """Whether no process of Bridge runs."""
+        return self.clock() < self.down_until
 
     def _sleep(self, seconds: float) -> None:
         self.clock.advance(seconds=seconds)
 
     def restart(self, replica: Replica) -> None:
         """Start the process anew; on SQLite the database is opened anew and its leases are given back."""
-        if self._url is not None:
-            self.store.close()
-            self.store = open_store(self._url, pool_size=2)
+        if self.database.is_file:
+            self._shut()
+            self.database.open()
+            self.door = self._door()
         fresh = self._replica(replica.name)
         replica.seams, replica.bridge = fresh.seams, fresh.bridge
-        if self._url is not None:
+        if self.database.is_file:
             with self.store.transaction() as tx:
-                tx.release_leases(self.clock())
+                tx.release_leases(self.now())
+
+    def _shut(self) -> None:
+        if self.door is not None:
+            self.found += self.door.found
+            self.door.close()
+        self.database.store.close()
+
+    def back_up(self) -> None:
+        """Copy the database as it is."""
+        self.database.back_up()
+        self.local.kept = copy.deepcopy(self.local.here)
+
+    def restore(self) -> None:
+        """Put the copy in the place of the database: what was done since then, Bridge knows nothing of."""
+        if self.local.kept is None:
+            return
+        self.note("the database is lost, and restored from its copy")
+        self._shut()
+        self.database.restore()
+        self.local.here = copy.deepcopy(self.local.kept)
+        self.door = self._door()
+        for replica in self.replicas:
+            fresh = self._replica(replica.name)
+            replica.seams, replica.bridge = fresh.seams, fresh.bridge
+        with self.store.transaction() as tx:
+            tx.release_leases(self.now())
 
     def run(self, replica: Replica, what: str, work: Callable[[Connector], object]) -> None:
         """Let a process do something; it may die of it, and then is started anew."""
-        hit = not (self.calm or self.blind) and self.rng.random() < 0.15
+        if self.is_down:
+            return
+        hit = not (self.calm or self.drawn.blind) and self.rng.random() < 0.15
         if hit:
             replica.seams.arm(self.rng.randint(1, 25))
         self._busy += 1
         try:
-            came = work(replica.bridge)
+            with self.watched.at_work(what):
+                came = work(replica.bridge)
             self.note(f"{replica.name} {what}: {came}")
         except RemoteError as error:
             self.note(f"{replica.name} {what}: {type(error).__name__} {error}")
@@ -218,10 +193,12 @@ class World:
         self._busy += 1
         try:
             chance = self.rng.random()
-            if chance < 0.5:
-                self.note(f"clinic {self.clinic.act()}")
+            if chance < 0.45:
+                self.act()
+            elif chance < 0.6:
+                self.people.command()
             elif chance < 0.7:
-                self.command()
+                self.ring()
             elif chance < 0.8:
                 self.clock.advance(seconds=self.rng.choice((1, 40, 130)))
             elif len(self.replicas) > 1:
@@ -230,63 +207,29 @@ class World:
             self._busy -= 1
 
     def _other_replica(self) -> None:
-        """The replica that is not waiting for an answer; only one of them crawls or compares at a time."""
+        """The replica that is not waiting for an answer."""
         other = self.replicas[1] if self.working == self.replicas[0].name else self.replicas[0]
-        work = self.rng.choice((Connector.deliver, Connector.answer, Connector.pass_time))
+        work = self.rng.choice(
+            (Connector.deliver, Connector.answer, Connector.pass_time, Connector.read, Connector.compare)
+        )
         self.run(other, work.__name__, work)
 
-    working = ""
+    def act(self) -> None:
+        """Let somebody in the clinic do something."""
+        said = self.clinic.act()
+        self.watched.moved()
+        self.note(f"clinic {said}")
 
-    # People -----------------------------------------------------------------------------------------------
+    def ring(self) -> None:
+        """Let the EHR send the notifications that are due."""
+        for ring, reply in self.ehr.deliver():
+            said = "no answer" if reply is None else reply.status
+            self.note(f"EHR rings: {ring.kind} {ring.method} {list(ring.events)} -> {said}")
 
     def cases(self) -> list[Case]:
         """Return every case, merged ones too."""
         with self.store.reading() as tx:
             return list(tx.list_cases(CaseFilter(merged=True), limit=1000).cases)
-
-    def command(self) -> None:
-        """Let a coordinator do something to a case."""
-        cases = self.cases()
-        if not cases:
-            return
-        case, rng = self.rng.choice(cases), self.rng
-        self._names += 1
-        name = f"act-{self._names}"
-        command = rng.choice(
-            (
-                do.Assign(owner=rng.choice(("ann", "supervisor"))),
-                do.LogOutreach(channel=rng.choice(list(Channel)), outcome=rng.choice(list(AttemptOutcome))),
-                do.LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER),
-                do.RaiseBlocker(category=rng.choice(list(BlockerCategory)), text="waits"),
-                do.ClearBlocker(),
-                do.SetNextAction(code=rng.choice(list(Action))),
-                do.Escalate(why="late"),
-                do.Note(text=name),
-                do.Close(reason=rng.choice(list(ClosureReason)), outcome="seen"),
-                do.Reopen(why="again"),
-            )
-        )
-        try:
-            execute(
-                self.store,
-                {"main": LINE},
-                case.id,
-                command,
-                by="ann",
-                expected_version=case.version,
-                now=self.clock(),
-                new_id=name,
-            )
-        except (CommandRefused, StaleVersion) as error:
-            self.note(f"ann may not {type(command).__name__} {case.root}: {error}")
-            return
-        self.note(f"ann does {type(command).__name__} {name} to {case.root}")
-        if isinstance(command, do.Close | do.Reopen):
-            self.decided.add(case.id)
-        if isinstance(command, do.Note):
-            self.notes.setdefault(case.id, set()).add(name)
-        if isinstance(command, do.LogOutreach):
-            self.attempts.setdefault(case.id, set()).add(name)
 
     def notify(self) -> None:
         """Let a notification come: of something that changed, now or long ago, repeated, or of a whole type."""
@@ -296,45 +239,23 @@ class World:
             chosen |= {rng.choice(("Task", "ServiceRequest", "Patient", "Task/never-was"))}
         try:
             with self.store.transaction() as tx:
-                tx.note_hints("main", chosen, self.clock(), rng.getrandbits(60))
+                tx.note_hints("main", chosen, self.now(), rng.getrandbits(60))
         except BridgeError as error:
             self.note(f"hint refused: {error}")
         self.note(f"EHR notifies of {sorted(chosen)}")
 
     def integrity(self) -> list[str]:
         """Return what SQLite itself finds wrong with the database."""
-        if self._url is None:
+        if self.database.file is None:
             return []
-        with closing(sqlite3.connect(self._url.removeprefix("sqlite:///"))) as conn:
+        with closing(sqlite3.connect(self.database.file)) as conn:
             said = [row[0] for row in conn.execute("PRAGMA integrity_check")]
             broken = conn.execute("PRAGMA foreign_key_check").fetchall()
         return ([] if said == ["ok"] else [f"O9: {said}"]) + ([f"O9: foreign keys {broken}"] if broken else [])
 
     def close(self) -> None:
         """Give everything back."""
-        self.store.close()
-
-
-class _Watched(httpx.BaseTransport):
-    """Writes down what Bridge sent."""
-
-    def __init__(self, world: World, inner: httpx.BaseTransport) -> None:
-        self._world, self._inner = world, inner
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        answer = self._inner.handle_request(request)
-        if request.method != "GET":
-            words = f"{request.method} {request.url.path} -> {answer.status_code}"
-            self._world.written.append((self._world.clock(), words))
-            self._world.note(f"    {words}")
-        return answer
-
-
-def _way_out(client: FhirClient, breaker: Breaker) -> WayOut:
-    vendor = profile("generic")
-    form = Form(task_intent=vendor.task_intent, message_status=vendor.message_status)
-    plan = route_plan(client.capability(), vendor, writes=True)
-    return WayOut(LINE, client, plan, form, concurrency=1, breaker=breaker)
+        self._shut()
 
 
 def blank(folder: Path) -> Path:

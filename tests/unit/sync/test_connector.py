@@ -136,3 +136,21 @@ def test_a_connection_that_is_not_written_to_delivers_nothing_and_is_complete() 
     assert report.deliveries is None
     assert report.left == 0
     assert world.writes == []
+
+
+def test_a_first_poll_that_fails_begins_where_it_should_the_next_time() -> None:
+    world = a_world()
+    world.ehr.put(order("old"))
+    world.clock.advance(minutes=10)
+    start = world.clock()
+    world.clock.advance(minutes=10)
+    world.ehr.put(order("new"))
+    bridge = replace(world.bridge, since=start)
+    world.away = True
+    bridge.read()
+    world.away = False
+
+    bridge.read()
+
+    with world.store.reading() as tx:
+        assert set(tx.sources("main", ["ServiceRequest/old", "ServiceRequest/new"])) == {"ServiceRequest/new"}

@@ -34,7 +34,7 @@ def can(params: str, *, keys: tuple[str, ...] = ()) -> Readable:
 
 def rungs(kind: str, found: Readable, roster: Roster = ROSTER) -> list[str]:
     """Return the rungs that are tried, in order."""
-    return [step.rung.value for step in steps(found, MAPPERS[kind].search, roster).steps]
+    return list(dict.fromkeys(step.rung.value for step in steps(found, MAPPERS[kind].search, roster).steps))
 
 
 class Server(httpx.BaseTransport):

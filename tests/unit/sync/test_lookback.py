@@ -30,15 +30,26 @@ def test_a_new_resource_that_shows_late_gets_its_case_with_the_next_sweep() -> N
     for _ in range(3):
         world.sync()
         assert roots(world) == set()
-    world.clock.advance(seconds=LATE.total_seconds())
-
-    world.bridge.read()
+    for _ in range(4):
+        world.clock.advance(seconds=LATE.total_seconds() / 4)
+        world.bridge.read()
     assert roots(world) == set(), "the poll looks back no further than its overlap"
     report = world.sync()
 
     assert report.sweep.repaired == 1
     assert roots(world) == {"ServiceRequest/late"}
     assert world.sync().sweep.repaired == 0
+
+
+def test_the_first_poll_after_a_long_pause_looks_back_as_far_as_a_sweep_does() -> None:
+    """What became visible before the pause, and after the last look back, is too old for the next one."""
+    world = a_world()
+    world.bridge.read()
+    world.clock.advance(days=3)
+
+    world.sync()
+
+    assert roots(world) == {"ServiceRequest/late"}
 
 
 def test_what_the_poll_will_see_is_left_to_it() -> None:

@@ -283,3 +283,15 @@ def test_one_that_was_known_and_is_closed_to_us_now_does_not_hold_up_the_others(
 
     assert (report.refused, report.counts.applied, noted(world.store)) == (1, 1, [])
     assert world.case("ServiceRequest/o1").is_open
+
+
+def test_a_hint_for_a_type_that_there_is_no_way_to_read_is_not_tried_for_ever(world: World) -> None:
+    """An event that names nothing rings for every type, also one that the EHR never lets us poll."""
+    world.ehr.put(order())
+    world.ehr.add_fault("forbidden=Task")
+    note(world, "Task", "ServiceRequest")
+
+    report = world.bridge.answer()
+
+    assert world.case("ServiceRequest/o1").is_open
+    assert (report.refused, noted(world.store)) == (1, [])

@@ -18,7 +18,7 @@ from bridge.sync.connector import Connector
 from bridge.sync.ladder import Ladder
 from bridge.sync.rungs import Roster, Rung
 from conformance.simulator import Simulator, SimulatorTransport
-from tests.unit.sync.world import BASE, World, order, patient, visit
+from tests.unit.sync.world import BASE, World, a_task, order, patient, visit
 
 Through = Callable[[httpx.Request], httpx.Response | None]
 
@@ -340,3 +340,27 @@ def test_a_type_without_a_way_is_a_problem_that_says_why() -> None:
 
     assert [words for words in problems if words.startswith("Task: there is no way to read Task")]
     assert "cannot be searched for" in (clinic.cursor("Task").problem or "")
+
+
+def test_a_patients_appointments_are_asked_for_with_a_date_where_that_is_wanted() -> None:
+    """Some servers declare the parameter, and not that they refuse a search without it."""
+    clinic = a_clinic("generic", faults=["no-scans=Appointment"])
+    clinic.ehr.put(visit())
+
+    clinic.read("Appointment")
+
+    with clinic.store.reading() as tx:
+        assert "Appointment/v1" in tx.sources("main", ["Appointment/v1"])
+    assert clinic.cursor("Appointment").rung == "by-patient"
+
+
+def test_a_task_that_nobody_dated_a_change_of_is_found_by_when_it_was_made() -> None:
+    clinic = a_clinic("generic", faults=["no-last-updated"])
+    clinic.read("Task")
+    made = clinic.clock().isoformat(timespec="seconds")
+    clinic.ehr.put(a_task("t9", status="completed", authoredOn=made))
+
+    clinic.read("Task")
+
+    with clinic.store.reading() as tx:
+        assert "Task/t9" in tx.sources("main", ["Task/t9"])
