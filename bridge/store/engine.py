@@ -142,6 +142,13 @@ def _postgresql(url: URL, pool_size: int) -> Engines:
         connect_args={"options": options, "application_name": "bridge"},
     )
     event.listen(engine, "connect", _teach_arrays)
+
+    @event.listens_for(engine, "checkin")
+    def given_back(raw: Any, _: object) -> None:
+        # SQLAlchemy leaves what was used for reading as READ WRITE, which would overrule a server that only reads.
+        if raw is not None and not raw.closed:
+            raw.read_only = None
+
     snapshot = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return Engines(engine, snapshot)
 

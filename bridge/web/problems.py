@@ -12,9 +12,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from bridge.errors import StoreUnavailable
 from bridge.web.pages.render import html, page
 
 PROBLEM_JSON = "application/problem+json"
+
+TRY_AGAIN_SECONDS = 5
+"""When to try again what the database did not take (rule ours)."""
 
 _FOR_PROGRAMS = ("/api/", "/health/", "/hooks/", "/metrics", "/static/")
 
@@ -69,7 +73,9 @@ def _answer(request: Request, problem: Problem, headers: dict[str, str] | None =
     """Programs get a problem, people a page."""
     if request.url.path.startswith(_FOR_PROGRAMS):
         return problem_response(problem, headers)
-    return html(page("error.html", problem=problem), problem.status)
+    answer = html(page("error.html", problem=problem), problem.status)
+    answer.headers.update(headers or {})
+    return answer
 
 
 def install(app: FastAPI) -> None:
@@ -77,6 +83,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _bad_request)
+    app.add_exception_handler(StoreUnavailable, _no_database)
 
 
 def _api_error(request: Request, error: Exception) -> Response:
@@ -88,6 +95,15 @@ def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     title = HTTPStatus(error.status_code).phrase
     return _answer(request, Problem(status=error.status_code, title=title), dict(error.headers or {}))
+
+
+def _no_database(request: Request, error: Exception) -> Response:
+    """Say that nothing was saved and that it may be tried again; what the database said is for the log."""
+    _log.warning("the database could not be used: %s", error)
+    title = HTTPStatus.SERVICE_UNAVAILABLE.phrase
+    detail = "The database does not answer just now. Nothing was saved; try again in a moment."
+    problem = Problem(status=HTTPStatus.SERVICE_UNAVAILABLE, title=title, detail=detail)
+    return _answer(request, problem, {"Retry-After": str(TRY_AGAIN_SECONDS)})
 
 
 def _bad_request(request: Request, error: Exception) -> Response:
