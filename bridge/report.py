@@ -35,6 +35,7 @@ def sync_as_dict(report: SyncReport) -> dict[str, Any]:
             "repaired": report.sweep.repaired,
             "gone": report.sweep.gone,
             "missing": report.sweep.missing,
+            "refused": report.sweep.refused,
             "lost": report.sweep.lost,
             "people_renewed": report.sweep.renewed,
         },
@@ -73,6 +74,7 @@ def sync_as_text(report: SyncReport) -> str:
     if sweep.compared or not report.problems:
         lines.append(
             f"  sweep: {sweep.compared} compared, {sweep.repaired} repaired, {sweep.gone} gone, {sweep.missing} missing"
+            + (f", {sweep.refused} refused" if sweep.refused else "")
             + (f"; {sweep.lost} of our Tasks deleted or ended by others" if sweep.lost else "")
         )
     if report.deliveries is not None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from bridge.cases.model import Status
-from bridge.errors import Unreachable
+from bridge.errors import HeldBack, Unreachable
 from bridge.store.memory import MemoryStore
 from bridge.store.opening import create_or_open
 from bridge.store.port import Store, Tx
-from bridge.sync.notify import Doorbell, NotKept
+from bridge.sync.notify import Doorbell, NotKept, answer
 from tests.unit.sync.world import World, order, patient
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -295,3 +295,21 @@ def test_a_hint_for_a_type_that_there_is_no_way_to_read_is_not_tried_for_ever(wo
 
     assert world.case("ServiceRequest/o1").is_open
     assert (report.refused, noted(world.store)) == (1, [])
+
+
+def test_a_stream_that_somebody_else_is_reading_is_read_again_after_that(world: World) -> None:
+    """Its hint stays: what rang may have come after their last page."""
+    world.ehr.put(order())
+    note(world, "ServiceRequest")
+    bridge = world.bridge
+
+    def held(stream: str) -> None:
+        raise HeldBack(f"{stream}: another process is at it", retry_at=world.clock())
+
+    report = answer(bridge.client, world.store, bridge.line, world.clock, held)
+
+    assert report.waiting == {"ServiceRequest"}
+    assert noted(world.store) == ["ServiceRequest"]
+    bridge.answer()
+    assert noted(world.store) == []
+    assert world.case("ServiceRequest/o1").is_open

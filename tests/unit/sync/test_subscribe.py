@@ -112,6 +112,29 @@ def test_a_creation_without_an_answer_is_looked_for_and_not_repeated(registry: d
     assert condition(world.row, world.clock()) is Condition.WORKING
 
 
+def test_a_creation_without_an_answer_is_not_repeated_where_nothing_can_be_looked_for() -> None:
+    """Where the EHR neither takes our id nor searches Subscriptions, it is asked to make only what is not there."""
+    world = Ringing({"own_ids": False, "searchable": False})
+    world.registry.loses = True
+
+    world.tend()
+    world.tend(minutes=10)
+
+    assert len(world.registry.kept) == 1
+    assert world.row.ref == f"Subscription/{world.remote['id']}"
+
+
+def test_a_subscription_is_written_over_the_version_that_was_seen() -> None:
+    world = Ringing(subscribe_days=30)
+    world.subscribe()
+    seen = world.remote["meta"]["versionId"]
+
+    world.tend(minutes=21 * 24 * 60)
+
+    (sent,) = [request for request in world.requests if request.method == "PUT"]
+    assert sent.headers["If-Match"] == f'W/"{seen}"'
+
+
 def test_of_two_of_ours_the_one_in_use_stays() -> None:
     world = Ringing({"own_ids": False})
     world.subscribe()
@@ -200,6 +223,19 @@ def test_where_the_one_made_by_hand_goes_ours_takes_its_place() -> None:
     world.tend()
 
     assert "bridge-" in world.remote["reason"]
+    assert world.row.ours
+
+
+def test_one_made_by_hand_that_rings_elsewhere_now_is_forgotten_and_stays_on_the_ehr() -> None:
+    """What somebody else made is theirs to delete."""
+    world = Ringing()
+    world.registry.by_hand("7", "Task?", f"{HOOK}/Task")
+    world.tend()
+    world.registry.kept["7"]["channel"]["endpoint"] = "https://other.example/hook"
+
+    world.tend()
+
+    assert "7" in world.registry.kept
     assert world.row.ours
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -57,26 +58,18 @@ def test_a_gap_is_caught_up_with_by_one_poll() -> None:
     assert (world.row.gap, world.row.gaps) == (None, 1)
 
 
+def of_events(numbers: Iterable[int]) -> dict[str, Any]:
+    """Return what ``$events`` answers."""
+    told = [{"eventNumber": number, "focus": {"reference": f"Task/t{number}"}} for number in numbers]
+    status = {"resourceType": "SubscriptionStatus", "type": "query-event", "notificationEvent": told}
+    return {"resourceType": "Bundle", "type": "history", "entry": [{"resource": status}]}
+
+
 def test_a_gap_is_caught_up_with_by_events_where_there_are_any() -> None:
     world = by_topic("events")
     for number in (2, 3):
         world.ehr.put(a_task(f"t{number}"))
-    world.registry.events = lambda _, since, until: {
-        "resourceType": "Bundle",
-        "type": "history",
-        "entry": [
-            {
-                "resource": {
-                    "resourceType": "SubscriptionStatus",
-                    "type": "query-event",
-                    "notificationEvent": [
-                        {"eventNumber": number, "focus": {"reference": f"Task/t{number}"}}
-                        for number in range(since, until + 1)
-                    ],
-                }
-            }
-        ],
-    }
+    world.registry.events = lambda _, since, until: of_events(range(since, until + 1))
     world.requests.clear()
 
     tell(world, 4)
@@ -87,8 +80,10 @@ def test_a_gap_is_caught_up_with_by_events_where_there_are_any() -> None:
         assert set(tx.sources("main", ["Task/t2", "Task/t3"])) == {"Task/t2", "Task/t3"}
 
 
-def test_events_that_do_not_tell_all_are_followed_by_a_poll() -> None:
+@pytest.mark.parametrize("answered", [{}, of_events([]), of_events([2]), of_events([3, 4])])
+def test_events_that_do_not_tell_all_are_followed_by_a_poll(answered: dict[str, Any]) -> None:
     world = by_topic("events")
+    world.registry.events = lambda *_: answered
     world.requests.clear()
 
     tell(world, 4)
