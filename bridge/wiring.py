@@ -275,7 +275,16 @@ def make_subscriber(connector: Connector, section: ConnectionSection, *, even_of
     desire = make_desire(connector.line.name, section) if even_off or section.subscribe != "off" else None
     if desire is None:
         return None
-    return Subscriber(connector.client, connector.store, connector.line, connector.clock, desire, connector.read_stream)
+    ladder = connector.ladder
+    return Subscriber(
+        connector.client,
+        connector.store,
+        connector.line,
+        connector.clock,
+        desire,
+        connector.read_stream,
+        ladder.unreadable if ladder is not None else tuple,
+    )
 
 
 def make_ladder(way_out: Exit, patients: Callable[[], Sequence[str]]) -> Ladder:

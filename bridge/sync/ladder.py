@@ -137,6 +137,10 @@ class Ladder:
             raise UnsafeAnswer(f"{stream} cannot be read as before just now: {'; '.join(found.passed_over)}")
         self._failing.pop(stream)
 
+    def unreadable(self) -> frozenset[str]:
+        """Return the types that there is no way to poll, as far as was tried."""
+        return frozenset(stream for stream, choice in dict(self.known).items() if choice.step is None)
+
     def doubt(self, stream: str) -> None:
         """Have *stream* proven anew: a poll by its rung was refused."""
         self._until.pop(stream, None)

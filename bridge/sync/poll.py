@@ -127,7 +127,8 @@ class _Crawl:
     def _from(self) -> datetime | None:
         if self._cursor.watermark is None:
             return None
-        return self._cursor.watermark - (max(LOOK_BACK, self._line.overlap) if self._was_away() else self._line.overlap)
+        overlap = max(LOOK_BACK, self._line.overlap) if self._was_away() else self._line.overlap
+        return self._cursor.watermark - overlap
 
     def _was_away(self) -> bool:
         """Whether nobody polled for so long that nobody may have looked back either."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,6 +56,7 @@ class Subscriber:
 
     Args:
         poll_stream: Reads a whole type up to now.
+        unreadable: Returns the types that there is no way to poll.
     """
 
     def __init__(
@@ -66,9 +67,10 @@ class Subscriber:
         clock: Callable[[], datetime],
         desire: Desire,
         poll_stream: Callable[[str], object],
+        unreadable: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._store, self._line, self._clock = store, line, clock
-        self._desire, self._poll_stream = desire, poll_stream
+        self._desire, self._poll_stream, self._unreadable = desire, poll_stream, unreadable
         self._listening_since = clock()
         self._looked_at: datetime | None = None
         self._ehr = Remotes(client, line, desire, clock)
@@ -86,7 +88,7 @@ class Subscriber:
         with self._store.reading() as tx:
             rows = tx.subscribed(self._line.name)
             begun = {cursor.stream for cursor in tx.cursors(self._line.name) if cursor.checked_at is not None}
-        if not begun.issuperset(self._line.types) or not self._is_time(rows, now):
+        if not begun.union(self._unreadable()).issuperset(self._line.types) or not self._is_time(rows, now):
             return
         self._looked_at = now
         self._judge(now)
@@ -195,8 +197,10 @@ class Subscriber:
         row = self._keep(row, tries=tries, next_at=now + wait_after(tries), problem=wrong.why)
         log.info("subscription to %s: %s", wanted.about, wrong.why, extra=self._extra)
         try:
+            unreadable = self._unreadable()
             for stream in wanted.types if wrong.catch_up else ():
-                self._poll_stream(stream)
+                if stream not in unreadable:
+                    self._poll_stream(stream)
             written = self._ehr.write(wanted, remote, now + self._desire.lifetime)
         except RemoteError as error:
             words = self.hidden(str(error))

@@ -73,7 +73,7 @@ BUGS = (
     Bug(
         "a poll does not begin before its watermark",
         "bridge/sync/poll.py",
-        "return self._cursor.watermark - self._line.overlap",
+        "return self._cursor.watermark - overlap",
         "return self._cursor.watermark",
     ),
     Bug(

@@ -76,7 +76,8 @@ class Doorstep:
     def _not_kept(self, ring: Ring) -> Iterator[str]:
         """What was acknowledged is durable: each event's resource, or its type, waits to be read again."""
         live = self._ehr.hooks.live(ring.subscription)
-        if live is None or ring.kind not in ("classic", "event-notification"):
+        counted = self._ehr.options.hooks.numbering == "start" and not self._ehr.options.hooks.restart_every
+        if live is None or not counted or ring.kind not in ("classic", "event-notification"):
             return
         waiting = self._waiting()
         for number in ring.events:

@@ -22,7 +22,7 @@ from conformance.simulator.store import Version
 
 from .clinic import REFS, is_nonsense, is_ours
 from .drawn import LAGGING
-from .registry import heir, linked
+from .registry import deleted, heir, linked
 from .truth import Json, patient_of, reference
 
 if TYPE_CHECKING:
@@ -366,7 +366,7 @@ def _right_patient(seen: Seen) -> Iterator[str]:
             # What is over stays where it was written when records are linked later.
             ehr = seen.world.ehr
             goes_on = case.is_open and one["resourceType"] == "Task" and one["status"] not in ENDED
-            meant = {heir(ehr, right)} if goes_on else linked(ehr, right)
+            meant = {heir(ehr, right)} if goes_on and not deleted(ehr) else linked(ehr, right)
             named = reference(one.get("for") or one.get("subject"))
             if named not in meant:
                 yield f"O10: {ref} is in the record of {named}, but {case.root} is about {right}"
@@ -389,6 +389,18 @@ def _unfinished(seen: Seen, case: Case) -> bool:
         row.intent.case_id == case.id and row.state in (IntentState.PARKED, IntentState.NOT_WRITABLE)
         for row in seen.outbox
     )
+
+
+def _subscribed(seen: Seen) -> Iterator[str]:
+    """Where Bridge is to have notifications, it has each once, and the EHR calls it active."""
+    if seen.world.door is None:
+        return
+    there = [one for one in seen.world.ehr.all("Subscription") if "/hooks/main/" in str(one)]
+    for about, count in Counter(str(one.get("criteria")) + one["channel"]["endpoint"] for one in there).items():
+        if count > 1 and not seen.world.drawn.blind:
+            yield f"O3: {count} Subscriptions of {about}"
+    if not there:
+        yield "O1: notifications are wanted, and there is no Subscription"
 
 
 def _sound(seen: Seen) -> Iterator[str]:

@@ -119,7 +119,7 @@ def _rest(world: World) -> list[str]:
         world.clock.advance(minutes=6)
         report = _round(world)
         world.note(f"round: {report}")
-        if _fingerprint(world) == before and not _waiting(world):
+        if _fingerprint(world) == before and not _waiting(world) and _is_rung_for(world):
             quiet += 1
             if quiet == 2:
                 return always(world)
@@ -128,7 +128,8 @@ def _rest(world: World) -> list[str]:
         due = [row.next_at for row in _waiting(world)] + [row.lease_until for row in _waiting(world) if row.lease_until]
         if due and min(due) > world.now():
             world.clock.advance(seconds=(min(due) - world.now()).total_seconds())
-    return [f"does not come to rest: {[(row.intent.key, row.state, row.reason) for row in _waiting(world)]}"]
+    rung = [] if _is_rung_for(world) else list(_subscribed(world.replicas[0].bridge))
+    return [f"does not come to rest: {[(row.intent.key, row.state, row.reason) for row in _waiting(world)]}, {rung}"]
 
 
 def _end_all_faults(world: World) -> None:
@@ -153,6 +154,14 @@ def _round(world: World) -> object:
     bridge.answer()
     tend(bridge)
     return bridge.sync_once()
+
+
+def _is_rung_for(world: World) -> bool:
+    """Whether the EHR calls every Subscription active that Bridge keeps, or there is nothing to be kept."""
+    if world.door is None:
+        return True
+    rows = _subscribed(world.replicas[0].bridge)
+    return bool(rows) and all(row.state == "active" and row.problem is None for row in rows)
 
 
 def _rows(world: World) -> list[OutboxRow]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from conformance.simulator import FhirError, Simulator
 from conformance.simulator.faults.patients import merge_patients
+from conformance.simulator.store import Version
 from conformance.simulator.wire import Request
 
 Json = dict[str, Any]
@@ -115,13 +116,24 @@ def _following(record: Json) -> list[str]:
 
 
 def linked(ehr: Simulator, ref: str) -> set[str]:
-    """Return every record that the links of those there are join with *ref*, whichever way they point."""
+    """Return every record that links join with *ref*, whichever way they point; what is deleted said its before."""
     pairs = [
-        {f"Patient/{record['id']}", link["other"]["reference"]}
-        for record in ehr.all("Patient")
-        for link in record.get("link", ())
+        {head.reference, link["other"]["reference"]}
+        for head in (ehr.ehr.store.head("Patient", name.partition("/")[2]) for name in PATIENTS)
+        if head is not None
+        for link in (_last_words(ehr, head).get("link", ()))
     ]
     found = {ref}
     while more := set().union(*(pair for pair in pairs if pair & found)) - found:
         found |= more
     return found
+
+
+def _last_words(ehr: Simulator, head: Version) -> Json:
+    before = ehr.ehr.store.version(head.type, head.id, str(head.number - 1)) if head.deleted else head
+    return before.resource() if before is not None and not before.deleted else {}
+
+
+def deleted(ehr: Simulator) -> bool:
+    """Whether some record is deleted: then nobody can see where its link led."""
+    return any(ehr.get(ref) is None for ref in PATIENTS)

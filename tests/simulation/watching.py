@@ -18,7 +18,7 @@ import httpx
 from bridge.sync.pauses import pauses_of
 
 from .clinic import REFS, is_nonsense, is_ours
-from .registry import way
+from .registry import deleted, linked, way
 from .truth import patient_of, reference
 
 if TYPE_CHECKING:
@@ -89,7 +89,10 @@ def _for_another(world: World, body: dict[str, Any]) -> Iterator[str]:
     root = _root(body)
     current = world.ehr.get(root) if root is not None and root.partition("/")[0] in REFS else None
     right = patient_of(current) if current is not None and not is_nonsense(current) else None
-    if right is not None and named not in way(world.ehr, right):
+    if right is not None and named not in {
+        *way(world.ehr, right),
+        *(linked(world.ehr, right) if deleted(world.ehr) else ()),
+    }:
         yield f"O10: a {body['resourceType']} is sent for {named}, but {root} is about {right}"
 
 

@@ -12,7 +12,8 @@ from bridge.fhir.subscription import State
 from bridge.store.memory import MemoryStore
 from bridge.store.port import Cursor
 from bridge.sync.hearing import Condition, condition
-from bridge.wiring import make_subscriber
+from bridge.sync.subscribe import Subscriber
+from bridge.wiring import make_desire, make_subscriber
 from tests.unit.sync.ringing import HOOK, SECRET, Ringing
 from tests.unit.sync.world import World, a_task
 
@@ -61,6 +62,21 @@ def test_it_counts_that_a_type_was_read_to_its_end(read: bool, made: int) -> Non
     world.tend()
 
     assert len(world.registry.kept) == made
+
+
+def test_what_there_is_no_way_to_poll_is_subscribed_to_all_the_same() -> None:
+    """Of Appointments, athenahealth tells by notifications alone."""
+    world = Ringing()
+    bridge = world.bridge
+    desire = make_desire("main", world.settings.connections["main"])
+    assert desire is not None
+    subscriber = Subscriber(
+        bridge.client, MemoryStore(), bridge.line, world.clock, desire, bridge.read_stream, lambda: {"Task"}
+    )
+
+    subscriber.tend()
+
+    assert len(world.registry.kept) == 1
 
 
 def test_nothing_is_made_where_it_is_not_configured() -> None:
