@@ -43,16 +43,16 @@ token_file = "token"
 """.replace("'", '"')
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
+def until(holds: Callable[[], bool], what: str, shown: Callable[[], str] = lambda: "") -> None:
     """
-    Return as soon as *holds* does.
+    Return as soon as *holds* does; *shown* tells how it stands where it does not.
 
     Raises:
         AssertionError: It does not, for long.
     """
     deadline, never = time.monotonic() + PATIENCE_SECONDS, threading.Event()
     while not holds():
-        assert time.monotonic() < deadline, f"this did not come about: {what}"
+        assert time.monotonic() < deadline, f"this did not come about: {what} {shown()}"
         never.wait(GLANCE_SECONDS)
 
 
@@ -132,7 +132,7 @@ class Site:
         """Wait until all that is to be written is, and two whole polls after that found nothing more to do."""
         for _ in range(2):
             since = datetime.now(UTC)
-            until(lambda since=since: self._at_rest(since), f"rest: {self._state()}")  # type: ignore[misc]
+            until(lambda since=since: self._at_rest(since), "rest:", self._state)  # type: ignore[misc]
 
     def _at_rest(self, since: datetime) -> bool:
         with self.store.reading() as tx:
@@ -144,8 +144,10 @@ class Site:
             return unsent == 0 and not tx.wanted_people(CONNECTION, datetime.now(UTC), 1)
 
     def _state(self) -> str:
+        said = {process.out.parent.name: process.said()[-1000:] for process in self.processes}
         with self.store.reading() as tx:
-            return str((tx.cursors(CONNECTION), dict(tx.outbox_counts(CONNECTION))))
+            left = [row for row in tx.outbox(connection=CONNECTION, limit=10_000) if row.settled_at is None][:3]
+            return f"{datetime.now(UTC)} {tx.cursors(CONNECTION)} {dict(tx.outbox_counts(CONNECTION))} {left} {said}"
 
     def sweep(self) -> None:
         """End all replicas, and let one process read, compare and deliver what is left; theirs it takes over."""
