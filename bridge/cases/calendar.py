@@ -16,12 +16,14 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from bridge.cases.enums import quick
 from bridge.cases.snapshot import When
 
 _SEARCH_LIMIT_DAYS = 3660
 _YEARS = range(1900, 9000)
 
 
+@quick
 class Unit(StrEnum):
     """What a span of time is counted in."""
 
@@ -96,6 +98,10 @@ class Calendar:
         opening hours counts as the next opening). Business hours count only while the site is open.
         """
         match span.unit:
+            case Unit.BUSINESS_DAYS:
+                return _after_days(self, self._opening_day(start), span.amount)
+            case Unit.BUSINESS_HOURS:
+                return self._after_hours(start, timedelta(hours=span.amount))
             case Unit.MINUTES:
                 return start + timedelta(minutes=span.amount)
             case Unit.HOURS:
@@ -104,10 +110,6 @@ class Calendar:
                 days = span.amount * (7 if span.unit is Unit.WEEKS else 1)
                 local = start.astimezone(self.zone).replace(tzinfo=None) + timedelta(days=days)
                 return self._instant(local)
-            case Unit.BUSINESS_DAYS:
-                return _after_days(self, self._opening_day(start), span.amount)
-            case Unit.BUSINESS_HOURS:
-                return self._after_hours(start, timedelta(hours=span.amount))
 
     def before(self, end: datetime, span: Span) -> datetime:
         """

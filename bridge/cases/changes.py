@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from bridge.cases.enums import quick
 from bridge.cases.model import (
     Attempt,
     Blocker,
@@ -31,6 +32,7 @@ from bridge.cases.model import (
 from bridge.cases.snapshot import Party, Priority
 
 
+@quick
 class CauseKind(StrEnum):
     """Who or what brought a change about."""
 

@@ -12,6 +12,9 @@ from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Effect, Snapshot
 from bridge.cases.sources import SourceRow
 
+_HOLDS = frozenset({Effect.PAUSED, Effect.UNCLEAR, Effect.DECLINED, Effect.FAILED, Effect.WAITLISTED})
+"""Effects by which a resource may hold up the work, whatever it asks for."""
+
 
 def holding(facts: Facts, rules: Rules, *, death_counts: bool = True) -> Answer[Blocker] | None:
     """
@@ -55,6 +58,8 @@ def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCat
         rule = lane.rule_for(snapshot) if lane is not None else None
         if rule is not None and rule.blocker is not None:
             return rule.blocker, reason or LABELS[rule.blocker], "lane-says-task-blocks"
+    if effect not in _HOLDS:
+        return None
     if effect is Effect.PAUSED and (snapshot is facts.lead or snapshot in facts.tasks):
         category = category_of_pause(snapshot)
         return category, reason or LABELS[category], "paused-in-ehr"

@@ -15,7 +15,10 @@ from enum import StrEnum
 
 import msgspec
 
+from bridge.cases.enums import quick
 
+
+@quick
 class IntentKind(StrEnum):
     """Which thing in the EHR an intent is about."""
 
@@ -38,6 +41,7 @@ LEVEL_KINDS = frozenset(set(IntentKind) - {IntentKind.OUTREACH_RECORD})
 """Kinds of which a newer unsent intent of the same slot supersedes an older one."""
 
 
+@quick
 class IntentState(StrEnum):
     """
     Where an intent stands.

@@ -102,6 +102,11 @@ class Opens(_Section):
             raise ValueError(f"{', '.join(unknown)}: no {self.resource} status; {', '.join(EFFECTS[self.resource])}")
         return self
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every snapshot of this type is of this kind of work."""
+        return not (self.belongs_while or self.focus or self.codes or self.words)
+
     def fits(self, snapshot: Snapshot) -> bool:
         """Whether *snapshot* is of this kind of work, whatever stage it is in (``belongs_while`` apart)."""
         if snapshot.type != self.resource:
@@ -168,8 +173,10 @@ class Lanes:
     def __init__(self, lanes: Iterable[Lane]) -> None:
         self.all = tuple(sorted(lanes, key=lambda lane: (lane.order, lane.name)))
         self._by_name = {lane.name: lane for lane in self.all}
-        self._by_type = {
-            kind: tuple(lane for lane in self.all if any(rule.resource == kind for rule in lane.opens))
+        self._rules = {
+            kind: tuple(
+                (lane, rule, rule.takes_all) for lane in self.all for rule in lane.opens if rule.resource == kind
+            )
             for kind in EFFECTS
         }
 
@@ -181,8 +188,8 @@ class Lanes:
 
     def of(self, snapshot: Snapshot) -> Lane | None:
         """Return the first lane whose kind of work *snapshot* is."""
-        for lane in self._by_type.get(snapshot.type, ()):
-            if lane.rule_for(snapshot) is not None:
+        for lane, rule, takes_all in self._rules.get(snapshot.type, ()):
+            if takes_all or rule.fits(snapshot):
                 return lane
         return None
 

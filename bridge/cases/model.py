@@ -12,9 +12,11 @@ from enum import StrEnum
 
 import msgspec
 
+from bridge.cases.enums import quick
 from bridge.cases.snapshot import BusinessIdentifier, Effect, Party, Priority
 
 
+@quick
 class Status(StrEnum):
     """The eight statuses of the care-coordination model. "Pending" is not a status."""
 
@@ -28,6 +30,7 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
+@quick
 class Action(StrEnum):
     """What happens next; the code a worklist sorts and filters by."""
 
@@ -57,6 +60,7 @@ ACTION_TEXT: dict[Action, str] = {
 }
 
 
+@quick
 class BlockerCategory(StrEnum):
     """Why a case waits."""
 
@@ -109,6 +113,7 @@ class AttemptOutcome(StrEnum):
     FAILED = "failed"
 
 
+@quick
 class ClosureReason(StrEnum):
     """Why a case ended; ``other`` needs a text."""
 
@@ -122,6 +127,7 @@ class ClosureReason(StrEnum):
     OTHER = "other"
 
 
+@quick
 class OwnerKind(StrEnum):
     """Whether an owner is a person of ours, a role queue of ours, or somebody the EHR names."""
 

@@ -16,7 +16,10 @@ from enum import StrEnum
 
 import msgspec
 
+from bridge.cases.enums import quick
 
+
+@quick
 class Effect(StrEnum):
     """
     What a status code says about the work; ``status_table.EFFECTS`` maps every code to exactly one.
@@ -67,6 +70,7 @@ class Effect(StrEnum):
     """A signed, active prescription: work only when it is about to run out."""
 
 
+@quick
 class Priority(StrEnum):
     """FHIR R4 request-priority, most urgent last in ``RANK``."""
 

@@ -10,6 +10,7 @@ from bridge.cases.model import Attempt, AttemptOutcome, Blocker, Case, Closure, 
 from bridge.cases.rules import Rules, running_out_since
 from bridge.cases.snapshot import Effect
 
+_TO_TAKE_UP = frozenset({Status.NEW, Status.NEEDS_OUTREACH})
 _PATIENT_SIDE = frozenset({"Patient", "RelatedPerson"})
 
 
@@ -29,7 +30,7 @@ def status_of(
     if blocker is not None:
         return Answer(WAITS[blocker.value.category], f"blocked:{blocker.rule}")
     by_sources = _status_of_visit(facts) or _status_of_work(facts, rules, now)
-    if by_sources.value in (Status.NEW, Status.NEEDS_OUTREACH):
+    if by_sources.value in _TO_TAKE_UP:
         return _status_of_outreach(prior, facts) or by_sources
     return by_sources
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -65,13 +66,16 @@ class _Meta(msgspec.Struct, gc=False):
     lastUpdated: object = None
 
 
-class _Bundle(msgspec.Struct):
+_E = TypeVar("_E")
+
+
+class _Bundle(msgspec.Struct, Generic[_E]):
     resourceType: str
     type: object = None
     total: object = None
     meta: object = None
     link: list[_Link | None] | None = None
-    entry: list[msgspec.Raw] | None = None
+    entry: list[_E] | None = None
 
 
 class _Name(msgspec.Struct, gc=False):
@@ -85,7 +89,8 @@ class _Header(msgspec.Struct, gc=False):
     meta: _Meta | None = None
 
 
-_bundle = msgspec.json.Decoder(_Bundle)
+_whole = msgspec.json.Decoder(_Bundle[_Entry])
+_bundle = msgspec.json.Decoder(_Bundle[msgspec.Raw])
 _entry = msgspec.json.Decoder(_Entry)
 _header = msgspec.json.Decoder(_Header)
 _name = msgspec.json.Decoder(_Name)
@@ -99,14 +104,15 @@ def split(body: bytes) -> BundlePage:
     Raises:
         SourceError: The body is not a Bundle (``unreadable-bundle``).
     """
-    bundle = _envelope(body.removeprefix(b"\xef\xbb\xbf"))
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    bundle = _as_usual(body) or _envelope(body)
     if bundle.resourceType != "Bundle":
         raise SourceError("unreadable-bundle", "the answer is not a Bundle")
     matches: list[SourceVersion] = []
     included: list[SourceVersion] = []
     outcomes: list[Outcome] = []
-    for raw in bundle.entry or ():
-        _sort_in(raw, matches, included, outcomes)
+    for entry in bundle.entry or ():
+        _sort_in(entry, matches, included, outcomes)
     links = {
         link.relation: link.url for link in bundle.link or () if link is not None and isinstance(link.relation, str)
     }
@@ -122,7 +128,20 @@ def split(body: bytes) -> BundlePage:
     )
 
 
-def _envelope(body: bytes) -> _Bundle:
+def _as_usual(body: bytes) -> _Bundle[_Entry] | None:
+    """Return the Bundle read at one go; ``None`` where anything of it is unusual, which then spoils only itself."""
+    try:
+        bundle = _whole.decode(body)
+    except _BAD_JSON:
+        return None
+    return None if any(_is_nothing(entry.resource) for entry in bundle.entry or ()) else bundle
+
+
+def _is_nothing(resource: msgspec.Raw) -> bool:
+    return len(resource) <= len(b"null") and bytes(resource) in (b"", b"null")
+
+
+def _envelope(body: bytes) -> _Bundle[msgspec.Raw]:
     try:
         return _bundle.decode(body)
     except _BAD_JSON as error:
@@ -136,25 +155,32 @@ def _envelope(body: bytes) -> _Bundle:
 
 
 def _sort_in(
-    raw: msgspec.Raw, matches: list[SourceVersion], included: list[SourceVersion], outcomes: list[Outcome]
+    found: _Entry | msgspec.Raw,
+    matches: list[SourceVersion],
+    included: list[SourceVersion],
+    outcomes: list[Outcome],
 ) -> None:
-    try:
-        entry = _entry.decode(raw)
-    except _BAD_JSON as error:
-        matches.append(unreadable(bytes(raw), f"the Bundle entry cannot be read ({type(error).__name__})"))
+    entry = found if isinstance(found, _Entry) else _entry_of(found)
+    if isinstance(entry, SourceVersion):
+        matches.append(entry)
         return
-    resource = bytes(entry.resource)
     mode = entry.search.mode if entry.search is not None else None
-    if resource in (b"", b"null"):
-        matches.append(unreadable(bytes(raw), "the Bundle entry carries no resource"))
-        return
-    version = received(resource)
+    version = received(bytes(entry.resource))
     if mode == "outcome" or version.type == "OperationOutcome":
         outcomes.append(parse_outcome(version.raw) or Outcome((UNREADABLE,)))
     elif mode == "include":
         included.append(version)
     else:
         matches.append(version)
+
+
+def _entry_of(raw: msgspec.Raw) -> _Entry | SourceVersion:
+    """Return an entry that carries a resource, or the version to be parked for one that does not."""
+    try:
+        entry = _entry.decode(raw)
+    except _BAD_JSON as error:
+        return unreadable(bytes(raw), f"the Bundle entry cannot be read ({type(error).__name__})")
+    return unreadable(bytes(raw), "the Bundle entry carries no resource") if _is_nothing(entry.resource) else entry
 
 
 def received(raw: bytes) -> SourceVersion:

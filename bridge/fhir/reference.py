@@ -32,7 +32,7 @@ class ParsedReference(msgspec.Struct, frozen=True, gc=False):
     A literal reference taken apart (FHIR R4 references.html#literal).
 
     ``type``, ``id`` and ``version`` are set for a relative reference, and for an absolute one that ends like
-    one. ``text`` is the reference as given.
+    one. ``text`` is the reference as given; ``ref`` is ``Type/id`` where it stays on its server, else ``None``.
     """
 
     kind: Kind
@@ -40,11 +40,7 @@ class ParsedReference(msgspec.Struct, frozen=True, gc=False):
     type: str | None = None
     id: str | None = None
     version: str | None = None
-
-    @property
-    def ref(self) -> str | None:
-        """``Type/id`` where the reference stays on its server, else ``None``."""
-        return f"{self.type}/{self.id}" if self.kind == "relative" else None
+    ref: str | None = None
 
 
 @lru_cache(maxsize=16384)
@@ -58,10 +54,15 @@ def parse_reference(text: str, base_url: str | None = None) -> ParsedReference:
         return ParsedReference("urn", text)
     match = _RELATIVE.fullmatch(text)
     if match is not None:
-        return ParsedReference("relative", text, match[1], match[2], match[3])
+        return _relative(text, match)
     if not text.startswith(("http://", "https://")):
         return ParsedReference("invalid", text)
     return _absolute(text, base_url)
+
+
+def _relative(text: str, match: re.Match[str]) -> ParsedReference:
+    kind, own_id, version = match.groups()
+    return ParsedReference("relative", text, kind, own_id, version, f"{kind}/{own_id}")
 
 
 def inside_base(url: str, base_url: str) -> bool:
@@ -82,7 +83,7 @@ def _absolute(text: str, base_url: str | None) -> ParsedReference:
     below = _below(text, base_url) if base_url is not None and "?" not in text and "#" not in text else None
     match = _RELATIVE.fullmatch(below) if below is not None else None
     if match is not None:
-        return ParsedReference("relative", text, match[1], match[2], match[3])
+        return _relative(text, match)
     segments = text.split("://", 1)[1].split("/")[1:]
     for count in (4, 2):
         match = _RELATIVE.fullmatch("/".join(segments[-count:]))

@@ -6,6 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 
 import msgspec
+from msgspec.structs import force_setattr
 
 _BY_CONTENT = "sha256:"
 
@@ -17,6 +18,7 @@ class SourceVersion(msgspec.Struct, frozen=True, gc=False):
     ``version`` is ``meta.versionId`` and opaque (FHIR R4 resource.html#Meta); a resource without one gets
     ``sha256:`` and a hash of its content, so that an unchanged repeat is still recognised. ``updated_at`` is
     ``meta.lastUpdated``. ``issue`` says why not even type and id could be read; they may then be empty.
+    ``ref`` is ``Type/id``, unique on its server; it is made of the two here, whatever is given.
     """
 
     type: str
@@ -25,11 +27,11 @@ class SourceVersion(msgspec.Struct, frozen=True, gc=False):
     updated_at: datetime | None
     raw: bytes
     issue: str | None = None
+    ref: str = ""
 
-    @property
-    def ref(self) -> str:
-        """``Type/id``, unique on its server."""
-        return f"{self.type}/{self.id}"
+    def __post_init__(self) -> None:
+        """Make the reference once: a page asks for it many times."""
+        force_setattr(self, "ref", f"{self.type}/{self.id}")
 
 
 def content_version(raw: bytes) -> str:

@@ -88,8 +88,9 @@ def parse_instant(text: str) -> datetime:
     if len(text) <= 32 and "T" in text:
         try:
             at = datetime.fromisoformat(text)
-            if at.tzinfo is not None and "24:" not in text:
-                return at.astimezone(UTC)
+            zone = at.tzinfo
+            if zone is not None and "24:" not in text:
+                return at if zone is UTC else at.astimezone(UTC)
         except (ValueError, OverflowError):
             return _exact(text)
     return _exact(text)

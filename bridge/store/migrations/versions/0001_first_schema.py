@@ -117,7 +117,7 @@ def _cases() -> None:
     op.create_table(
         "case_state",
         sa.Column("case_pk", KEY, autoincrement=False, nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["case_pk"], ["care_case.pk"], name=op.f("fk_case_state_case_pk")),
         sa.PrimaryKeyConstraint("case_pk", name=op.f("pk_case_state")),
     )
