@@ -37,6 +37,9 @@ from .plain import NO_CACHE, Json, pages
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONNECTION = "main"
 WORK = ("ServiceRequest", "MedicationRequest", "Appointment", "Task")
+SHOWN_AT_ONCE = "overlap_seconds = 0\nlag_seconds = 0"
+"""For an EHR that shows at once what is written: a create without an answer is looked for, and not waited for."""
+
 ALL_ROWS = 1_000_000
 RUN_SECONDS = 300.0
 

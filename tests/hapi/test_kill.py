@@ -20,14 +20,14 @@ from tests.kill.process import BridgeProcess, sync
 from tests.kill.standing import CaseView, Standing, standing
 
 from .launcher import RunningHapi
-from .line import Ehr, Workplace, beside
+from .line import SHOWN_AT_ONCE, Ehr, Workplace, beside
 from .plain import Json
 
 SEED = 90210
 COUNT = 250
 STAFF = cast(SEED)
 WE_ARE = [f"{one['resourceType']}/{one['id']}" for one in (STAFF.cardiology, STAFF.nurse)]
-SETTINGS = f"page_size = 5\nconcurrency = 2\npoll_seconds = 1\nwe_are = {json.dumps(WE_ARE)}"
+SETTINGS = f"page_size = 5\nconcurrency = 2\npoll_seconds = 1\n{SHOWN_AT_ONCE}\nwe_are = {json.dumps(WE_ARE)}"
 SYNC, BACKFILL, SERVE = ("sync", "--once"), ("backfill",), ("serve",)
 SWEEP = (
     *[(Aim.ANYWHERE, SYNC)] * 3,

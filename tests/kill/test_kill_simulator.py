@@ -17,7 +17,7 @@ from bridge.tasks.merge import AUTHORITY, Decides
 from conformance.generator import generate, transactions
 from conformance.generator.people import cast
 from conformance.simulator import client_of, start
-from tests.hapi.line import Ehr, Workplace
+from tests.hapi.line import SHOWN_AT_ONCE, Ehr, Workplace
 from tests.hapi.plain import Json
 
 from .killing import Aim, Ambush, Killer, Pace, undisturbed
@@ -28,7 +28,7 @@ SEED = 7741
 COUNT = 300
 STAFF = cast(SEED)
 WE_ARE = [f"{one['resourceType']}/{one['id']}" for one in (STAFF.cardiology, STAFF.nurse)]
-SETTINGS = f"page_size = 4\nconcurrency = 2\npoll_seconds = 1\nwe_are = {json.dumps(WE_ARE)}"
+SETTINGS = f"page_size = 4\nconcurrency = 2\npoll_seconds = 1\n{SHOWN_AT_ONCE}\nwe_are = {json.dumps(WE_ARE)}"
 SYNC, BACKFILL, SERVE = ("sync", "--once"), ("backfill",), ("serve",)
 STARTING = [(Aim.ANYWHERE, SYNC)] * 3
 READING = [

@@ -25,7 +25,7 @@ from bridge.store.migrations import migrate
 from conformance.simulator import Handle, Simulator, client_of, start
 from conformance.simulator.ehr import Ehr as Store
 from tests.contract import postgres
-from tests.hapi.line import Ehr, Workplace
+from tests.hapi.line import SHOWN_AT_ONCE, Ehr, Workplace
 from tests.hapi.plain import Json
 
 from .process import BridgeProcess, sync
@@ -33,7 +33,7 @@ from .standing import Standing, standing
 
 EVERY = int(os.environ.get("KILL_EVERY", "131"))
 WE = "Organization/desk"
-SETTINGS = f'page_size = 3\nconcurrency = 1\nwe_are = ["{WE}"]'
+SETTINGS = f'page_size = 3\nconcurrency = 1\n{SHOWN_AT_ONCE}\nwe_are = ["{WE}"]'
 FILLED_AT = datetime.now(UTC) - timedelta(hours=1)
 
 

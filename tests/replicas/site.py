@@ -25,7 +25,7 @@ from bridge.store.sql import SqlStore
 from conformance.generator import generate, transactions
 from conformance.simulator import Simulator, client_of, start
 from conformance.simulator.wire import Answer, Request
-from tests.hapi.line import CONNECTION, WORK, Ehr, Workplace
+from tests.hapi.line import CONNECTION, SHOWN_AT_ONCE, WORK, Ehr, Workplace
 from tests.kill.process import BridgeProcess
 from tests.kill.standing import Standing
 from tests.kill.test_kill_simulator import COUNT, SEED, WE_ARE, SeedingClock
@@ -36,6 +36,7 @@ LEASE_SECONDS = 6
 POLL_SECONDS = 1
 SETTINGS = f"""page_size = 20
 concurrency = 3
+{SHOWN_AT_ONCE}
 poll_seconds = {POLL_SECONDS}
 we_are = {WE_ARE}
 auth = "bearer"
