@@ -448,6 +448,9 @@ class Tx(Protocol):
     def doubted_at(self, case_id: str, kinds: Iterable[IntentKind]) -> datetime | None:
         """Return when one of these for the case may have been sent last that is not confirmed since."""
 
+    def given_up_at(self, case_id: str, slot: str, code: str) -> datetime | None:
+        """Return when an intent of the slot was tried and given up last for the reason *code*."""
+
     def copies(self, connection: str) -> Mapping[IntentState, int]:
         """Return how many second copies of our resources were found on the EHR, by how far they are taken back."""
 

@@ -292,5 +292,6 @@ class Connector:
         if not self.line.writes:
             return 0
         with self.store.reading() as tx:
-            counts = tx.outbox_counts(self.line.name)
-        return counts.get(IntentState.QUEUED, 0) + counts.get(IntentState.SENDING, 0)
+            counts, copies = tx.outbox_counts(self.line.name), tx.copies(self.line.name)
+        unsent = (IntentState.QUEUED, IntentState.SENDING)
+        return sum(counts.get(state, 0) - copies.get(state, 0) for state in unsent)

@@ -18,24 +18,37 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
-from bridge.cases.intents import IntentState
+from bridge.cases.intents import IntentKind, IntentState
 from bridge.errors import DomainError, HeldBack, RemoteError, StoreUnavailable, VersionConflict
 from bridge.fhir.client import FhirClient
 from bridge.fhir.retry import Then, decide
 from bridge.store.port import OutboxRow, Settlement, Store
-from bridge.sync.hand import NotYet, Overtaken, Stop
+from bridge.sync.hand import NotYet, Outrun, Overtaken, Stop
 from bridge.sync.line import Line
 from bridge.sync.write import Writer
 from bridge.tasks.coordination_task import Form
-from bridge.tasks.route import RoutePlan
+from bridge.tasks.intents import copy_intent
+from bridge.tasks.route import How, RoutePlan
 
 log = logging.getLogger(__name__)
 
 MOST_CONFLICTS = 8
 """How often one attempt reads again and merges after somebody else wrote first (rule ours)."""
 
+NEVER_UPDATED = "never-updated"
+"""Why something was parked that the EHR refuses to update though nobody else changes it."""
+
+A_DAY = timedelta(days=1)
+"""How long it is left alone then: ``MOST_CONFLICTS`` tries a day (rule ours)."""
+
+_UPDATING = (IntentKind.COORDINATION_TASK, IntentKind.SOURCE_TASK, IntentKind.RETRACTION)
+
 LEAST_PAUSE = timedelta(seconds=1)
 """The shortest wait before the same is tried again, whatever a server's ``Retry-After`` says (rule ours)."""
+
+
+class Idle(Stop):
+    """This intent ends here, and was not tried."""
 
 
 class Breaker:
@@ -95,7 +108,7 @@ def deliver_due(
             if not rows:
                 break
             settled = list(pool.map(run.deliver, rows))
-            run.settle(settled)
+            run.settle(rows, settled)
     return run.report()
 
 
@@ -134,6 +147,8 @@ class _Run:
             return self._again(row, self._clock() + self._channel.lease / 2, spent=False, reason=str(late))
         except NotYet as wait:
             return self._again(row, wait.at, spent=False, code="unanswered", reason=str(wait))
+        except Idle as idle:
+            return self._end(row, idle.state, code=idle.code, reason=idle.reason, spent=False)
         except Stop as end:
             return self._end(row, end.state, code=end.code, reason=end.reason)
         except DomainError as error:
@@ -149,24 +164,44 @@ class _Run:
             log.exception("delivery failed", extra={"outbox": row.id, "connection": row.intent.connection})
             return self._end(row, IntentState.PARKED, code="fault", reason=f"a fault of ours: {type(error).__name__}")
 
-    def settle(self, settled: Sequence[Settlement]) -> None:
-        """Record how the attempts ended."""
+    def settle(self, rows: Sequence[OutboxRow], settled: Sequence[Settlement]) -> None:
+        """
+        Record how the attempts ended.
+
+        A message that was confirmed in doubt is looked at once more when all of it shows: it is not read back.
+        """
+        now = self._clock()
         with self._store.transaction() as tx:
             tx.settle(settled)
+            for row, how in zip(rows, settled, strict=True):
+                case = tx.case(row.intent.case_id) if self._may_be_two(row, how) else None
+                if case is not None and how.written is not None:
+                    again = copy_intent(case, how.written, f"after-{row.id}")
+                    tx.add_intents([again], now, now + self._channel.line.shows_within)
         for one in settled:
             self._ended[one.state] = self._ended.get(one.state, 0) + 1
             if one.reason is not None and one.state is not IntentState.SUPERSEDED:
                 self._reasons.append(one.reason)
+
+    def _may_be_two(self, row: OutboxRow, how: Settlement) -> bool:
+        created = row.intent.message is not None and self._channel.plan[row.intent.kind].how is How.CONDITIONAL_CREATE
+        return created and row.unsure and how.state is IntentState.CONFIRMED
 
     def report(self) -> DeliveryReport:
         """Return what this round came to."""
         return DeliveryReport(self._ended, self._writer.written, tuple(dict.fromkeys(self._reasons)))
 
     def _try(self, row: OutboxRow) -> Settlement:
+        self._check_updatable(row)
+        tried: set[tuple[str, str] | None] = set()
         for _ in range(MOST_CONFLICTS):
             try:
                 done = self._writer.make_true(row)
+            except Outrun as outrun:
+                tried.add((outrun.ref, outrun.version))
+                continue
             except VersionConflict:
+                tried.add(None)
                 continue
             return Settlement(
                 id=row.id,
@@ -175,9 +210,32 @@ class _Run:
                 at=self._clock(),
                 written=done.ref,
                 written_version=done.version,
+                reason=done.reason,
             )
+        if len(tried) == 1 and (stuck := tried.pop()) is not None:
+            reason = (
+                f"the EHR refused {MOST_CONFLICTS} writes over version {stuck[1]} of {stuck[0]} as conflicts, and "
+                "nobody changed it meanwhile: it may never be updated again; ask who runs the EHR, then replay"
+            )
+            return self._end(row, IntentState.PARKED, code=NEVER_UPDATED, reason=reason)
         reason = f"somebody else wrote first, {MOST_CONFLICTS} times in a row; replay it when they are done"
         return self._end(row, IntentState.PARKED, code="conflict", reason=reason)
+
+    def _check_updatable(self, row: OutboxRow) -> None:
+        """
+        Stop what was refused a day's tries already; see hapi-fhir #5288.
+
+        Raises:
+            Idle: It is not to be tried.
+        """
+        if row.intent.kind not in _UPDATING:
+            return
+        with self._store.reading() as tx:
+            last = tx.given_up_at(row.intent.case_id, row.intent.slot, NEVER_UPDATED)
+        if last is not None and self._clock() < last + A_DAY:
+            until = last + A_DAY
+            reason = f"the EHR refuses every update of it; it is not tried again before {until:%Y-%m-%d %H:%M} UTC"
+            raise Idle(IntentState.PARKED, NEVER_UPDATED, reason)
 
     def _after(self, row: OutboxRow, error: RemoteError) -> Settlement:
         now = self._clock()
@@ -215,12 +273,13 @@ class _Run:
             reason=reason,
         )
 
-    def _end(self, row: OutboxRow, state: IntentState, *, code: str, reason: str) -> Settlement:
+    def _end(self, row: OutboxRow, state: IntentState, *, code: str, reason: str, spent: bool = True) -> Settlement:
         return Settlement(
             id=row.id,
             token=row.token,
             state=state,
             at=self._clock(),
+            spent=spent,
             unsure_at=row.unsure_at,
             code=code,
             reason=reason,

@@ -9,7 +9,7 @@ from threading import Lock, local
 from urllib.parse import quote
 
 from bridge.cases.intents import IntentState
-from bridge.errors import Gone, NotFound, OutcomeUnknown, Refused
+from bridge.errors import Gone, NotFound, OutcomeUnknown, Refused, VersionConflict
 from bridge.fhir.client import FhirClient, Written, escape
 from bridge.fhir.source import SourceVersion, is_by_content
 from bridge.tasks.check import encode
@@ -17,6 +17,7 @@ from bridge.tasks.elements import Json
 from bridge.tasks.merge import decode
 from bridge.tasks.route import How
 
+_OK = 200
 _PRECONDITION_FAILED = 412
 
 
@@ -26,6 +27,8 @@ class Done:
 
     ref: str | None
     version: str | None
+    reason: str | None = None
+    """What there is to say of it, in words."""
 
 
 class Stop(Exception):
@@ -57,6 +60,14 @@ class Several(Stop):
         reason = f"the EHR holds {len(found)} resources {kind} with our identifier {value}; keep one, then replay"
         super().__init__(IntentState.PARKED, "duplicate-on-server", reason)
         self.found = found
+
+
+class Outrun(VersionConflict):
+    """The EHR answered a write over *version* of *ref* with a conflict."""
+
+    def __init__(self, ref: str, version: str, error: VersionConflict) -> None:
+        super().__init__(str(error), status=error.status, issues=error.issues)
+        self.ref, self.version = ref, version
 
 
 class EndedThere(Stop):
@@ -164,7 +175,13 @@ class Hand:
             raise OutcomeUnknown(told, status=error.status) from None
 
     def update(self, ref: str, resource: Json, version: str) -> str:
-        """Write over *version* and return the version that this made."""
+        """
+        Write over *version* and return the version that this made.
+
+        Raises:
+            Outrun: Somebody else wrote first, or the EHR says so.
+            OutcomeUnknown: There was no answer, or one that says nothing, and nothing changed.
+        """
         if not _is_version(version):
             raise Stop(
                 IntentState.NOT_WRITABLE,
@@ -172,9 +189,16 @@ class Hand:
                 f"the EHR gives no version of {ref}: it cannot be changed without the risk of overwriting",
             )
         self._may_write()
-        written = self._client.update(ref, encode(resource), if_match=version)
+        try:
+            written = self._client.update(ref, encode(resource), if_match=version)
+        except VersionConflict as error:
+            raise Outrun(ref, version, error) from error
+        made = written.version or self._client.read(ref).version
+        if written.version is None and made == version:
+            # A proxy may answer 200 with nothing for what never reached the EHR.
+            raise OutcomeUnknown(f"update of {ref}: answered {_OK} with nothing, and it stands as it did")
         self._count()
-        return written.version or self._client.read(ref).version
+        return made
 
     def _count(self) -> None:
         with self._lock:

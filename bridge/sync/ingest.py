@@ -9,7 +9,7 @@ EHR: ``deliver`` sends what the outbox holds, later.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,6 +25,7 @@ from bridge.store.port import Counts, Cursor, InboxRow, InboxState, Store, Tx
 from bridge.sync.known import load, record
 from bridge.sync.lateness import noted_late
 from bridge.sync.line import Line
+from bridge.sync.noticed import notice_copies
 from bridge.sync.unversioned import told_apart
 from bridge.tasks.identity import is_own
 from bridge.tasks.transitions import path
@@ -113,6 +114,7 @@ def _ingest(page: Intake, store: Store, line: Line, now: datetime, *, certain: b
             rows = noted_late(tx, line.name, page.via, rows, but=OWN_WRITE)
         tx.add_versions(rows)
         intents = record(tx, line, outcome, now)
+        intents += notice_copies(tx, line, _own_tasks(verdicts), now)
         counts = _counts(len(page.versions), rows)
         tx.count(line.name, page.stream, counts)
         if page.cursor is not None:
@@ -176,6 +178,10 @@ def read_version(version: SourceVersion, line: Line) -> Verdict:
     if isinstance(verdict, Snapshot) and is_own(verdict.identifiers):
         return _OWN_TASK
     return verdict
+
+
+def _own_tasks(verdicts: Iterable[tuple[SourceVersion, Verdict]]) -> list[SourceVersion]:
+    return [version for version, verdict in verdicts if verdict is _OWN_TASK]
 
 
 def _unread(version: SourceVersion) -> Unread:

@@ -6,7 +6,7 @@ A case may end and come back, and each of its lives has a Task of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -16,7 +16,8 @@ from bridge.cases.model import Case
 from bridge.errors import Gone, NotFound
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import Store
-from bridge.sync.hand import Done, Hand
+from bridge.sync.copies import Copies
+from bridge.sync.hand import Done, Hand, Several
 from bridge.sync.scene import Scene
 from bridge.sync.whose import Whose
 from bridge.tasks.check import checked
@@ -40,12 +41,12 @@ _MERGED = "The work goes on in another case."
 class Ours:
     """What one connection's cases have on the EHR. Safe to share between threads."""
 
-    def __init__(self, store: Store, channel: Channel, hand: Hand, whose: Whose) -> None:
-        """Look and write by *hand*, and ask *whose* record it is."""
+    def __init__(self, store: Store, channel: Channel, hand: Hand, whose: Whose, copies: Copies) -> None:
+        """Look and write by *hand*, and ask *whose* record it is; of several of one, *copies* keeps one."""
         self._store, self._client = store, channel.client
         self._plan, self._direct_cancel = channel.plan, channel.direct_cancel
         self._fhir_version = channel.line.fhir_version
-        self._hand, self._whose = hand, whose
+        self._hand, self._whose, self._copies = hand, whose, copies
 
     def standing(self, scene: Scene, how: How) -> tuple[Case, SourceVersion | None]:
         """
@@ -72,12 +73,25 @@ class Ours:
         One that was written first for the sake of a message is known by that message alone.
         """
         ref, name = task_ref(scene.case, number), task_identifier(scene.case, number)
-        stands = self._hand.look(how, ref, CASE_SYSTEM, name, scene.tasks)
+        stands = self._one(scene, how, ref, (CASE_SYSTEM, name), scene.tasks)
         if stands is not None or how is How.PUT_OWN_ID:
             return stands
         with self._store.reading() as tx:
             messages = tx.written(scene.case.id, _MESSAGES)
         return self._hand.whole_of((row.written for row in messages), CASE_SYSTEM, name)
+
+    def message(self, scene: Scene, how: How) -> SourceVersion | None:
+        """Return the Communication that the intent is about, if it stands."""
+        key = scene.intent.key
+        return self._one(scene, how, message_ref(key), (MESSAGE_SYSTEM, key))
+
+    def _one(
+        self, scene: Scene, how: How, ref: str, name: tuple[str, str], written: Iterable[str] = ()
+    ) -> SourceVersion | None:
+        try:
+            return self._hand.look(how, ref, *name, written)
+        except Several as several:
+            return self._copies.keep(scene, several)
 
     def _without_identifier(self, ref: str | None) -> SourceVersion | None:
         """Return the Task that we wrote, where somebody's form dropped the identifier that it is found by."""
@@ -142,7 +156,7 @@ class Ours:
         for row in rows:
             if row.intent.message is not None and message is not How.NOT_WRITABLE:
                 ref, written = message_ref(row.intent.key), [row.written] if row.written is not None else []
-                stands = self._hand.look(message, ref, MESSAGE_SYSTEM, row.intent.key, written)
+                stands = self._one(scene, message, ref, (MESSAGE_SYSTEM, row.intent.key), written)
                 if stands is not None:
                     yield stands
 

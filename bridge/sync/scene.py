@@ -45,7 +45,9 @@ def scene_of(store: Store, row: OutboxRow) -> Scene:
         if case is None:
             raise Stop(IntentState.PARKED, "no-case", f"case {intent.case_id} is not in the database")
         rows = tx.sources_of_roots(intent.connection, [case.root])
-        standing = tx.written(case.id, [IntentKind.COORDINATION_TASK])
+        confirmed = tx.written(case.id, [IntentKind.COORDINATION_TASK, IntentKind.RETRACTION])
+    retired = {row.written for row in confirmed if row.intent.is_copy}
+    standing = [row for row in confirmed if row.intent.kind is not IntentKind.RETRACTION and row.written not in retired]
     # A reopened case has a Task of its own; what was written may still be that of its earlier life.
     written = standing[-1].written if standing else None
     tasks = dict.fromkeys(row.written for row in reversed(standing) if row.written is not None)

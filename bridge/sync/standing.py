@@ -18,6 +18,7 @@ from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import OutboxRow, Store, Tx
 from bridge.sync.line import Line
+from bridge.sync.noticed import search_copies
 from bridge.sync.several import read_several
 from bridge.tasks.intents import task_again
 from bridge.tasks.merge import carries_identifier, decode
@@ -31,10 +32,15 @@ MANY = 10
 
 @dataclass(frozen=True)
 class StandingReport:
-    """How many Tasks were deleted or ended by others; ``problem`` says in words why none was believed to be."""
+    """
+    How many Tasks were deleted or ended by others, and of how many cases more than one was noticed.
+
+    ``problem`` says in words why none was believed to be deleted.
+    """
 
     lost: int = 0
     problem: str | None = None
+    copies: int = 0
 
 
 def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable[str], now: datetime) -> StandingReport:
@@ -68,7 +74,8 @@ def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable
     if not there and len(absent) >= MANY and not any(absent.values()):
         return StandingReport(problem="sweep: none of our Tasks is there any more; may Bridge still read Tasks?")
     marks = [(row, _mark(row, there.get(ref))) for ref, row in written.items() if ref not in hidden]
-    return StandingReport(_queue(store, line, [(row, mark) for row, mark in marks if mark is not None], now))
+    lost = _queue(store, line, [(row, mark) for row, mark in marks if mark is not None], now)
+    return StandingReport(lost, copies=search_copies(client, store, line, written, now))
 
 
 def _written(tx: Tx, line: Line, roots: Iterable[str]) -> dict[str, OutboxRow]:

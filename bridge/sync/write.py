@@ -11,6 +11,7 @@ from bridge.cases.model import Case, ClosureReason
 from bridge.errors import Gone, NotFound
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import OutboxRow, Store
+from bridge.sync.copies import Copies
 from bridge.sync.evidence import proven as proven_evidence
 from bridge.sync.hand import Done, EndedThere, Hand, NotYet, Stop
 from bridge.sync.known import PATIENT_MISMATCH, tasks_that_ask_us
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from bridge.sync.deliver import Channel
 
 
-_CREATING = (IntentKind.COORDINATION_TASK, IntentKind.STATUS_MESSAGE, IntentKind.OUTREACH_RECORD)
+CREATING = (IntentKind.COORDINATION_TASK, IntentKind.STATUS_MESSAGE, IntentKind.OUTREACH_RECORD)
+"""What may make something new on the EHR."""
 _LOOK_AGAIN = timedelta(seconds=5)
 _IN_ERROR = ENDS[ClosureReason.ENTERED_IN_ERROR]
 
@@ -45,7 +47,8 @@ class Writer:
         self._clock = clock
         self._hand = Hand(channel.client, clock)
         self._whose = Whose(channel.client, channel.line)
-        self._ours = Ours(store, channel, self._hand, self._whose)
+        self._copies = Copies(store, channel, self._hand, self._whose, clock)
+        self._ours = Ours(store, channel, self._hand, self._whose, self._copies)
 
     @property
     def written(self) -> int:
@@ -68,6 +71,8 @@ class Writer:
         route = self._channel.plan[intent.kind]
         if route.how is How.NOT_WRITABLE:
             raise Stop(IntentState.NOT_WRITABLE, "no-route", route.why)
+        if intent.is_copy:
+            return self._copy(scene)
         if intent.kind is IntentKind.RETRACTION:
             return self._ours.taken_back(scene)
         if scene.case.patient_ref is None:
@@ -108,10 +113,17 @@ class Writer:
             theirs = self._client.read(made.ref)
         return self._bring_up_to_date(case, theirs, goals, part_of)
 
+    def _copy(self, scene: Scene) -> Done:
+        """Take a second copy back; what was kept instead may be of a life of the case that is over."""
+        done = self._copies.retire(scene)
+        if scene.case.round > 1:
+            self._ours.end_earlier(scene, scene.case, self._channel.plan[IntentKind.COORDINATION_TASK].how)
+        return done
+
     def _task_doubted_at(self, case: Case) -> datetime | None:
         """Return when the case's Task may have been created last; messages create it too."""
         with self._store.reading() as tx:
-            return tx.doubted_at(case.id, _CREATING)
+            return tx.doubted_at(case.id, CREATING)
 
     def _check_shows(self, how: How, doubted_at: datetime | None) -> None:
         """
@@ -201,7 +213,7 @@ class Writer:
         stale = intent.kind is IntentKind.STATUS_MESSAGE and (
             intent.message is None or intent.message.status != case.status.value or case.merged_into is not None
         )
-        theirs = self._hand.look(how, message_ref(intent.key), MESSAGE_SYSTEM, intent.key)
+        theirs = self._ours.message(scene, how)
         if theirs is not None and not self._whose.is_theirs(decode(theirs.raw), case):
             return self._ours.retracted(theirs, case)
         if theirs is not None:
@@ -218,10 +230,18 @@ class Writer:
         return Done(made.ref, made.version)
 
     def _task_first(self, scene: Scene) -> str | None:
-        """Return our Task that a message is part of; it is written first where it does not stand yet."""
+        """
+        Return our Task that a message is part of; it is written first where it does not stand yet.
+
+        One that stands is brought up to date by an intent of its own: what holds that up holds up no message.
+        """
         how = self._channel.plan[IntentKind.COORDINATION_TASK].how
         if scene.task_on_ehr is not None or how is How.NOT_WRITABLE or scene.case.merged_into is not None:
             return scene.task_on_ehr
+        case, theirs = self._ours.standing(scene, how)
+        if theirs is not None:
+            self._ours_for_this_patient(decode(theirs.raw), case, theirs.ref)
+            return theirs.ref
         try:
             return self._coordination_task(scene, how).ref
         except EndedThere as ended:

@@ -16,7 +16,15 @@ STATUS_SYSTEM = "urn:bridge:case-status"
 LANE_SYSTEM = "urn:bridge:lane"
 OUTPUT_SYSTEM = "urn:bridge:output"
 
-OWN_SYSTEMS = frozenset({CASE_SYSTEM, MESSAGE_SYSTEM})
+COPY_SYSTEM = "urn:bridge:copy"
+"""
+Identifier system of a second copy of one of ours, once it is marked as entered in error.
+
+It is ours still, and nothing that looks for the one that stands finds it; nor does ``If-None-Exist``, which a server
+refuses for ever where two fit it (hapi-fhir #3141).
+"""
+
+OWN_SYSTEMS = frozenset({CASE_SYSTEM, MESSAGE_SYSTEM, COPY_SYSTEM})
 
 
 def is_own(identifiers: Iterable[BusinessIdentifier]) -> bool:
@@ -30,9 +38,19 @@ def task_identifier(case: Case, of_round: int | None = None) -> str:
     return case.id if number == 1 else f"{case.id}-{number}"
 
 
+def case_of_task(value: str) -> str:
+    """Return the id of the case whose Task, of whichever round, is identified by *value*."""
+    return value.partition("-")[0]
+
+
 def task_ref(case: Case, of_round: int | None = None) -> str:
     """Return ``Task/id`` for servers that let us choose ids (never all digits: HAPI refuses those)."""
     return f"Task/bridge-{task_identifier(case, of_round)}"
+
+
+def is_own_id(ref: str) -> bool:
+    """Whether ``Task/id`` is under an id that we chose: of such a one there is no second."""
+    return ref.startswith("Task/bridge-")
 
 
 def message_ref(key: str) -> str:

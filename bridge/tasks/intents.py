@@ -95,6 +95,16 @@ def task_again(case: Case, why: str) -> Intent:
     return _level(case, IntentKind.COORDINATION_TASK, "task", None, moment=why)
 
 
+def copy_intent(case: Case, ref: str, why: str) -> Intent:
+    """
+    Return the intent that *ref* (``Type/id``) is no second copy of a resource of the case.
+
+    Args:
+        why: Why it may be one, in the same words however often that is seen: the intent is queued once.
+    """
+    return _level(case, IntentKind.RETRACTION, f"copy/{ref}", ref, moment=why)
+
+
 def _level(case: Case, kind: IntentKind, slot: str, target: str | None, moment: str | None = None) -> Intent:
     return Intent(
         connection=case.connection,

@@ -22,7 +22,7 @@ from bridge.errors import DomainError
 from bridge.fhir.times import parse_instant
 from bridge.tasks.coordination_task import Form, outputs
 from bridge.tasks.elements import Json, concept, instant, narrative, reason
-from bridge.tasks.identity import CASE_SYSTEM, OUTPUT_SYSTEM, STATUS_SYSTEM
+from bridge.tasks.identity import CASE_SYSTEM, COPY_SYSTEM, OUTPUT_SYSTEM, OWN_SYSTEMS, STATUS_SYSTEM
 from bridge.tasks.words import ended
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -141,6 +141,26 @@ def retract(theirs: Json, at: datetime, fhir_version: str) -> Json:
     stamp = {"lastModified": _stamp(at, theirs)} if is_task else {}
     why = reason(words, fhir_version) if is_task else concept(words)
     return {**kept, **stamp, "status": "entered-in-error", "statusReason": why, "text": narrative([words])}
+
+
+def retire(theirs: Json, kept: str, at: datetime, fhir_version: str) -> Json:
+    """
+    Return a second copy of our own resource as one that should never have been, for *kept* (``Type/id``) stands.
+
+    It stays in the same patient's record: what others added to it stays too. Its identifier moves to ``COPY_SYSTEM``.
+    """
+    words = f"A second copy of {kept}, made in error: see there."
+    moved = {**theirs, "identifier": [_as_copy(one) for one in theirs["identifier"]], "status": "entered-in-error"}
+    moved |= {"text": narrative([words])}
+    if theirs.get("resourceType") != "Task":
+        return {**moved, "statusReason": concept(words)}
+    told = {"statusReason": reason(words, fhir_version), "businessStatus": concept(words, _CLOSED)}
+    return {**moved, **told, "lastModified": _stamp(at, theirs)}
+
+
+def _as_copy(named: Any) -> Any:
+    ours = isinstance(named, dict) and named.get("system") in OWN_SYSTEMS
+    return {**named, "system": COPY_SYSTEM, "use": "old"} if ours else named
 
 
 OVER = ("cancelled", "failed")

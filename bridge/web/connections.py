@@ -143,6 +143,8 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     late: tuple[LateGroup, ...]
     repairs: int
     """How many versions the sweep found that nothing else had brought."""
+    second_copies: int
+    """How many resources of ours stood twice; the second of each is marked as entered in error."""
     routes: tuple[RouteView, ...]
     disagreements: tuple[str, ...]
     """Where the server declares otherwise than its vendor's profile says; the server is believed."""
@@ -216,6 +218,7 @@ def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after:
         parked=tuple(_groups(tx, info.name)),
         late=tuple(LateGroup(type=row.type, path=row.path, count=row.found) for row in late),
         repairs=repairs(totals),
+        second_copies=tx.copies(info.name).get(IntentState.CONFIRMED, 0),
         routes=tuple(RouteView(route.kind, route.how, route.reason) for route in info.routes),
         disagreements=tuple(info.disagreements),
         subscriptions=subscription_views(tx, info.name, now),

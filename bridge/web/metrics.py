@@ -48,6 +48,11 @@ class _Families:
         self.repairs = CounterMetricFamily(
             "bridge_sweep_repairs", "Versions that the sweep found and nothing else had brought.", labels=["connection"]
         )
+        self.copies = CounterMetricFamily(
+            "bridge_second_copies_retired",
+            "Resources of ours that stood twice on the EHR; the second is marked as entered in error.",
+            labels=["connection"],
+        )
         self.outbox = GaugeMetricFamily("bridge_outbox", "Intents by state.", labels=["connection", "state"])
         self.oldest = GaugeMetricFamily(
             "bridge_outbox_oldest_age_seconds",
@@ -87,6 +92,7 @@ class _Families:
             self.inbox,
             self.late,
             self.repairs,
+            self.copies,
             self.outbox,
             self.oldest,
             self.away,
@@ -176,6 +182,7 @@ def _outgoing(families: _Families, tx: Tx, connection: str, now: datetime) -> No
     counts = tx.outbox_counts(connection)
     for state in IntentState:
         families.outbox.add_metric([connection, state.value], counts.get(state, 0))
+    families.copies.add_metric([connection], tx.copies(connection).get(IntentState.CONFIRMED, 0))
     oldest = oldest_unsent_at(tx, connection)
     age = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
     families.oldest.add_metric([connection], age)

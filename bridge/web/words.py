@@ -17,7 +17,7 @@ INTENT_TEXT = {
     IntentKind.SOURCE_TASK: "Status of the EHR's own Task",
     IntentKind.STATUS_MESSAGE: "Status message to the requester",
     IntentKind.OUTREACH_RECORD: "Record of an outreach attempt",
-    IntentKind.RETRACTION: "Taking back what was written for another patient",
+    IntentKind.RETRACTION: "Taking back what should not stand there",
 }
 
 STATE_TEXT = {

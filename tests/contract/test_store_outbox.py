@@ -282,6 +282,21 @@ def test_the_last_doubt_of_a_case_is_that_of_what_is_not_confirmed(store: Store)
         assert tx.doubted_at("c1", [first.intent.kind]) is None
 
 
+def test_when_a_slot_was_given_up_last_for_a_reason_is_told_as_long_as_it_was_tried(store: Store) -> None:
+    with_intents(store, a_level(version=1))
+    settle(store, *(settlement(row, PARKED, code="stuck", at=minutes(1)) for row in claim(store)))
+    with_intents(store, a_level(version=2), at=minutes(2))
+    settle(
+        store,
+        *(settlement(row, PARKED, code="stuck", at=minutes(3), spent=False) for row in claim(store, at=minutes(2))),
+    )
+
+    with store.reading() as tx:
+        assert tx.given_up_at("c1", "task", "stuck") == minutes(2), "when the newer one took its place"
+        assert tx.given_up_at("c1", "task", "other") is None
+        assert tx.given_up_at("c1", "source/Task/1", "stuck") is None
+
+
 def test_second_copies_are_counted_once_each_by_where_they_stand(store: Store) -> None:
     def copy(ref: str, mark: str) -> Intent:
         return Intent(

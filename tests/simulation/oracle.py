@@ -102,8 +102,14 @@ class Seen:
 def always(world: World) -> list[str]:
     """Return what does not hold, of what must hold at every moment."""
     seen = Seen(world)
+    once = () if world.drawn.blind else _once(seen)
     passing = world.found + (world.door.found if world.door is not None else [])
-    return [*passing, *_accounted(seen), *_one_case(seen), *_once(seen), *_monotone(seen), *_cursors(seen)]
+    return [*passing, *_accounted(seen), *_one_case(seen), *once, *_monotone(seen), *_cursors(seen)]
+
+
+def at_rest(world: World) -> list[str]:
+    """Return what stands more than once in the end."""
+    return list(_once(Seen(world)))
 
 
 def _accounted(seen: Seen) -> Iterator[str]:
@@ -132,10 +138,10 @@ def _once(seen: Seen) -> Iterator[str]:
     made: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for ref, one in seen.ours.items():
         for identifier in one["identifier"]:
-            if identifier.get("system", "").startswith("urn:bridge:"):
+            if identifier.get("system") in ("urn:bridge:case", "urn:bridge:message"):
                 made[one["resourceType"], identifier["system"], identifier["value"]].add(ref)
     for key, refs in made.items():
-        if len(refs) > 1 and not (seen.world.drawn.blind and key[0] == "Communication"):
+        if len(refs) > 1:
             yield f"O3: {key} stands {len(refs)} times: {sorted(refs)}"
 
 
@@ -343,6 +349,7 @@ def _attempts_written(seen: Seen) -> Iterator[str]:
         for one in seen.ours.values()
         if one["resourceType"] == "Communication"
         for identifier in one["identifier"]
+        if identifier.get("system") == "urn:bridge:message"
     )
     for row in seen.outbox:
         key = row.intent.key

@@ -14,7 +14,7 @@ from bridge.sync.connector import Connector
 from bridge.sync.replay import replay_outbox
 
 from .drawn import LASTING
-from .oracle import after_rest, always, twice
+from .oracle import after_rest, always, at_rest, twice
 from .world import World
 
 STEPS = 45
@@ -56,7 +56,7 @@ def _run(world: World) -> list[str]:
         return found
     if _requeue(world):
         found = _rest(world)
-    return found or after_rest(world) or twice(world, _round)
+    return found or at_rest(world) or after_rest(world) or twice(world, _round)
 
 
 def _step(world: World) -> None:
@@ -64,7 +64,7 @@ def _step(world: World) -> None:
     world.clock.advance(seconds=rng.choice((0, 1, 5, 20, 60, 300, 301, 1200, 1200, 7200)))
     if rng.random() < 0.03:
         world.clock.advance(days=rng.choice((1, 4)))
-    if rng.random() < 0.1 and not world.drawn.blind:
+    if rng.random() < 0.1:
         world.network.share = rng.choice((0.0, 0.0, 0.0, 0.1, 0.4, 1.0))
     world.ring()
     rings = 2 if world.door is not None else 0
@@ -185,6 +185,8 @@ def _requeue(world: World) -> int:
     """Try again, as a person would once the EHR is well, what was given up."""
     given_up = (IntentState.PARKED, IntentState.NOT_WRITABLE)
     ids = [row.id for row in _rows(world) if row.state in given_up]
+    if any(row.code == "never-updated" for row in _rows(world)):
+        world.clock.advance(days=1, minutes=1)  # Before that a replay tries nothing.
     if ids:
         world.note(f"a person replays {len(ids)}")
         replay_outbox(world.store, ids, world.now())

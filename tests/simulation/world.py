@@ -164,7 +164,7 @@ class World:
         """Let a process do something; it may die of it, and then is started anew."""
         if self.is_down:
             return
-        hit = not (self.calm or self.drawn.blind) and self.rng.random() < 0.15
+        hit = not self.calm and self.rng.random() < 0.15
         if hit:
             replica.seams.arm(self.rng.randint(1, 25))
         self._busy += 1

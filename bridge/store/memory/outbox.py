@@ -93,6 +93,11 @@ class OutboxRoom:
         doubts = (row.unsure_at for row in rows if row.intent.case_id == case_id and row.intent.kind in wanted)
         return max((at for at in doubts if at is not None), default=None)
 
+    def given_up_at(self, case_id: str, slot: str, code: str) -> datetime | None:
+        rows = (row for row in self._now.outbox.values() if rules.slot(row.intent) == (case_id, clean(slot)))
+        times = (row.settled_at for row in rows if row.code == code and row.attempts > 0)
+        return max((at for at in times if at is not None), default=None)
+
     def copies(self, connection: str) -> Mapping[IntentState, int]:
         rows = self._in(connection, *IntentState)
         return Counter(state for state, _ in {(row.state, row.intent.target) for row in rows if row.intent.is_copy})

@@ -101,6 +101,16 @@ _DOUBTED = (
 )
 _OUR_TASKS = select(outbox.c.written).where(_HERE, TASK_WRITTEN, among(outbox.c.written, texts("refs")))
 _COUNTS = select(outbox.c.state, func.count()).where(_HERE).group_by(outbox.c.state)
+_GIVEN_UP = (
+    select(func.max(outbox.c.settled_at).label("last"))
+    .join(care_case, care_case.c.pk == outbox.c.case_pk)
+    .where(
+        care_case.c.id == bindparam("case_id"),
+        outbox.c.slot == bindparam("slot"),
+        outbox.c.code == bindparam("code"),
+        outbox.c.attempts > 0,
+    )
+)
 _COPIES = select(outbox.c.state, func.count(outbox.c.target.distinct())).where(_HERE, COPY).group_by(outbox.c.state)
 _AHEAD = 4
 """How many times the limit is looked at for due rows, since only one row of a case can be claimed."""
@@ -206,6 +216,10 @@ class OutboxRoom(Work):
 
     def doubted_at(self, case_id: str, kinds: Iterable[IntentKind]) -> datetime | None:
         rows = self.rows(_DOUBTED, case_id=clean(case_id), kinds=[kind.value for kind in kinds])
+        return maybe_instant(rows[0].last)
+
+    def given_up_at(self, case_id: str, slot: str, code: str) -> datetime | None:
+        rows = self.rows(_GIVEN_UP, case_id=clean(case_id), slot=clean(slot), code=code)
         return maybe_instant(rows[0].last)
 
     def copies(self, connection: str) -> Mapping[IntentState, int]:

@@ -48,6 +48,10 @@ class World:
         """Which requests the EHR refuses with 400."""
         self.redirected: dict[str, str] = {}
         """Resources (``Type/id``) that no search shows and a read redirects, and where to."""
+        self.answers: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
+        """What something on the way answers in the EHR's place."""
+        self.refuses_as_stale: set[str] = set()
+        """Ids of resources every update of which the EHR answers with 409."""
         self.unfound: set[str] = set()
         """Resources (``Type/id``) of which the EHR says 404, as it does to who may not see them."""
         self._vendor = vendor
@@ -153,6 +157,12 @@ class _Line(httpx.BaseTransport):
         kind = request.url.path.rpartition("/")[2]
         asked = {request.url.path.removeprefix("/fhir/")}
         asked |= {f"{kind}/{one}" for one in request.url.params.get("_id", "").split(",")}
+        instead = self._world.answers(request)
+        if instead is not None:
+            instead.request = request
+            return instead
+        if request.method == "PUT" and kind in self._world.refuses_as_stale:
+            return httpx.Response(409, request=request)
         if self._world.refuses(request):
             return httpx.Response(400, request=request)
         if asked & self._world.forbidden:
