@@ -28,7 +28,9 @@ from bridge.store.port import CaseFilter, OutboxRow, Store, Tx
 from bridge.sync.ingest import OWN_WRITE, read_version
 from bridge.sync.line import Line
 from bridge.sync.lookback import Params, every_page
+from bridge.sync.noticed import task_name
 from bridge.sync.several import read_several
+from bridge.tasks.identity import case_of_task
 from bridge.tasks.merge import decode, patient_of
 from bridge.tasks.transitions import FINAL
 
@@ -56,6 +58,8 @@ class Kind(StrEnum):
     """It differed, or an open case rests on it, and the EHR closes it to us: what it says now is not known."""
     NOT_WRITTEN = "not-written"
     """What the EHR should say of an open case does not stand there."""
+    STANDS_TWICE = "stands-twice"
+    """Two Tasks of ours stand there where one should."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class _Seen:
     refs: set[str] = field(default_factory=set)
     count: dict[str, int] = field(default_factory=dict)
     suspects: dict[str, None] = field(default_factory=dict)
+    ours: dict[str, set[str]] = field(default_factory=dict)
+    """Our Tasks by the identifier that they carry."""
     ehr_at: datetime | None = None
 
 
@@ -121,7 +127,7 @@ def agreement(
     for stream in line.types:
         for params in searches(stream):
             _read_whole(client, store, line, stream, params, seen, watch)
-    differences = [*_second_look(client, store, line, seen)]
+    differences = [*_second_look(client, store, line, seen), *_twice(client, seen)]
     cases = 0
     for some in _open_cases(store, line):
         cases += len(some)
@@ -130,6 +136,24 @@ def agreement(
 
 
 # Resources ------------------------------------------------------------------------------------------------
+
+
+def _twice(client: FhirClient, seen: _Seen) -> Iterator[Difference]:
+    """Yield where more than one Task stands under an identifier of ours, each read once more."""
+    for name, refs in seen.ours.items():
+        if len(refs) > 1:
+            again = [one for one in (_read_again(client, ref) for ref in sorted(refs)) if one is not None]
+            stand = [version.ref for version in again if task_name(version) == name]
+            if len(stand) > 1:
+                words = f"{', '.join(stand)} stand for one case: a sweep takes all but the oldest back"
+                yield Difference(Kind.STANDS_TWICE, stand[-1], words, case_of_task(name))
+
+
+def _read_again(client: FhirClient, ref: str) -> SourceVersion | None:
+    try:
+        return client.read(ref)
+    except (Gone, NotFound):
+        return None
 
 
 def _read_whole(
@@ -173,6 +197,9 @@ def _read(
         here.update(refs)
         versions = [version for version in page.entries if version.type == stream and version.ref not in seen.refs]
         seen.refs.update(version.ref for version in versions)
+        for version in versions:
+            if (name := task_name(version)) is not None:
+                seen.ours.setdefault(name, set()).add(version.ref)
         seen.count[stream] = seen.count.get(stream, 0) + len(versions)
         with store.reading() as tx:
             seen.suspects.update(dict.fromkeys(one.what for one in _compared(tx, line, versions)))

@@ -44,10 +44,12 @@ def notice_copies(tx: Tx, line: Line, versions: Iterable[SourceVersion], now: da
     """
     if not line.writes:
         return 0
-    cases = {version.ref: case_id for version in versions if (case_id := _case_of(version)) is not None}
+    names = {version.ref: task_name(version) for version in versions}
+    cases = {ref: case_of_task(name) for ref, name in names.items() if name is not None}
     known = tx.our_tasks(line.name, cases) if cases else set()
     found = [intent for ref, case_id in cases.items() if ref not in known and (intent := _beside(tx, case_id, ref))]
-    tx.add_intents(found, now)
+    if found:
+        tx.add_intents(found, now)
     return len(found)
 
 
@@ -82,8 +84,8 @@ def search_copies(client: FhirClient, store: Store, line: Line, written: Mapping
     return found
 
 
-def _case_of(version: SourceVersion) -> str | None:
-    """Return the case that a Task of ours names, unless it is marked as entered in error."""
+def task_name(version: SourceVersion) -> str | None:
+    """Return the value of the identifier by which a Task is ours, unless it is marked as entered in error."""
     if version.type != "Task" or version.issue is not None:
         return None
     try:
@@ -91,7 +93,7 @@ def _case_of(version: SourceVersion) -> str | None:
     except msgspec.DecodeError:
         return None
     values = [one.value for one in task.identifier if one.system == CASE_SYSTEM and one.value is not None]
-    return case_of_task(values[0]) if values and task.status != "entered-in-error" else None
+    return values[0] if values and task.status != "entered-in-error" else None
 
 
 def _beside(tx: Tx, case_id: str, ref: str) -> Intent | None:

@@ -214,3 +214,21 @@ def _since(world: World, since: datetime) -> Agreement:
 
 def _with_title(row: SourceRow, title: str) -> SourceRow:
     return replace(row, snapshot=replace(row.snapshot, title=title))
+
+
+def test_two_tasks_of_ours_where_one_should_stand_are_a_difference_until_one_is_taken_back() -> None:
+    world = World()
+    world.ehr.options.update_as_create = False
+    world.ehr.put(patient())
+    world.ehr.put(order())
+    world.sync()
+    world.clock.advance(minutes=1)
+    world.ehr.put({**{name: value for name, value in world.task(ROOT).items() if name != "meta"}, "id": "zz"})
+    world.bridge.read()
+
+    (found,) = world.bridge.prove().differences
+
+    assert (found.kind, found.case) == (Kind.STANDS_TWICE, world.case(ROOT).id)
+    assert "Task/1, Task/zz stand for one case" in found.words
+    world.sync()
+    assert world.bridge.prove().holds

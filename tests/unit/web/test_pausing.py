@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
+from bridge.cases.intents import IntentState
 from bridge.store.port import Counts, InboxRow, InboxState
+from bridge.tasks.intents import copy_intent
 
 from .builders import MAIN, NOW, Clinic
 
@@ -162,3 +164,16 @@ def test_the_page_shows_what_would_happen_to_the_ticked_rows_and_then_does_it(
     assert clinic.replayed == []
     client.post("/connections/replay-inbox", data=chosen, headers=OURS)
     assert clinic.replayed == [("inbox", (ids[0], ids[2]))]
+
+
+def test_what_stood_twice_is_counted_and_shown(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.referral()
+    with clinic.store.transaction() as tx:
+        tx.add_intents([copy_intent(case, "Task/9", "beside-Task/8")], NOW)
+    clinic.deliver(case, IntentState.CONFIRMED, "a second copy of Task/8")
+    clinic.deliver(case, IntentState.CONFIRMED, "a second copy of Task/8")
+
+    assert connection(client)["second_copies"] == 1
+    assert "stood twice on the EHR" in client.get("/connections").text
+    assert f'bridge_second_copies_retired_total{{connection="{MAIN}"}} 1.0' in client.get("/metrics").text
+    assert "a second copy of Task/8" in client.get(f"/api/v1/cases/{case.id}/timeline").text
