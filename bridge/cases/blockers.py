@@ -76,10 +76,11 @@ def category_of_pause(snapshot: Snapshot) -> BlockerCategory:
     Why the work was asked for says nothing about why it waits ("speech and language delay" needs no
     interpreter), except where it names the payer: an R4 ServiceRequest has no status reason.
     """
-    spoken = _words(snapshot.status_reason, snapshot.business_status)
-    for words, category in _WORDS:
-        if _begins(spoken, words):
-            return category
+    if snapshot.status_reason is not None or snapshot.business_status is not None:
+        spoken = _words(snapshot.status_reason, snapshot.business_status)
+        for words, category in _WORDS:
+            if _begins(spoken, words):
+                return category
     if _begins(_words(*snapshot.reasons), _AUTHORIZATION_WORDS):
         return BlockerCategory.AUTHORIZATION
     return _PAUSED_WITHOUT_REASON.get(snapshot.type, BlockerCategory.INTERNAL_QUEUE)
