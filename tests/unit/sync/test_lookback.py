@@ -44,6 +44,7 @@ def test_a_new_resource_that_shows_late_gets_its_case_with_the_next_sweep() -> N
 def test_the_first_poll_after_a_long_pause_looks_back_as_far_as_a_sweep_does() -> None:
     """What became visible before the pause, and after the last look back, is too old for the next one."""
     world = a_world()
+    world.clock.advance(minutes=30)
     world.bridge.read()
     world.clock.advance(days=3)
 
