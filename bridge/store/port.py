@@ -341,7 +341,7 @@ class Tx(Protocol):
         """Return sources whose ``watch_at`` has come, the earliest first."""
 
     def sources_to_sweep(self, connection: str, after: str, limit: int) -> list[SourceRow]:
-        """Return sources of open cases (not gone) with ``ref`` greater than *after*, ordered by ref."""
+        """Return sources of open cases, gone ones too, with ``ref`` greater than *after*, ordered by ref."""
 
     def cases_of_roots(self, connection: str, roots: Iterable[str]) -> dict[str, Case]:
         """Return the case of each root, merged ones too, locked for update where the database can."""

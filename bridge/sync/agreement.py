@@ -264,7 +264,7 @@ def _open_sources(store: Store, line: Line) -> Iterator[SourceRow]:
             rows = tx.sources_to_sweep(line.name, after, AT_ONCE)
         if not rows:
             return
-        yield from rows
+        yield from (row for row in rows if row.gone_at is None)
         after = rows[-1].ref
 
 

@@ -157,7 +157,9 @@ def _read_again(client: FhirClient, taking: Taking, seen: set[str]) -> None:
     after = ""
     while rows := _open_sources(taking, after):
         after = rows[-1].ref
-        gone = [row for row in rows if row.snapshot.type == taking.stream and row.ref not in seen]
+        gone = [
+            row for row in rows if row.gone_at is None and row.snapshot.type == taking.stream and row.ref not in seen
+        ]
         if gone:
             report = compare(client, taking.store, taking.line, gone, taking.clock, taking.stream)
             for error in report.closed.values():

@@ -130,7 +130,8 @@ def sweep(
             return _sum(total, SweepReport(renewed=renewed))
         after = found[-1].ref
         rows = [row for row in found if row.snapshot.type not in but]
-        total = _sum(total, _compare_some(client, store, line, rows, seen, clock, SWEEP_STREAM))
+        here = [row for row in rows if row.gone_at is None]
+        total = _sum(total, _compare_some(client, store, line, here, seen, clock, SWEEP_STREAM))
         for row in rows:
             for ref in named_in([row.snapshot]):
                 seen.named.setdefault(ref, set()).add(row.root)

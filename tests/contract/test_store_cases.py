@@ -89,7 +89,7 @@ def test_sources_to_sweep_are_those_of_open_cases_by_ref(store: Store) -> None:
     with store.reading() as tx:
         everything = [row.ref for row in tx.sources_to_sweep(EHR, "", 10)]
         after = [row.ref for row in tx.sources_to_sweep(EHR, "Appointment/5", 1)]
-    assert everything == ["Appointment/5", "Task/1", "Task/a"]
+    assert everything == ["Appointment/5", "Task/1", "Task/2", "Task/a"]
     assert after == ["Task/1"]
 
 

@@ -133,7 +133,7 @@ class MemoryTx(OutboxRoom):
 
     def sources_to_sweep(self, connection: str, after: str, limit: int) -> list[SourceRow]:
         roots = {case.root for case in self._live(connection) if case.is_open}
-        found = [r for r in self._sources(connection) if r.root in roots and not r.gone_at and r.ref > after]
+        found = [r for r in self._sources(connection) if r.root in roots and r.ref > after]
         return sorted(found, key=lambda row: row.ref)[:limit]
 
     def _live(self, connection: str | None) -> list[Case]:

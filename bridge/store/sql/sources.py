@@ -51,7 +51,6 @@ _TO_WATCH = (
 _TO_SWEEP = (
     _OF_CONNECTION.where(
         _own.c.ref > bindparam("after"),
-        source.c.gone_at.is_(None),
         exists().where(care_case.c.pk == source.c.root_id, OPEN),
     )
     .order_by(_own.c.ref)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.cases.changes import PatientKnown, PatientMerged
-from bridge.cases.commands import LogOutreach
+from bridge.cases.commands import LogOutreach, Reopen
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Action, AttemptOutcome, CasePatient, Channel
 from bridge.store.port import OutboxRow
@@ -150,6 +150,21 @@ def test_nobody_is_to_call_a_patient_who_has_died(death: dict[str, Any]) -> None
     assert world.task(ROOT)["status"] == "on-hold"
     world.sync()
     assert (world.writes, world.case(ROOT).version) == ([], case.version)
+
+
+def test_a_patient_is_read_again_also_for_a_case_that_a_person_keeps_open_without_its_order() -> None:
+    world = a_world()
+    world.clinic.delete(ROOT).raise_for_status()
+    world.sync()
+    assert not world.case(ROOT).is_open
+    world.act(ROOT, Reopen(why="deleted by mistake"))
+
+    world.ehr.put(patient() | {"deceasedBoolean": True})
+    world.sync()
+
+    case = world.case(ROOT)
+    assert case.blocker is not None
+    assert case.blocker.text == "The patient has died"
 
 
 def test_an_error_about_a_death_brings_the_case_back_as_it_was() -> None:
