@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from bridge.tasks.transitions import FINAL
 from tests.hapi.line import CONNECTION, WORK
+from tests.hapi.plain import Json
 from tests.kill.standing import Standing, standing
 from tests.kill.test_kill_simulator import kept_up, told
 
@@ -27,11 +30,26 @@ def as_undisturbed(here: Site, expected: Standing) -> None:
     found = standing(here.workplace("one"), here.ehr)
     assert (found.unfinished, found.parked) == ((), ())
     assert found.cases == expected.cases
-    assert found.work == expected.work
+    assert told_in_between(found.work, expected.work) == expected.work
     assert {case: kept_up(found.tasks[case]) for case in expected.tasks} == {
         case: kept_up(task) for case, task in expected.tasks.items()
     }
     assert told(found) >= told(expected)
+
+
+def told_in_between(found: Mapping[str, Json], expected: Mapping[str, Json]) -> dict[str, Json]:
+    """
+    Return the clinic's work without the end that Bridge told to a Task which asked for it.
+
+    A replica may read such a Task before another has read that its request is over: the case is seen open, and ends.
+    Where the request is read first nothing is to be told.
+    """
+    ended = {
+        ref
+        for ref, one in found.items()
+        if one["resourceType"] == "Task" and one["status"] in FINAL and expected[ref]["status"] not in FINAL
+    }
+    return {ref: expected[ref] if ref in ended else one for ref, one in found.items()}
 
 
 def turns(here: Site, name: str) -> int:
