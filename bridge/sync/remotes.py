@@ -114,7 +114,9 @@ class Remotes:
             body = render(wanted, own_id=wanted.key, ends_at=ends_at)
             return self._client.update(f"{SUBSCRIPTION}/{wanted.key}", body, create_only=True)
         declared = capability.of(SUBSCRIPTION)
-        by_address = declared.conditional_create and "url" in declared.search_params
+        # All topics ring at one address: there it tells no Subscription from another.
+        unique = wanted.flavor is Flavor.CLASSIC
+        by_address = unique and declared.conditional_create and "url" in declared.search_params
         body = render(wanted, own_id=None, ends_at=ends_at)
         condition = encode([("url", escape(wanted.endpoint))]) if by_address else None
         return self._client.create(SUBSCRIPTION, body, if_none_exist=condition)

@@ -468,3 +468,14 @@ def test_status_is_asked_where_there_is_one() -> None:
 
     assert world.row.state == State.REQUESTED
     assert world.writes == [f"PUT /fhir/Subscription/{world.remote['id']}"]
+
+
+def test_topics_that_ring_at_one_address_are_subscribed_to_each_by_itself() -> None:
+    """Asked to create only what is not at that address, a server answers the second with the first."""
+    topics = {kind: f"http://ehr.example/SubscriptionTopic/{kind}" for kind in ALL}
+    world = Ringing({"own_ids": False}, read=ALL, subscribe_topics=topics)
+
+    world.tend()
+    world.tend()
+
+    assert sorted(one["criteria"] for one in world.registry.kept.values()) == sorted(topics.values())
