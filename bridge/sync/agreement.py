@@ -20,7 +20,7 @@ from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow
-from bridge.errors import Gone, IncompleteScan, NotFound, Refused
+from bridge.errors import Gone, IncompleteScan, NotFound, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked
@@ -58,13 +58,19 @@ class Kind(StrEnum):
     """It differed, or an open case rests on it, and the EHR closes it to us: what it says now is not known."""
     NOT_WRITTEN = "not-written"
     """What the EHR should say of an open case does not stand there."""
+    NOT_PROVEN = "not-proven"
+    """Nothing shows all there is of a resource type: of it only what open cases rest on was compared, by name."""
     STANDS_TWICE = "stands-twice"
     """Two Tasks of ours stand there where one should."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing in which the EHR and Bridge differ; ``what`` is ``Type/id``, or the case where nothing stands."""
+    """
+    One thing in which the EHR and Bridge differ, or may.
+
+    ``what`` is ``Type/id``, the case where nothing stands, or the resource type of which nothing is proven.
+    """
 
     kind: Kind
     what: str
@@ -121,13 +127,17 @@ def agreement(
         watch: Told after every page how many resources of a type were read.
 
     Raises:
-        RemoteError: The EHR does not answer as it should: nothing is proven.
+        RemoteError: The EHR does not answer: nothing is proven.
     """
     asked_at, seen = clock(), _Seen()
+    differences: list[Difference] = []
     for stream in line.types:
-        for params in searches(stream):
-            _read_whole(client, store, line, stream, params, seen, watch)
-    differences = [*_second_look(client, store, line, seen), *_twice(client, seen)]
+        try:
+            for params in searches(stream):
+                _read_whole(client, store, line, stream, params, seen, watch)
+        except (Refused, UnsafeAnswer) as error:
+            differences.append(Difference(Kind.NOT_PROVEN, stream, str(error)))
+    differences += [*_second_look(client, store, line, seen), *_twice(client, seen)]
     cases = 0
     for some in _open_cases(store, line):
         cases += len(some)

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from bridge.cases.commands import Close
 from bridge.cases.model import ClosureReason
 from bridge.cases.sources import SourceRow
-from bridge.errors import IncompleteScan, RemoteError
-from bridge.sync.agreement import IN_FLIGHT, Agreement, Kind
+from bridge.errors import Refused, RemoteError
+from bridge.sync.agreement import IN_FLIGHT, Agreement, Kind, agreement
 from tests.unit.sync.world import World, a_task, order, patient, visit
 
 ROOT = "ServiceRequest/o1"
@@ -171,15 +171,34 @@ def test_an_ehr_that_does_not_answer_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize("fault", ["truncate=2,note", "truncate=2,total", "repeat-rows=1,1"])
-def test_an_ehr_that_gives_less_than_there_is_proves_nothing(fault: str) -> None:
-    """That all of what it gives is the same says nothing of what it keeps back."""
+def test_a_type_of_which_the_ehr_gives_less_than_there_is_is_not_proven(fault: str) -> None:
+    """That what it gives is the same says nothing of what it keeps back; what cases rest on is compared by name."""
     world = a_world(orders=9)
     world.bridge = dataclasses.replace(world.bridge, line=dataclasses.replace(world.line, page_size=3))
     assert world.bridge.prove().holds
+    world.ehr.put(order("o9", priority="urgent"))
     world.ehr.add_fault(fault)
 
-    with pytest.raises(IncompleteScan):
-        world.bridge.prove()
+    assert sorted(kinds(world.bridge.prove())) == [
+        (Kind.NOT_PROVEN, "ServiceRequest"),
+        (Kind.NOT_PROVEN, "Task"),
+        (Kind.NOT_RECEIVED, "ServiceRequest/o9"),
+    ]
+
+
+def test_a_type_that_there_is_no_way_to_read_is_named_and_the_rest_is_proven() -> None:
+    world = a_world()
+
+    def searches(stream: str) -> list[list[tuple[str, str]]]:
+        if stream == "Appointment":
+            raise Refused("there is no way to read Appointment that this EHR lets us prove")
+        return [[]]
+
+    found = agreement(world.bridge.client, world.store, world.line, world.clock, searches=searches)
+
+    assert kinds(found) == [(Kind.NOT_PROVEN, "Appointment")]
+    assert not found.holds
+    assert found.resources["ServiceRequest"] == 1
 
 
 def test_what_the_ehr_closes_to_us_is_named_and_the_rest_is_compared() -> None:
