@@ -181,6 +181,7 @@ class OwnerSection(_Section):
     display: str = Field(min_length=1)
     references: Annotated[tuple[Reference, ...], BeforeValidator(_listed)] = ()
     backup: str | None = None
+    licensed: bool = False
 
     @property
     def owner_kind(self) -> OwnerKind:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from bridge.cases.calendar import Calendar
 from bridge.cases.lanes import Lanes, parse_lanes
 from bridge.cases.model import OwnerKind
-from bridge.cases.owners import OwnerBook, OwnerEntry
+from bridge.cases.owners import LICENSED_ROLES, OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
 from bridge.config import DEFAULT_ROLES, ConnectionSection, Settings
 from bridge.errors import ConfigError, HeldBack
@@ -82,9 +82,14 @@ def make_owners(settings: Settings, lanes: Lanes, we_are: Sequence[str]) -> Owne
     Raises:
         ConfigError: A lane names an owner that does not exist.
     """
-    entries = {name: OwnerEntry(name, OwnerKind.ROLE, display) for name, display in DEFAULT_ROLES.items()}
+    entries = {
+        name: OwnerEntry(name, OwnerKind.ROLE, display, licensed=name in LICENSED_ROLES)
+        for name, display in DEFAULT_ROLES.items()
+    }
     for name, owner in settings.owners.items():
-        entries[name] = OwnerEntry(name, owner.owner_kind, owner.display, owner.references, owner.backup)
+        entries[name] = OwnerEntry(
+            name, owner.owner_kind, owner.display, owner.references, owner.backup, owner.licensed
+        )
     missing = sorted(lanes.roles() - set(entries))
     if missing:
         raise ConfigError(f"owners: the lanes name {', '.join(missing)}; add a section [owners.{missing[0]}]")

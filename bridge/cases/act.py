@@ -21,6 +21,7 @@ from bridge.cases.derive import Standing, standing
 from bridge.cases.facts import Facts, gather
 from bridge.cases.model import (
     ACTION_TEXT,
+    CLINICAL,
     Attempt,
     AttemptOutcome,
     Blocker,
@@ -127,6 +128,7 @@ def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
         next_action=command.next_action,
         promised_by=command.promised_by,
         promised_for=command.promised_for,
+        concerns=command.concerns,
     )
     return [facts_of.OutreachLogged(attempt)]
 
@@ -169,14 +171,21 @@ def _snooze(on: _Decision, command: do.Snooze) -> list[Fact]:
 
 
 def _escalate(on: _Decision, command: do.Escalate) -> list[Fact]:
-    ladder = on.facts.lane.escalates_to
-    level = on.case.escalation.level + 1 if on.case.escalation is not None else 1
+    ladder, standing = on.facts.lane.escalates_to, on.case.escalation
+    level = standing.level + 1 if standing is not None else 1
     name = command.to or ladder[min(level, len(ladder)) - 1]
     if name not in on.rules.owners.names():
         raise CommandRefused(f"There is no owner called {name!r} to escalate to.")
-    escalation = Escalation(
-        level=level, to=on.rules.owners.owner(name), why=_needed(command.why, "why"), since=on.now, by=on.by
-    )
+    if standing is not None and standing.trigger in CLINICAL and not on.rules.owners.is_licensed(name):
+        raise CommandRefused(f"{name} is not licensed staff, and this is a clinical question.")
+    to = on.rules.owners.owner(name)
+    why = _needed(command.why, "why")
+    if standing is None:
+        escalation = Escalation(level=level, to=to, why=why, since=on.now, by=on.by, begun_at=on.now)
+    else:
+        escalation = replace(
+            standing, level=level, to=to, why=why, since=on.now, by=on.by, acknowledged_by=None, acknowledged_at=None
+        )
     return [facts_of.Escalated(escalation)]
 
 
@@ -184,9 +193,14 @@ def _acknowledge(on: _Decision, command: do.AcknowledgeEscalation) -> list[Fact]
     escalation = on.case.escalation
     if escalation is None:
         raise CommandRefused("This case is not escalated.")
+    seen = replace(
+        escalation,
+        acknowledged_by=escalation.acknowledged_by or on.by,
+        acknowledged_at=escalation.acknowledged_at or on.now,
+    )
     if command.resolved:
-        return [facts_of.Escalated(None)]
-    return [facts_of.Escalated(replace(escalation, acknowledged_by=on.by, acknowledged_at=on.now))]
+        seen = replace(seen, resolved_by=on.by, resolved_at=on.now)
+    return [facts_of.Escalated(seen)]
 
 
 def _note(on: _Decision, command: do.Note) -> list[Fact]:
@@ -212,8 +226,7 @@ def _close(on: _Decision, command: do.Close) -> list[Fact]:
         _check_evidence(named, on.facts)
     closure = Closure(reason=reason, outcome=outcome or reason.value, evidence=evidence, by=on.by, at=on.now)
     decided = ClosureOverride(over=on.said.work, by=on.by, at=on.now, closure=closure)
-    ended: list[Fact] = [facts_of.Escalated(None)] if on.case.escalation is not None else []
-    return [*ended, on.local(closure=decided)]
+    return [on.local(closure=decided)]
 
 
 def _check_evidence(named: str, facts: Facts) -> None:

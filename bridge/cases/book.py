@@ -45,6 +45,8 @@ class Outcome:
     stale: frozenset[tuple[str, str]]
     idle: Mapping[str, str]
     groups: Mapping[str, Sequence[SourceRow]] = field(default_factory=dict)
+    wakes: Mapping[str, datetime | None] = field(default_factory=dict)
+    """When time alone will change a case next, by the id of every case that was looked at."""
 
 
 class Book:
@@ -53,6 +55,7 @@ class Book:
     def __init__(self, known: Known, rules: Rules, now: datetime) -> None:
         self.known, self.rules, self.now = known, rules, now
         self.changes: list[Change] = []
+        self.wakes: dict[str, datetime | None] = {}
         self._cases: dict[str, Case] = dict(known.cases)
         self._versions: dict[str, int] = {}
         self._last_seq = dict(known.last_seq)

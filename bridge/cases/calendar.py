@@ -111,6 +111,17 @@ class Calendar:
                 local = start.astimezone(self.zone).replace(tzinfo=None) + timedelta(days=days)
                 return self._instant(local)
 
+    def beyond(self, deadline: datetime, span: Span) -> datetime:
+        """
+        Return when *span* beyond a deadline is over (aware UTC).
+
+        A deadline at closing time belongs to the day that it ends, where work that comes in at that moment belongs to
+        the next: so one business day beyond a Tuesday's closing is Wednesday's.
+        """
+        if span.amount == 0 or span.unit is not Unit.BUSINESS_DAYS:
+            return self.after(deadline, span)
+        return self.after(deadline - timedelta(microseconds=1), span)
+
     def before(self, end: datetime, span: Span) -> datetime:
         """
         Return the latest instant from which *span* still fits before *end*; business days end at closing.

@@ -156,9 +156,9 @@ class OutreachLogged(msgspec.Struct, frozen=True, gc=False, tag="outreach-logged
 
 
 class Escalated(msgspec.Struct, frozen=True, gc=False, tag="escalated"):
-    """Somebody was asked to step in, answered, or (``None``) is no longer needed."""
+    """Somebody was asked to step in, answered, or is no longer needed; says how that one escalation stands now."""
 
-    escalation: Escalation | None
+    escalation: Escalation
 
 
 class NoteAdded(msgspec.Struct, frozen=True, gc=False, tag="note-added"):
@@ -287,9 +287,20 @@ def _facts(case: Case, fact: FactsChanged, change: Change) -> Case:
     )
 
 
+def _owned(case: Case, fact: OwnerAssigned, change: Change) -> Case:
+    since = case.owned_at if fact.owner.id == case.owner.id else change.at
+    return msgspec.structs.replace(case, owner=fact.owner, backup=fact.backup, owned_at=since)
+
+
 def _outreach(case: Case, fact: OutreachLogged, change: Change) -> Case:
     first = min(case.first_response_at or fact.attempt.at, fact.attempt.at)
     return msgspec.structs.replace(case, outreach=(*case.outreach, fact.attempt), first_response_at=first)
+
+
+def _with_escalation(known: tuple[Escalation, ...], now: Escalation) -> tuple[Escalation, ...]:
+    """Return *known* with one of them as it stands now, or with a new one."""
+    others = tuple(one for one in known if (one.trigger, one.begun_at) != (now.trigger, now.begun_at))
+    return (*others, now)
 
 
 def _closed(case: Case, fact: CaseClosed, change: Change) -> Case:
@@ -304,14 +315,16 @@ _EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
     FactsChanged: _facts,
     PatientKnown: _patient,
     PatientMerged: lambda case, fact, _: msgspec.structs.replace(case, patient=fact.patient),
-    OwnerAssigned: lambda case, fact, _: msgspec.structs.replace(case, owner=fact.owner, backup=fact.backup),
+    OwnerAssigned: _owned,
     NextActionSet: lambda case, fact, _: msgspec.structs.replace(
         case, next_action=fact.next_action, due_at=fact.due_at
     ),
     BlockerRaised: lambda case, fact, _: msgspec.structs.replace(case, blocker=fact.blocker),
     BlockerCleared: lambda case, fact, _: msgspec.structs.replace(case, blocker=None),
     OutreachLogged: _outreach,
-    Escalated: lambda case, fact, _: msgspec.structs.replace(case, escalation=fact.escalation),
+    Escalated: lambda case, fact, _: msgspec.structs.replace(
+        case, escalations=_with_escalation(case.escalations, fact.escalation)
+    ),
     NoteAdded: lambda case, fact, _: msgspec.structs.replace(case, notes=(*case.notes, fact.note)),
     LocalDecided: lambda case, fact, _: msgspec.structs.replace(case, local=fact.local),
     CaseClosed: _closed,

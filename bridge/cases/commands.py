@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from bridge.cases.model import Action, AttemptOutcome, Barrier, BlockerCategory, Channel, ClosureReason
+from bridge.cases.model import Action, AttemptOutcome, Barrier, BlockerCategory, Channel, ClosureReason, Concern
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):
@@ -35,6 +35,7 @@ class LogOutreach(Command, frozen=True, kw_only=True, tag="log-outreach"):
     next_action: str | None = None
     promised_by: str | None = None
     promised_for: datetime | None = None
+    concerns: tuple[Concern, ...] = ()
 
 
 class RaiseBlocker(Command, frozen=True, kw_only=True, tag="raise-blocker"):

@@ -31,13 +31,14 @@ from bridge.cases.decisions import (
     lapse_snooze,
     work_said,
 )
-from bridge.cases.duties import backup_of, decided_next, due_at, next_action_of, owner_of, promised, work_begun_at
+from bridge.cases.duties import backup_of, decided_next, next_step, owner_of, work_begun_at
 from bridge.cases.ending import ending
+from bridge.cases.escalating import ASKS_ANEW, Climbed, Position, after, climb, ended
 from bridge.cases.facts import Answer, Facts, visit_at
 from bridge.cases.grouping import CROSSES_PATIENTS
 from bridge.cases.holding import holding
 from bridge.cases.lanes import Lane
-from bridge.cases.model import Blocker, Case, Closure, Local, NextAction, Owner, SourceLine, Status
+from bridge.cases.model import Attempt, Blocker, Case, Closure, Escalation, Local, NextAction, Owner, SourceLine, Status
 from bridge.cases.patients import oddities_of
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Party, Priority
@@ -68,6 +69,10 @@ class View(msgspec.Struct, frozen=True, gc=False):
     visit_at: datetime | None
     opened_at: datetime
     local: Local
+    escalations: tuple[Escalation, ...] = ()
+    """Those that are not as they were, in the order in which they came about."""
+    wake_at: datetime | None = None
+    """When time alone will change the case next, as far as its lane says."""
 
 
 def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, revived: bool = False) -> View:
@@ -81,10 +86,10 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     stated = holding(facts, rules)
     local = lapse_blocker(local, stated)
     blocker = blocker_in_force(local, stated)
-    ended = ending(facts, rules, now)
+    over = ending(facts, rules, now)
     said = work_said(facts, rules, stated) if prior is not None else ""
-    local = lapse_closure(local, ended, _said_of_life(facts, rules, said), revived=revived)
-    closure = closure_in_force(local, ended)
+    local = lapse_closure(local, over, _said_of_life(facts, rules, said), revived=revived)
+    closure = closure_in_force(local, over)
     status = status_of(facts, rules, prior, blocker, closure, now)
     owner = owner_of(facts, rules)
     local = lapse_owner(local, owner)
@@ -93,12 +98,35 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     opened_at = min(row.began_at for row in facts.rows)
     priority = _priority(facts)
     last = deciding_attempt(status, facts, prior)
-    begun_at = work_begun_at(facts, rules, local, last, opened_at, now)
-    due = promised(due_at(facts, rules, status, priority, begun_at, now), last)
+    begun_at = work_begun_at(facts, rules, local, opened_at, now)
     local = lapse_snooze(lapse_next_action(local, said), said)
     is_open = status.value is not Status.CLOSED
-    action = next_action_of(facts, status, blocker, now) if is_open else None
-    action, due = decided_next(local, action, due)
+    backup = backup_of(owner.value, facts.lane, rules)
+    step = next_step(facts, rules, status, blocker, priority, begun_at, last, _attempts(prior), now)
+    action, due = decided_next(local, *step) if is_open else (None, None)
+    known_at = _known_at(prior, now)
+    position = Position(
+        facts=facts,
+        rules=rules,
+        prior=prior,
+        status=status.value,
+        priority=priority,
+        owner=owner.value,
+        backup=backup,
+        opened_at=opened_at,
+        begun_at=begun_at,
+        due_at=due.value if due is not None else None,
+        owned_at=_owned_at(prior, owner.value, known_at, now),
+        known_at=known_at,
+        now=now,
+    )
+    climbed = climb(position) if is_open else Climbed(ended(prior, "rule:case-closed", now), None)
+    gravest = after(prior, climbed, owner.value)
+    if is_open and gravest is not None:
+        status = Answer(Status.ESCALATED, f"escalated:{gravest.trigger.value}")
+        if gravest.trigger in ASKS_ANEW:
+            step = next_step(facts, rules, status, blocker, priority, gravest.since, None, (), now)
+            action, due = decided_next(local, *step)
     return View(
         lane=facts.lane,
         status=status,
@@ -109,15 +137,32 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
         sources=tuple([_line(row) for row in facts.rows]),
         oddities=_oddities(facts),
         owner=owner,
-        backup=backup_of(owner.value, facts.lane, rules),
-        next_action=action if is_open else None,
-        due_at=due if is_open else None,
+        backup=backup,
+        next_action=action,
+        due_at=due,
         blocker=blocker if is_open else None,
         closure=closure,
         visit_at=visit_at(facts),
         opened_at=opened_at,
         local=local,
+        escalations=climbed.changed,
+        wake_at=climbed.wake_at,
     )
+
+
+def _attempts(prior: Case | None) -> tuple[Attempt, ...]:
+    return prior.outreach if prior is not None else ()
+
+
+def _known_at(prior: Case | None, now: datetime) -> datetime:
+    return (prior.known_at or prior.opened_at) if prior is not None else now
+
+
+def _owned_at(prior: Case | None, owner: Owner, known_at: datetime, now: datetime) -> datetime:
+    """Return since when *owner* owns the case."""
+    if prior is None or prior.owner.id != owner.id:
+        return now
+    return prior.owned_at or known_at
 
 
 @dataclass(frozen=True)

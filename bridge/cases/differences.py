@@ -36,7 +36,7 @@ def differences(
     patient = patient_of(view.patient, prior, book.known.people)
     if prior is None:
         opened = facts_of.CaseOpened(_opened(view, root, patient, book))
-        return [(cause, opened), *_visit_events((), facts, cause)]
+        return [(cause, opened), *_climbed(view, cause), *_visit_events((), facts, cause)]
     found: list[tuple[Cause, Fact]] = []
 
     def note(changed: bool, make: Callable[[], Fact], rule: str | None = None) -> None:
@@ -55,9 +55,20 @@ def differences(
     note(told != was, lambda: facts_of.FactsChanged(*told))
     if prior.patient != patient:
         found.append(_patient_changed(prior, patient, cause, book))
+    found += _climbed(view, cause)
     _differ_in_work(prior, view, note)
     note(prior.local != view.local, lambda: facts_of.LocalDecided(view.local))
     return found
+
+
+def _climbed(view: View, cause: Cause) -> list[tuple[Cause, Fact]]:
+    return [
+        (
+            replace(cause, rule=f"{'escalate' if one.is_open else 'resolve'}:{one.trigger.value}"),
+            facts_of.Escalated(one),
+        )
+        for one in view.escalations
+    ]
 
 
 def _patient_changed(prior: Case, patient: CasePatient | None, cause: Cause, book: Book) -> tuple[Cause, Fact]:
@@ -97,7 +108,6 @@ def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:
         lambda: facts_of.NextActionSet(action, due),
         _rule(view.next_action),
     )
-    note(closure is not None and prior.escalation is not None, lambda: facts_of.Escalated(None))
     if closure is not None and prior.closure != closure:
         note(True, lambda: facts_of.CaseClosed(closure), _rule(view.closure))
 
@@ -135,6 +145,7 @@ def _opened(view: View, root: str, patient: CasePatient | None, book: Book) -> C
         opened_at=view.opened_at,
         updated_at=book.now,
         closed_at=closure.at if closure is not None else None,
+        known_at=book.now,
     )
 
 

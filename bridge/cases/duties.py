@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from bridge.cases.blockers import UNBLOCKS
 from bridge.cases.calendar import Span, Unit, plausible
 from bridge.cases.facts import LIVE_TASK, Answer, Facts, cancellation_asked, stated_at, visit_at, visit_failed_at
-from bridge.cases.lanes import Due, Lane
+from bridge.cases.lanes import Due, Lane, Step
 from bridge.cases.model import ACTION_TEXT, Action, Attempt, Blocker, Local, NextAction, Owner, Status
+from bridge.cases.outreach import in_vain, next_try
 from bridge.cases.owners import owner_in_ehr
 from bridge.cases.patients import REVIEW
 from bridge.cases.rules import Rules, running_out_since
@@ -108,17 +110,15 @@ def due_at(
     return Answer(at, f"lane-step:{status.value.value}")
 
 
-def work_begun_at(
-    facts: Facts, rules: Rules, local: Local, last: Attempt | None, opened_at: datetime, now: datetime
-) -> datetime:
+def work_begun_at(facts: Facts, rules: Rules, local: Local, opened_at: datetime, now: datetime) -> datetime:
     """
-    Return since when the step that the case is at has been waiting to be done.
+    Return since when there is something to do that was not done.
 
     Work begins when it was asked for (about a prescription in force: by the Tasks that ask for something now),
-    and anew when a visit is missed or called off, when a supply is about to run out, when a person reopens the
-    case, and with the attempt that left it waiting (rule ours).
+    and anew when a visit is missed or called off, when a supply is about to run out, and when a person reopens the
+    case (rule ours).
     """
-    anew = [visit_failed_at(facts.visit), local.reopened_at, last.at if last is not None else None]
+    anew = [visit_failed_at(facts.visit), local.reopened_at]
     if facts.lead.effect is Effect.PRESCRIBED:
         anew.append(running_out_since(facts.lead, facts.lane, rules.calendar, now))
         anew.append(min((_asked_at(one) for one in facts.live if one.effect in LIVE_TASK), default=None))
@@ -129,11 +129,60 @@ def _asked_at(task: Snapshot) -> datetime:
     return plausible(task.authored_at) or stated_at(task)
 
 
+def next_step(
+    facts: Facts,
+    rules: Rules,
+    status: Answer[Status],
+    blocker: Answer[Blocker] | None,
+    priority: Priority,
+    begun_at: datetime,
+    last: Attempt | None,
+    attempts: Sequence[Attempt],
+    now: datetime,
+) -> tuple[Answer[NextAction] | None, Answer[datetime] | None]:
+    """
+    Return what happens next and by when, as the EHR, the lane and the attempts so far say.
+
+    Args:
+        begun_at: Since when there is something to do that was not done.
+        last: The attempt that put the case where it stands, if one did.
+    """
+    if status.value is Status.CLOSED:
+        return None, None
+    action = next_action_of(facts, status, blocker, now)
+    begun = max(begun_at, last.at) if last is not None else begun_at
+    due = promised(due_at(facts, rules, status, priority, begun, now), last)
+    if last is None or last.promised_for is not None or facts.lane.outreach is None:
+        return action, due
+    policy, vain = facts.lane.outreach, in_vain(attempts, begun_at)
+    if len(vain) >= policy.attempts:
+        enough = NextAction(policy.then.action, policy.then.words())
+        return Answer(enough, "outreach-exhausted"), _by_step(policy.then, facts, rules, priority, begun) or due
+    if vain:
+        at = Answer(next_try(vain[-1], policy, priority, rules.calendar), "outreach-cadence")
+        return action, due if due is not None and due.rule in _STATED and due.value < at.value else at
+    return action, due
+
+
+_STATED = frozenset({"task-restriction-period", "cancellation-asked"})
+"""Limits that the EHR gives: nothing of ours puts them off."""
+
+
+def _by_step(step: Step, facts: Facts, rules: Rules, priority: Priority, begun_at: datetime) -> Answer[datetime] | None:
+    if step.due.span is None:
+        return Answer(rules.calendar.after(begun_at, facts.lane.window[priority]), "outreach-exhausted")
+    anchor = _anchor(facts, step.due, rules, begun_at)
+    if anchor is None:
+        return None
+    move = rules.calendar.before if step.due.before else rules.calendar.after
+    return Answer(move(anchor, step.due.span), "outreach-exhausted")
+
+
 def promised(due: Answer[datetime] | None, last: Attempt | None) -> Answer[datetime] | None:
     """A promise made in the attempt that decides the status is when to look again; a limit from the EHR stands."""
     if last is None or last.promised_for is None:
         return due
-    if due is not None and due.rule == "task-restriction-period" and due.value < last.promised_for:
+    if due is not None and due.rule in _STATED and due.value < last.promised_for:
         return due
     return Answer(last.promised_for, "promised-in-outreach")
 

@@ -11,12 +11,13 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bridge.cases.calendar import Span, Unit, parse_span
-from bridge.cases.model import ACTION_TEXT, Action, BlockerCategory, ClosureReason, Status
+from bridge.cases.model import ACTION_TEXT, Action, BlockerCategory, Channel, ClosureReason, Status, Trigger
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
 from bridge.errors import ConfigError
@@ -132,6 +133,81 @@ class Step(_Section):
         return self.text or ACTION_TEXT[self.action]
 
 
+def _by_priority(value: object) -> object:
+    """Read one span for all priorities, or one for each."""
+    return value if isinstance(value, Mapping) else dict.fromkeys(Priority, value)
+
+
+class Outreach(_Section):
+    """
+    How the patient is approached: by what, how often, and what happens once that was enough.
+
+    ``wait`` is how long after an attempt in vain the next one is due. After ``attempts`` in a row in vain the next
+    action is ``then``. ``scripts`` are the words for each channel.
+    """
+
+    channels: tuple[Channel, ...] = Field(min_length=1)
+    attempts: int = Field(ge=1, le=20)
+    wait: Annotated[Mapping[Priority, Annotated[Span, BeforeValidator(_span)]], BeforeValidator(_by_priority)]
+    then: Step
+    scripts: Mapping[Channel, str] = {}
+
+    @model_validator(mode="after")
+    def _complete(self) -> Outreach:
+        missing = [priority.value for priority in Priority if priority not in self.wait]
+        if missing:
+            raise ValueError(f"wait lacks {', '.join(missing)}")
+        return self
+
+
+_WITHIN = frozenset({Trigger.UNOWNED, Trigger.NOT_SCHEDULED, Trigger.NOT_FOLLOWED_UP})
+
+
+class Climb(_Section):
+    """
+    One reason for which a case climbs the ladder.
+
+    ``within`` is how long a case may be unowned, unscheduled or not followed up. The first step is due ``after`` the
+    reason began, each other one ``every`` so long later; without it there is one step. ``to`` are owners, ``owner``
+    or ``backup``; without it the owner, the backup and the lane's ``escalates_to``.
+    """
+
+    when: Trigger
+    within: (
+        Annotated[Mapping[Priority, Annotated[Span, BeforeValidator(_span)]], BeforeValidator(_by_priority)] | None
+    ) = None
+    after: Annotated[Span, BeforeValidator(_span)] = Span(0, Unit.MINUTES)
+    every: Annotated[Span, BeforeValidator(_span)] | None = None
+    to: tuple[str, ...] = ()
+    priorities: tuple[Priority, ...] = ()
+
+    @model_validator(mode="after")
+    def _sound(self) -> Climb:
+        if self.when is Trigger.PERSON:
+            raise ValueError("when: a person escalates by a command; no rule is needed")
+        if (self.within is not None) != (self.when in _WITHIN):
+            needs = "needs" if self.when in _WITHIN else "takes no"
+            raise ValueError(f"{self.when.value} {needs} within")
+        if self.every is not None and self.every.amount == 0:
+            raise ValueError("every: expected more than no time at all")
+        return self
+
+
+class Evidence(StrEnum):
+    """What proves an outcome."""
+
+    OUTCOME = "outcome"
+    """Words say what came of it."""
+    VISIT = "visit"
+    """The case has a visit that took place, or one is named."""
+    REPORT = "report"
+    """A document or result is named, or the Task has an output."""
+    ATTEMPTS = "attempts"
+    """As many attempts in vain as the lane makes."""
+    CONTACT = "contact"
+    """The patient was reached, and what they understood was noted."""
+
+
 class Lane(_Section):
     """One kind of work; see the shipped file for what each line means."""
 
@@ -146,6 +222,10 @@ class Lane(_Section):
     opens: tuple[Opens, ...] = Field(min_length=1)
     next: Mapping[Status, Step]
     closes_with: tuple[ClosureReason, ...] = tuple(ClosureReason)
+    evidence: Mapping[ClosureReason, Annotated[tuple[Evidence, ...], Field(min_length=1)]] = {}
+    outreach: Outreach | None = None
+    escalates: tuple[Climb, ...] = ()
+    blockers: tuple[BlockerCategory, ...] = tuple(BlockerCategory)
     tell: tuple[Status, ...] = ()
 
     @model_validator(mode="after")
@@ -195,7 +275,9 @@ class Lanes:
 
     def roles(self) -> frozenset[str]:
         """Return every owner name that the lanes mention."""
-        return frozenset(name for lane in self.all for name in (lane.owner, lane.backup, *lane.escalates_to))
+        named = (name for lane in self.all for rule in lane.escalates for name in rule.to)
+        asked = (name for lane in self.all for name in (lane.owner, lane.backup, *lane.escalates_to))
+        return frozenset((*asked, *named)) - {"owner", "backup"}
 
 
 def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
@@ -212,10 +294,17 @@ def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
     sections = document.get("lanes")
     if not isinstance(sections, dict) or not sections:
         raise ConfigError(f"{file}: expected at least one section [lanes.NAME]")
-    lanes, problems = [], []
+    defaults = document.get("defaults", {})
+    problems = [
+        f"{file}: {name}: unknown section; expected lanes and defaults" for name in document if name not in _TOP
+    ]
+    if not isinstance(defaults, dict):
+        raise ConfigError(f"{file}: defaults: expected a section, not a single value")
+    problems += [f"{file}: defaults.{name}: only a lane has one" for name in defaults if name in _OWN]
+    lanes = []
     for name, section in sections.items():
         try:
-            lanes.append(_lane(name, section))
+            lanes.append(_lane(name, section, defaults))
         except ValidationError as error:
             problems += _problems(f"{file}: lanes.{name}", error)
         except ValueError as error:
@@ -225,12 +314,17 @@ def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
     return Lanes(lane for lane in lanes if lane.enabled)
 
 
-def _lane(name: str, section: object) -> Lane:
+_TOP = frozenset({"lanes", "defaults"})
+_OWN = frozenset({"name", "title", "order", "opens"})
+"""What one lane has and no other."""
+
+
+def _lane(name: str, section: object, defaults: Mapping[str, object]) -> Lane:
     if not isinstance(section, dict):
         raise ValueError(": expected a section, not a single value")
     if "name" in section:
         raise ValueError(f".name: a lane's name stands in its heading, [lanes.{name}]")
-    return Lane.model_validate({"name": name, **section})
+    return Lane.model_validate({**defaults, "name": name, **section})
 
 
 def _problems(where: str, error: ValidationError) -> list[str]:

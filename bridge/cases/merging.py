@@ -58,8 +58,10 @@ def _hand_over(case: Case, heir: str, book: Book, cause: Cause) -> None:
     for remark in case.notes:
         if remark not in target.notes:
             book.write(heir, cause, facts_of.NoteAdded(remark))
-    if case.escalation is not None and target.escalation is None:
-        book.write(heir, cause, facts_of.Escalated(case.escalation))
+    if target.escalation is None:
+        for escalation in case.escalations:
+            if escalation.is_open:
+                book.write(heir, cause, facts_of.Escalated(escalation))
     ours, theirs = target.local, case.local
     combined = replace(
         ours,

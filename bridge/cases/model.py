@@ -7,6 +7,7 @@ it. The value is frozen; it changes only by folding changes into it (``changes.f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -114,6 +115,36 @@ class AttemptOutcome(StrEnum):
 
 
 @quick
+class Concern(StrEnum):
+    """What came up in an attempt that somebody else has to know of, whatever the attempt was for."""
+
+    WORSENING_SYMPTOMS = "worsening-symptoms"
+    MEDICATION_CONFUSION = "medication-confusion"
+    COMPLAINT = "complaint"
+    PRIVACY_CONCERN = "privacy-concern"
+
+
+@quick
+class Trigger(StrEnum):
+    """What makes a case climb the ladder: a person, time that passed, attempts in vain, or a concern."""
+
+    PERSON = "person"
+    OVERDUE = "overdue"
+    FAILED_CONTACT = "failed-contact"
+    NOT_SCHEDULED = "not-scheduled"
+    NOT_FOLLOWED_UP = "not-followed-up"
+    UNOWNED = "unowned"
+    WORSENING_SYMPTOMS = "worsening-symptoms"
+    MEDICATION_CONFUSION = "medication-confusion"
+    COMPLAINT = "complaint"
+    PRIVACY_CONCERN = "privacy-concern"
+
+
+CLINICAL = frozenset({Trigger.WORSENING_SYMPTOMS, Trigger.MEDICATION_CONFUSION})
+"""What only licensed staff may answer: it goes to nobody else (rule ours)."""
+
+
+@quick
 class ClosureReason(StrEnum):
     """Why a case ended; ``other`` needs a text."""
 
@@ -192,18 +223,40 @@ class Attempt(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     next_action: str | None = None
     promised_by: str | None = None
     promised_for: datetime | None = None
+    concerns: tuple[Concern, ...] = ()
 
 
 class Escalation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Who was asked to step in, why, and whether they answered."""
+    """
+    Who was asked to step in, why, and whether they answered.
+
+    ``level`` is the step of the ladder, from 1; ``since`` when that step was due; ``begun_at`` when what
+    triggered it began, which with ``trigger`` says which one it is. ``by`` is a person, or ``rule:TRIGGER``.
+    One that is resolved stays, so that the same thing does not climb twice.
+    """
 
     level: int
     to: Owner
     why: str
     since: datetime
     by: str
+    trigger: Trigger = Trigger.PERSON
+    begun_at: datetime | None = None
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
+    resolved_by: str | None = None
+    resolved_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still has to see to it."""
+        return self.resolved_at is None
+
+
+def gravest(escalations: Iterable[Escalation], owner: Owner) -> Escalation | None:
+    """Return the open one that climbed highest, the newest of several, leaving out what only reminds *owner*."""
+    standing = [one for one in escalations if one.is_open and one.to.id != owner.id]
+    return max(standing, key=lambda one: (one.trigger in CLINICAL, one.level, one.since, one.trigger), default=None)
 
 
 class Closure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -318,7 +371,8 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     due_at: datetime | None
     blocker: Blocker | None
     outreach: tuple[Attempt, ...] = ()
-    escalation: Escalation | None = None
+    escalations: tuple[Escalation, ...] = ()
+    """Everybody who was asked to step in, in this life of the case; what is resolved stays."""
     closure: Closure | None = None
     notes: tuple[CaseNote, ...] = ()
     oddities: tuple[str, ...] = ()
@@ -329,6 +383,10 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     """When a person first acted on the case: the earliest attempt to reach the patient, or the first command."""
     updated_at: datetime
     closed_at: datetime | None = None
+    known_at: datetime | None = None
+    """When Bridge first knew of the work: nobody is called late for the time before."""
+    owned_at: datetime | None = None
+    """Since when the owner owns it, as far as Bridge knows; ``None`` for since it was known."""
     merged_into: str | None = None
     round: int = 1
     """Which life of the case this is: reopening, or another patient, begins the next, with a Task of its own."""
@@ -344,3 +402,8 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     def is_open(self) -> bool:
         """Whether somebody still has to do something."""
         return self.status is not Status.CLOSED
+
+    @property
+    def escalation(self) -> Escalation | None:
+        """The gravest escalation that is open: somebody other than the owner was asked to step in."""
+        return gravest(self.escalations, self.owner)

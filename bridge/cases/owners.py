@@ -11,6 +11,9 @@ from bridge.cases.snapshot import Party
 _CAN_COORDINATE = frozenset({"Practitioner", "PractitionerRole", "Organization", "CareTeam", "HealthcareService"})
 """Task owners who can be responsible for coordination; a patient, relative or device cannot (rule ours)."""
 
+LICENSED_ROLES = frozenset({"clinician", "refill-nurse"})
+"""The shipped role queues to which clinical questions may be put."""
+
 
 @dataclass(frozen=True)
 class OwnerEntry:
@@ -26,6 +29,8 @@ class OwnerEntry:
     display: str
     references: tuple[str, ...] = ()
     backup: str | None = None
+    licensed: bool = False
+    """Whether clinical questions may be put to them."""
 
 
 class OwnerBook:
@@ -60,6 +65,11 @@ class OwnerBook:
         """Return who stands in for *name*, if anybody is configured."""
         entry = self._entries.get(name)
         return self.owner(entry.backup) if entry and entry.backup else None
+
+    def is_licensed(self, name: str) -> bool:
+        """Whether clinical questions may be put to *name*."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.licensed
 
     def find(self, party: Party | None) -> Owner | None:
         """Return the configured owner that *party* is, if it is one."""

@@ -32,7 +32,7 @@ from bridge.cases.grouping import CROSSES_PATIENTS, group
 from bridge.cases.merging import merge_away
 from bridge.cases.naming import with_names
 from bridge.cases.people import Person
-from bridge.cases.rules import Rules, opening
+from bridge.cases.rules import Rules, case_id, opening
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow, Unread
 
@@ -125,7 +125,13 @@ def rederive(root: str, rows: Sequence[SourceRow], cause: Cause, book: Book) -> 
     """Derive one case again after facts were written into *book*: the end of a person's command."""
     _reconcile_group(root, rows, {row.ref: cause for row in rows}, {}, book)
     return Outcome(
-        sources=(), pairs=book.pairs(), changes=book.changes, stale=frozenset(), idle={}, groups={root: rows}
+        sources=(),
+        pairs=book.pairs(),
+        changes=book.changes,
+        stale=frozenset(),
+        idle={},
+        groups={root: rows},
+        wakes=book.wakes,
     )
 
 
@@ -159,6 +165,7 @@ def _settle(
         stale=frozenset(stale),
         idle={ref: _why_idle(rows[ref]) for ref in touched if not book.has_case(rows[ref].root)},
         groups={root: groups[root] for root in affected if root in groups},
+        wakes=book.wakes,
     )
 
 
@@ -282,3 +289,4 @@ def _reconcile_group(
     for row in rows:
         for note_cause, text in notes.get(row.ref, ()):
             book.write(root, note_cause, facts_of.OddityNoted(text))
+    book.wakes[case_id(book.rules.connection, root)] = view.wake_at

@@ -22,11 +22,9 @@ def status_of(
     closure: Answer[Closure] | None,
     now: datetime,
 ) -> Answer[Status]:
-    """Return the case's status: the first of these that has something to say."""
+    """Return where the case stands, whoever was asked to step in: the first of these that has something to say."""
     if closure is not None:
         return Answer(Status.CLOSED, closure.rule)
-    if prior is not None and prior.escalation is not None:
-        return Answer(Status.ESCALATED, "escalated")
     if blocker is not None:
         return Answer(WAITS[blocker.value.category], f"blocked:{blocker.rule}")
     by_sources = _status_of_visit(facts) or _status_of_work(facts, rules, now)

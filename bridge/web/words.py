@@ -136,8 +136,8 @@ def _next(fact: facts.NextActionSet, clock: Clock) -> str:
 
 def _escalated(fact: facts.Escalated, _: Clock) -> str:
     escalation = fact.escalation
-    if escalation is None:
-        return "Escalation ended"
+    if escalation.resolved_at is not None:
+        return f"Escalation to {escalation.to.display} ended: {escalation.why}"
     seen = f", seen by {escalation.acknowledged_by}" if escalation.acknowledged_by else ""
     return f"Escalated to {escalation.to.display}: {escalation.why}{seen}"
 

@@ -17,9 +17,9 @@ from bridge.cases.changes import Cause, CauseKind, Change, fold
 from bridge.cases.commands import AnyCommand, LogOutreach
 from bridge.cases.derive import View, derive
 from bridge.cases.facts import gather
-from bridge.cases.lanes import parse_lanes
+from bridge.cases.lanes import Lanes, parse_lanes
 from bridge.cases.model import AttemptOutcome, Case, Channel, OwnerKind
-from bridge.cases.owners import OwnerBook, OwnerEntry
+from bridge.cases.owners import LICENSED_ROLES, OwnerBook, OwnerEntry
 from bridge.cases.people import Person
 from bridge.cases.reconcile import Arrival, reconcile, revisit
 from bridge.cases.rules import Rules
@@ -38,10 +38,15 @@ PATIENT = Party("Patient", "Patient/p1", None, "Pat Example")
 
 SHIPPED_TEXT = (resources.files("bridge.cases") / "lanes.toml").read_text("utf-8")
 SHIPPED = parse_lanes(SHIPPED_TEXT)
+CALM = Lanes(lane.model_copy(update={"escalates": ()}) for lane in SHIPPED.all)
+"""The shipped lanes, without what makes a case climb by itself."""
 _ENTRIES = (
     OwnerEntry("ann", OwnerKind.PERSON, "Ann Weber", ("Practitioner/ann", "http://id.example|ann"), backup="bob"),
     OwnerEntry("bob", OwnerKind.PERSON, "Bob Stone", ("Practitioner/bob",)),
-    *(OwnerEntry(name, OwnerKind.ROLE, name.replace("-", " ").capitalize()) for name in sorted(SHIPPED.roles())),
+    *(
+        OwnerEntry(name, OwnerKind.ROLE, name.replace("-", " ").capitalize(), licensed=name in LICENSED_ROLES)
+        for name in sorted(SHIPPED.roles())
+    ),
 )
 OWNERS = OwnerBook(_ENTRIES, we_are=("Organization/us", "http://id.example|us"))
 OFFICE = Calendar(ZoneInfo("America/New_York"))
@@ -49,7 +54,7 @@ OFFICE = Calendar(ZoneInfo("America/New_York"))
 
 def some_rules(**changes: Any) -> Rules:
     """Return the rules of a site in New York that opens Monday to Friday from 8 to 17."""
-    fields: dict[str, Any] = {"connection": "main", "lanes": SHIPPED, "owners": OWNERS, "calendar": OFFICE}
+    fields: dict[str, Any] = {"connection": "main", "lanes": CALM, "owners": OWNERS, "calendar": OFFICE}
     return Rules(**{**fields, **changes})
 
 
@@ -124,6 +129,7 @@ class Desk:
         self.cases: dict[str, Case] = {}
         self.people: dict[str, Person] = {}
         self.history: dict[str, list[Change]] = {}
+        self.wakes: dict[str, datetime | None] = {}
         self._attempts = 0
 
     def take(self, *snapshots: Snapshot, note: str | None = None) -> Outcome:
@@ -146,6 +152,14 @@ class Desk:
     def pass_time(self, **span: float) -> None:
         """Let time pass; nothing happens by that alone."""
         self.now += timedelta(**span)
+
+    def wait(self, until: datetime, root: str = ORDER) -> Case:
+        """Let time pass until then; what time alone brings about comes about at its moment, as it does in the shell."""
+        while (wake := self.wakes[self.cases[root].id]) is not None and wake <= until:
+            self.now = wake
+            self.look_again(*(row.ref for row in self.sources.values() if row.root == root))
+        self.now = until
+        return self.cases[root]
 
     def case(self, root: str = ORDER) -> Case:
         """Return the case of a root, merged or not."""
@@ -177,6 +191,7 @@ class Desk:
         self.cases.update((case.root, case) for _, case in outcome.pairs)
         for change in outcome.changes:
             self.history.setdefault(change.case_id, []).append(change)
+        self.wakes.update(outcome.wakes)
         return outcome
 
 

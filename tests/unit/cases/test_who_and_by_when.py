@@ -177,7 +177,7 @@ def test_a_promise_of_an_earlier_attempt_is_over() -> None:
 
     case = desk.do(call(AttemptOutcome.NO_ANSWER))
 
-    assert case.due_at == utc(4)
+    assert case.due_at == utc(3)
 
 
 # Work that begins anew is not overdue at once ---------------------------------------------------------------
@@ -190,9 +190,9 @@ def test_an_attempt_begins_the_wait_for_the_next() -> None:
     desk = taken(a_snapshot(authored_at=LONG_AGO))
     assert desk.case().due_at == utc(4, 22, month=2)
 
-    assert desk.do(call(AttemptOutcome.LEFT_MESSAGE)).due_at == utc(8)
+    assert desk.do(call(AttemptOutcome.LEFT_MESSAGE)).due_at == utc(3)
     desk.pass_time(days=1)
-    assert desk.do(call(AttemptOutcome.NO_ANSWER)).due_at == utc(5)
+    assert desk.do(call(AttemptOutcome.NO_ANSWER)).due_at == utc(4)
 
 
 def test_an_attempt_that_does_not_decide_the_status_does_not_move_the_due_time() -> None:

@@ -1,0 +1,242 @@
+"""
+Climbing the ladder: who is asked to step in, because of what, and when.
+
+A lane says what makes a case climb (``[[lanes.NAME.escalates]]``): time that passed, attempts in vain, a concern
+that came up in one. Each has a beginning that follows from the case alone, and each step of the ladder is due a
+given time later; so the same case at the same moment stands on the same step, whichever process looks, however
+often, and however long nobody looked. A step that was due meanwhile is taken with the time it was due.
+
+Acknowledged, a case climbs no further. Where what triggered it is over, it is resolved by itself; a concern that
+a person raised, and an escalation that a person made, are resolved by people alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from bridge.cases.facts import Facts, visit_at
+from bridge.cases.lanes import Climb
+from bridge.cases.model import (
+    CLINICAL,
+    Attempt,
+    AttemptOutcome,
+    Case,
+    Escalation,
+    Owner,
+    OwnerKind,
+    Status,
+    Trigger,
+    gravest,
+)
+from bridge.cases.outreach import in_vain
+from bridge.cases.rules import Rules
+from bridge.cases.snapshot import Effect, Priority
+
+WORDS = {
+    Trigger.OVERDUE: "The next action is overdue",
+    Trigger.FAILED_CONTACT: "The patient could not be reached",
+    Trigger.NOT_SCHEDULED: "No visit is scheduled yet",
+    Trigger.NOT_FOLLOWED_UP: "The patient was not contacted in time",
+    Trigger.UNOWNED: "Nobody has taken the case",
+    Trigger.WORSENING_SYMPTOMS: "The patient reports worsening symptoms",
+    Trigger.MEDICATION_CONFUSION: "The patient is unsure about a medication",
+    Trigger.COMPLAINT: "The patient complained",
+    Trigger.PRIVACY_CONCERN: "A privacy concern was raised",
+}
+"""What people read; nothing of the patient's is in it, so that it may stand in a list."""
+
+_BY_PEOPLE = CLINICAL | {Trigger.PERSON, Trigger.COMPLAINT, Trigger.PRIVACY_CONCERN}
+"""What only a person resolves."""
+
+ASKS_ANEW = CLINICAL | {Trigger.PERSON}
+"""Whoever steps in because of these has to decide something; in all other cases what was to be done still is."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """What the triggers look at: the case as it is derived so far, without any escalation."""
+
+    facts: Facts
+    rules: Rules
+    prior: Case | None
+    status: Status
+    priority: Priority
+    owner: Owner
+    backup: Owner | None
+    opened_at: datetime
+    begun_at: datetime
+    due_at: datetime | None
+    owned_at: datetime
+    known_at: datetime
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """The escalations that are not as they were, in the order in which they came about, and the next moment."""
+
+    changed: tuple[Escalation, ...]
+    wake_at: datetime | None
+
+
+@dataclass(frozen=True)
+class _Alarm:
+    """One reason to climb, since a moment that may be still to come."""
+
+    rule: Climb
+    begun_at: datetime
+
+
+def climb(on: Position) -> Climbed:
+    """Return every step that is due, what is resolved by itself, and when the next step will be due."""
+    known = {(one.trigger, one.begun_at): one for one in (on.prior.escalations if on.prior is not None else ())}
+    changed: list[Escalation] = []
+    moments: list[datetime] = []
+    holding = set()
+    for alarm in _alarms(on):
+        key = (alarm.rule.when, alarm.begun_at)
+        holding.add(key)
+        before = known.get(key)
+        if before is not None and (not before.is_open or before.acknowledged_at is not None):
+            continue
+        for level, at, to in _steps(alarm, on):
+            if at > on.now:
+                moments.append(at)
+                break
+            if before is None or level > before.level:
+                changed.append(_step(alarm, level, at, to))
+    over = (one for key, one in known.items() if key not in holding and one.is_open and one.trigger not in _BY_PEOPLE)
+    changed += [replace(one, resolved_by=f"rule:{one.trigger.value}", resolved_at=on.now) for one in over]
+    return Climbed(tuple(changed), min(moments, default=None))
+
+
+def ended(prior: Case | None, by: str, now: datetime) -> tuple[Escalation, ...]:
+    """Return every open escalation as resolved: the case is closed, and nobody has to step in any more."""
+    standing = prior.escalations if prior is not None else ()
+    return tuple(replace(one, resolved_by=by, resolved_at=now) for one in standing if one.is_open)
+
+
+def after(prior: Case | None, climbed: Climbed, owner: Owner) -> Escalation | None:
+    """Return the gravest escalation that is open once *climbed* is written down."""
+    known = {(one.trigger, one.begun_at): one for one in (prior.escalations if prior is not None else ())}
+    known |= {(one.trigger, one.begun_at): one for one in climbed.changed}
+    return gravest(known.values(), owner)
+
+
+def _step(alarm: _Alarm, level: int, at: datetime, to: Owner) -> Escalation:
+    trigger = alarm.rule.when
+    return Escalation(
+        level=level,
+        to=to,
+        why=WORDS[trigger],
+        since=at,
+        by=f"rule:{trigger.value}",
+        trigger=trigger,
+        begun_at=alarm.begun_at,
+    )
+
+
+def _steps(alarm: _Alarm, on: Position) -> Iterator[tuple[int, datetime, Owner]]:
+    """Return the steps of the ladder, each with the moment at which it is due."""
+    at = on.rules.calendar.beyond(alarm.begun_at, alarm.rule.after)
+    for level, to in enumerate(_ladder(alarm.rule, on), start=1):
+        yield level, at, to
+        if alarm.rule.every is None:
+            return
+        at = on.rules.calendar.beyond(at, alarm.rule.every)
+
+
+def _ladder(rule: Climb, on: Position) -> Sequence[Owner]:
+    """Return who is asked, one after the other, nobody twice; a clinical question goes to licensed staff alone."""
+    owners = on.rules.owners
+    named = rule.to or ("owner", "backup", *on.facts.lane.escalates_to)
+    people = [_named(name, on) for name in named]
+    found = [person for person in people if person is not None]
+    if rule.when in CLINICAL:
+        found = [person for person in found if owners.is_licensed(person.id)]
+        found = found or [owners.owner(name) for name in on.facts.lane.escalates_to if owners.is_licensed(name)]
+    return list(dict.fromkeys(found))
+
+
+def _named(name: str, on: Position) -> Owner | None:
+    if name == "owner":
+        return on.owner
+    if name == "backup":
+        return on.backup
+    return on.rules.owners.owner(name)
+
+
+# What makes a case climb ----------------------------------------------------------------------------------
+
+
+def _alarms(on: Position) -> Iterator[_Alarm]:
+    for rule in on.facts.lane.escalates:
+        if rule.priorities and on.priority not in rule.priorities:
+            continue
+        for at in _BEGINNINGS[rule.when](rule, on):
+            yield _Alarm(rule, at)
+
+
+def _overdue(rule: Climb, on: Position) -> Iterable[datetime]:
+    """Nobody is late for what was due before Bridge knew of it."""
+    return () if on.due_at is None else (max(on.due_at, on.known_at),)
+
+
+def _unowned(rule: Climb, on: Position) -> Iterable[datetime]:
+    """A role queue owns the case, and nobody in it took it."""
+    if on.owner.kind is not OwnerKind.ROLE or on.status is Status.SCHEDULED:
+        return ()
+    return (_within(rule, on, max(on.owned_at, on.known_at)),)
+
+
+def _not_scheduled(rule: Climb, on: Position) -> Iterable[datetime]:
+    if on.status is Status.SCHEDULED or _was_seen(on):
+        return ()
+    return (_within(rule, on, max(on.begun_at, on.known_at)),)
+
+
+def _not_followed_up(rule: Climb, on: Position) -> Iterable[datetime]:
+    """The patient was not reached since the visit, the discharge or the result."""
+    anchor = visit_at(on.facts) or on.opened_at
+    reached = (one for one in _attempts(on) if one.outcome is AttemptOutcome.REACHED and one.at >= anchor)
+    return () if any(reached) else (_within(rule, on, max(anchor, on.known_at)),)
+
+
+def _failed_contact(rule: Climb, on: Position) -> Iterable[datetime]:
+    tries = on.facts.lane.outreach
+    vain = in_vain(_attempts(on), on.begun_at)
+    return () if tries is None or len(vain) < tries.attempts else (vain[tries.attempts - 1].at,)
+
+
+def _concern(rule: Climb, on: Position) -> Iterable[datetime]:
+    return [one.at for one in _attempts(on) if rule.when.value in one.concerns]
+
+
+def _attempts(on: Position) -> Sequence[Attempt]:
+    return on.prior.outreach if on.prior is not None else ()
+
+
+def _was_seen(on: Position) -> bool:
+    return on.facts.visit is not None and on.facts.visit.effect is Effect.ATTENDED
+
+
+def _within(rule: Climb, on: Position, since: datetime) -> datetime:
+    span = rule.within.get(on.priority) if rule.within else None
+    return since if span is None else on.rules.calendar.after(since, span)
+
+
+_BEGINNINGS = {
+    Trigger.OVERDUE: _overdue,
+    Trigger.UNOWNED: _unowned,
+    Trigger.NOT_SCHEDULED: _not_scheduled,
+    Trigger.NOT_FOLLOWED_UP: _not_followed_up,
+    Trigger.FAILED_CONTACT: _failed_contact,
+    Trigger.WORSENING_SYMPTOMS: _concern,
+    Trigger.MEDICATION_CONFUSION: _concern,
+    Trigger.COMPLAINT: _concern,
+    Trigger.PRIVACY_CONCERN: _concern,
+}
