@@ -122,6 +122,30 @@ class Calendar:
             return self.after(deadline, span)
         return self.after(deadline - timedelta(microseconds=1), span)
 
+    def resumed(self, deadline: datetime, unit: Unit, since: datetime, until: datetime) -> datetime:
+        """
+        Return *deadline* put off by a pause: by the opening hours in it for a span in business time, else by all of it.
+
+        A deadline that had passed when the pause began stays where it is.
+        """
+        if since >= deadline or until <= since:
+            return deadline
+        if unit not in (Unit.BUSINESS_DAYS, Unit.BUSINESS_HOURS):
+            return deadline + (until - since)
+        left = self.open_time(since, until)
+        return self._after_hours(deadline, left) if left else deadline
+
+    def open_time(self, since: datetime, until: datetime) -> timedelta:
+        """Return how long the site is open between two instants, on civil time."""
+        begin, end = (at.astimezone(self.zone).replace(tzinfo=None) for at in (since, until))
+        total, day = timedelta(0), begin.date()
+        while day <= end.date():
+            if self.is_open_on(day):
+                opens, closes = (datetime.combine(day, at) for at in self.hours[day.weekday()])
+                total += max(min(closes, end) - max(opens, begin), timedelta(0))
+            day += timedelta(days=1)
+        return total
+
     def before(self, end: datetime, span: Span) -> datetime:
         """
         Return the latest instant from which *span* still fits before *end*; business days end at closing.

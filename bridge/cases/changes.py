@@ -16,6 +16,7 @@ import msgspec
 
 from bridge.cases.enums import quick
 from bridge.cases.model import (
+    WAITING,
     Attempt,
     Blocker,
     Case,
@@ -28,6 +29,7 @@ from bridge.cases.model import (
     Owner,
     SourceLine,
     Status,
+    Wait,
 )
 from bridge.cases.snapshot import Party, Priority
 
@@ -68,11 +70,16 @@ class SourcesChanged(msgspec.Struct, frozen=True, gc=False, tag="sources-changed
     oddities: tuple[str, ...] = ()
 
 
-class StatusChanged(msgspec.Struct, frozen=True, gc=False, tag="status-changed"):
-    """The case moved to another of the eight statuses."""
+class StatusChanged(msgspec.Struct, frozen=True, gc=False, tag="status-changed", omit_defaults=True):
+    """
+    The case moved to another of the eight statuses.
+
+    ``beneath`` is where the work stands while the case is escalated; it may move without the status.
+    """
 
     status: Status
     was: Status
+    beneath: Status | None = None
 
 
 class LaneChanged(msgspec.Struct, frozen=True, gc=False, tag="lane-changed"):
@@ -287,6 +294,22 @@ def _facts(case: Case, fact: FactsChanged, change: Change) -> Case:
     )
 
 
+def _moved(case: Case, fact: StatusChanged, change: Change) -> Case:
+    after = fact.beneath or fact.status
+    moved = msgspec.structs.replace(case, status=fact.status, beneath=fact.beneath)
+    if after is case.stage:
+        return moved
+    return msgspec.structs.replace(moved, entered_at=change.at, waits=waits_after(case, after, change.at))
+
+
+def waits_after(case: Case, stage: Status, at: datetime) -> tuple[Wait, ...]:
+    """Return when the case waited on somebody, once it comes to another stage."""
+    since = case.entered_at or case.known_at or case.opened_at
+    if case.stage is stage or case.stage not in WAITING or at <= since:
+        return case.waits
+    return (*case.waits, Wait(since, at))
+
+
 def _owned(case: Case, fact: OwnerAssigned, change: Change) -> Case:
     since = case.owned_at if fact.owner.id == case.owner.id else change.at
     return msgspec.structs.replace(case, owner=fact.owner, backup=fact.backup, owned_at=since)
@@ -309,7 +332,7 @@ def _closed(case: Case, fact: CaseClosed, change: Change) -> Case:
 
 _EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
     SourcesChanged: _sources,
-    StatusChanged: lambda case, fact, _: msgspec.structs.replace(case, status=fact.status),
+    StatusChanged: _moved,
     LaneChanged: lambda case, fact, _: msgspec.structs.replace(case, lane=fact.lane),
     VisitHappened: lambda case, fact, _: case,
     FactsChanged: _facts,
@@ -329,7 +352,7 @@ _EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
     LocalDecided: lambda case, fact, _: msgspec.structs.replace(case, local=fact.local),
     CaseClosed: _closed,
     CaseReopened: lambda case, fact, _: msgspec.structs.replace(
-        case, closure=None, closed_at=None, round=case.round + 1
+        case, closure=None, closed_at=None, round=case.round + 1, waits=()
     ),
     CaseMerged: lambda case, fact, _: msgspec.structs.replace(case, merged_into=fact.into),
     OddityNoted: lambda case, fact, _: case,

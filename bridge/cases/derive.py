@@ -19,6 +19,7 @@ from datetime import datetime
 
 import msgspec
 
+from bridge.cases.changes import waits_after
 from bridge.cases.decisions import (
     blocker_in_force,
     blocker_said,
@@ -31,7 +32,7 @@ from bridge.cases.decisions import (
     lapse_snooze,
     work_said,
 )
-from bridge.cases.duties import backup_of, decided_next, next_step, owner_of, work_begun_at
+from bridge.cases.duties import Clock, backup_of, decided_next, next_step, owner_of, work_begun_at
 from bridge.cases.ending import ending
 from bridge.cases.escalating import ASKS_ANEW, Climbed, Position, after, climb, ended
 from bridge.cases.facts import Answer, Facts, visit_at
@@ -54,6 +55,7 @@ class View(msgspec.Struct, frozen=True, gc=False):
 
     lane: Lane
     status: Answer[Status]
+    beneath: Status | None
     priority: Priority
     title: str
     requester: Party | None
@@ -102,9 +104,11 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     local = lapse_snooze(lapse_next_action(local, said), said)
     is_open = status.value is not Status.CLOSED
     backup = backup_of(owner.value, facts.lane, rules)
-    step = next_step(facts, rules, status, blocker, priority, begun_at, last, _attempts(prior), now)
-    action, due = decided_next(local, *step) if is_open else (None, None)
     known_at = _known_at(prior, now)
+    waits = waits_after(prior, status.value, now) if prior is not None else ()
+    clock = Clock(begun_at, _entered_at(prior, status.value, known_at, now), waits)
+    step = next_step(facts, rules, status, blocker, priority, clock, last, _attempts(prior), now)
+    action, due = decided_next(local, *step) if is_open else (None, None)
     position = Position(
         facts=facts,
         rules=rules,
@@ -122,14 +126,19 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     )
     climbed = climb(position) if is_open else Climbed(ended(prior, "rule:case-closed", now), None)
     gravest = after(prior, climbed, owner.value)
+    beneath = None
     if is_open and gravest is not None:
+        beneath = status.value
         status = Answer(Status.ESCALATED, f"escalated:{gravest.trigger.value}")
         if gravest.trigger in ASKS_ANEW:
-            step = next_step(facts, rules, status, blocker, priority, gravest.since, None, (), now)
+            step = next_step(
+                facts, rules, status, blocker, priority, Clock(gravest.since, gravest.since), None, (), now
+            )
             action, due = decided_next(local, *step)
     return View(
         lane=facts.lane,
         status=status,
+        beneath=beneath,
         priority=priority,
         title=facts.lead.title,
         requester=facts.lead.requester or _first(snapshot.requester for snapshot in facts.live),
@@ -156,6 +165,13 @@ def _attempts(prior: Case | None) -> tuple[Attempt, ...]:
 
 def _known_at(prior: Case | None, now: datetime) -> datetime:
     return (prior.known_at or prior.opened_at) if prior is not None else now
+
+
+def _entered_at(prior: Case | None, stage: Status, known_at: datetime, now: datetime) -> datetime:
+    """Return since when the work stands where it stands."""
+    if prior is None or prior.stage is not stage:
+        return now
+    return prior.entered_at or known_at
 
 
 def _owned_at(prior: Case | None, owner: Owner, known_at: datetime, now: datetime) -> datetime:

@@ -93,8 +93,8 @@ def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:
         gone = prior.blocker
         note(True, lambda: facts_of.BlockerCleared(gone))
     note(
-        prior.status is not view.status.value,
-        lambda: facts_of.StatusChanged(view.status.value, prior.status),
+        (prior.status, prior.beneath) != (view.status.value, view.beneath),
+        lambda: facts_of.StatusChanged(view.status.value, prior.status, view.beneath),
         view.status.rule,
     )
     note(
@@ -129,6 +129,7 @@ def _opened(view: View, root: str, patient: CasePatient | None, book: Book) -> C
         root=root,
         lane=view.lane.name,
         status=view.status.value,
+        beneath=view.beneath,
         priority=view.priority,
         patient=patient,
         title=view.title,

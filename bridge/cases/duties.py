@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from bridge.cases.blockers import UNBLOCKS
 from bridge.cases.calendar import Span, Unit, plausible
 from bridge.cases.facts import LIVE_TASK, Answer, Facts, cancellation_asked, stated_at, visit_at, visit_failed_at
 from bridge.cases.lanes import Due, Lane, Step
-from bridge.cases.model import ACTION_TEXT, Action, Attempt, Blocker, Local, NextAction, Owner, Status
+from bridge.cases.model import ACTION_TEXT, Action, Attempt, Blocker, Local, NextAction, Owner, Status, Wait
 from bridge.cases.outreach import in_vain, next_try
 from bridge.cases.owners import owner_in_ehr
 from bridge.cases.patients import REVIEW
@@ -81,8 +82,21 @@ def _visit_began(facts: Facts, status: Answer[Status], now: datetime) -> bool:
     return status.rule == "visit-arrived" or (at is not None and at <= now)
 
 
+class Clock(NamedTuple):
+    """
+    What due times count from.
+
+    ``begun_at`` is since when there is something to do that was not done, ``entered_at`` since when the work stands
+    where it stands; in ``waits`` it was somebody else's turn.
+    """
+
+    begun_at: datetime
+    entered_at: datetime
+    waits: tuple[Wait, ...] = ()
+
+
 def due_at(
-    facts: Facts, rules: Rules, status: Answer[Status], priority: Priority, begun_at: datetime, now: datetime
+    facts: Facts, rules: Rules, status: Answer[Status], priority: Priority, clock: Clock, now: datetime
 ) -> Answer[datetime] | None:
     """Return when the next action is due: by the EHR's own limit, else by the lane's step, else by its window."""
     if status.value is Status.CLOSED:
@@ -99,15 +113,29 @@ def due_at(
     if began is not None:
         return Answer(rules.calendar.after(began, AFTER_VISIT), "visit-began")
     due = facts.lane.next[status.value].due
-    anchor = _anchor(facts, due, rules, begun_at) if due.span is not None else None
+    anchor = _anchor(facts, due, rules, clock) if due.span is not None else None
     if due.span is None or anchor is None:
-        return Answer(rules.calendar.after(begun_at, facts.lane.window[priority]), "lane-window")
-    move = rules.calendar.before if due.before else rules.calendar.after
-    at = move(anchor, due.span)
-    if due.before and at < begun_at:
-        window = rules.calendar.after(begun_at, facts.lane.window[priority])
-        return Answer(min(window, anchor), "asked-at-short-notice")
+        return Answer(_window_end(facts, rules, priority, clock), "lane-window")
+    if due.before:
+        at = rules.calendar.before(anchor, due.span)
+        if at < clock.begun_at:
+            return Answer(min(_window_end(facts, rules, priority, clock), anchor), "asked-at-short-notice")
+    else:
+        at = rules.calendar.after(anchor, due.span)
+        at = _put_off(at, due.span, rules, clock) if due.anchor == "opened" else at
     return Answer(at, f"lane-step:{status.value.value}")
+
+
+def _window_end(facts: Facts, rules: Rules, priority: Priority, clock: Clock) -> datetime:
+    window = facts.lane.window[priority]
+    return _put_off(rules.calendar.after(clock.begun_at, window), window, rules, clock)
+
+
+def _put_off(at: datetime, span: Span, rules: Rules, clock: Clock) -> datetime:
+    """Return a deadline put off by the times in which it was somebody else's turn."""
+    for wait in clock.waits:
+        at = rules.calendar.resumed(at, span.unit, max(wait.since, clock.begun_at), wait.until)
+    return at
 
 
 def work_begun_at(facts: Facts, rules: Rules, local: Local, opened_at: datetime, now: datetime) -> datetime:
@@ -135,7 +163,7 @@ def next_step(
     status: Answer[Status],
     blocker: Answer[Blocker] | None,
     priority: Priority,
-    begun_at: datetime,
+    clock: Clock,
     last: Attempt | None,
     attempts: Sequence[Attempt],
     now: datetime,
@@ -144,20 +172,19 @@ def next_step(
     Return what happens next and by when, as the EHR, the lane and the attempts so far say.
 
     Args:
-        begun_at: Since when there is something to do that was not done.
         last: The attempt that put the case where it stands, if one did.
     """
     if status.value is Status.CLOSED:
         return None, None
     action = next_action_of(facts, status, blocker, now)
-    begun = max(begun_at, last.at) if last is not None else begun_at
-    due = promised(due_at(facts, rules, status, priority, begun, now), last)
+    counted = clock if last is None else clock._replace(begun_at=max(clock.begun_at, last.at))
+    due = promised(due_at(facts, rules, status, priority, counted, now), last)
     if last is None or last.promised_for is not None or facts.lane.outreach is None:
         return action, due
-    policy, vain = facts.lane.outreach, in_vain(attempts, begun_at)
+    policy, vain = facts.lane.outreach, in_vain(attempts, clock.begun_at)
     if len(vain) >= policy.attempts:
         enough = NextAction(policy.then.action, policy.then.words())
-        return Answer(enough, "outreach-exhausted"), _by_step(policy.then, facts, rules, priority, begun) or due
+        return Answer(enough, "outreach-exhausted"), _by_step(policy.then, facts, rules, priority, counted) or due
     if vain:
         at = Answer(next_try(vain[-1], policy, priority, rules.calendar), "outreach-cadence")
         return action, due if due is not None and due.rule in _STATED and due.value < at.value else at
@@ -168,10 +195,10 @@ _STATED = frozenset({"task-restriction-period", "cancellation-asked"})
 """Limits that the EHR gives: nothing of ours puts them off."""
 
 
-def _by_step(step: Step, facts: Facts, rules: Rules, priority: Priority, begun_at: datetime) -> Answer[datetime] | None:
+def _by_step(step: Step, facts: Facts, rules: Rules, priority: Priority, clock: Clock) -> Answer[datetime] | None:
     if step.due.span is None:
-        return Answer(rules.calendar.after(begun_at, facts.lane.window[priority]), "outreach-exhausted")
-    anchor = _anchor(facts, step.due, rules, begun_at)
+        return Answer(_window_end(facts, rules, priority, clock), "outreach-exhausted")
+    anchor = _anchor(facts, step.due, rules, clock)
     if anchor is None:
         return None
     move = rules.calendar.before if step.due.before else rules.calendar.after
@@ -187,12 +214,12 @@ def promised(due: Answer[datetime] | None, last: Attempt | None) -> Answer[datet
     return Answer(last.promised_for, "promised-in-outreach")
 
 
-def _anchor(facts: Facts, due: Due, rules: Rules, begun_at: datetime) -> datetime | None:
+def _anchor(facts: Facts, due: Due, rules: Rules, clock: Clock) -> datetime | None:
     if due.anchor == "visit":
         return visit_failed_at(facts.visit) or visit_at(facts)
     if due.anchor == "run-out":
         return rules.calendar.end_of(facts.lead.run_out) if facts.lead.run_out is not None else None
-    return begun_at
+    return clock.entered_at if due.anchor == "entered" else clock.begun_at
 
 
 def decided_next(

@@ -34,10 +34,10 @@ class Due:
 
     span: Span | None
     before: bool
-    anchor: Literal["opened", "visit", "run-out"]
+    anchor: Literal["opened", "entered", "visit", "run-out"]
 
 
-_DUE = re.compile(r"(?P<span>.+) (?P<side>before|after) (?P<anchor>opened|visit|run-out)")
+_DUE = re.compile(r"(?P<span>.+) (?P<side>before|after) (?P<anchor>opened|entered|visit|run-out)")
 
 
 def parse_due(text: object) -> Due:

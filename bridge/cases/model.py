@@ -193,6 +193,17 @@ class CasePatient(msgspec.Struct, frozen=True, gc=False):
     deceased: bool = False
 
 
+WAITING = frozenset({Status.WAITING_ON_PATIENT, Status.WAITING_ON_PROVIDER, Status.WAITING_ON_DOCUMENTS})
+"""Statuses in which somebody else has to act: the window to respond stands still."""
+
+
+class Wait(msgspec.Struct, frozen=True, gc=False):
+    """A time in which the case waited on somebody; half-open, aware UTC."""
+
+    since: datetime
+    until: datetime
+
+
 class NextAction(msgspec.Struct, frozen=True, gc=False):
     """What happens next, as a code to sort by and words to read."""
 
@@ -385,6 +396,12 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     closed_at: datetime | None = None
     known_at: datetime | None = None
     """When Bridge first knew of the work: nobody is called late for the time before."""
+    entered_at: datetime | None = None
+    """Since when it is at its stage; ``None`` for since it was known."""
+    beneath: Status | None = None
+    """Where the work stands while the case is escalated."""
+    waits: tuple[Wait, ...] = ()
+    """When it waited on somebody, in this life of the case; what it waits for now is not in it."""
     owned_at: datetime | None = None
     """Since when the owner owns it, as far as Bridge knows; ``None`` for since it was known."""
     merged_into: str | None = None
@@ -402,6 +419,11 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     def is_open(self) -> bool:
         """Whether somebody still has to do something."""
         return self.status is not Status.CLOSED
+
+    @property
+    def stage(self) -> Status:
+        """Where the work stands, whoever was asked to step in."""
+        return self.beneath or self.status
 
     @property
     def escalation(self) -> Escalation | None:

@@ -59,7 +59,7 @@ def cases_in(store: Store) -> dict[str, dict[str, Any]]:
 
 def _settled(case: Case) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(case)
-    for name in ("version", "round", "updated_at", "known_at", "owned_at"):
+    for name in ("version", "round", "updated_at", "known_at", "owned_at", "entered_at", "waits"):
         fields.pop(name, None)
     fields["escalations"] = [one for one in fields.get("escalations", ()) if one.get("resolved_at") is None]
     return fields

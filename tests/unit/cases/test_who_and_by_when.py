@@ -23,6 +23,7 @@ from tests.unit.cases.builders import (
     a_visit,
     by,
     call,
+    said,
     taken,
     utc,
 )
@@ -242,3 +243,47 @@ def test_a_reopened_case_is_due_from_then() -> None:
     desk.do(do.Close(reason=ClosureReason.COMPLETED, outcome="seen"))
 
     assert desk.do(do.Reopen(why="not over")).due_at == utc(3)
+
+
+# Time that is somebody else's ---------------------------------------------------------------------------------
+
+
+def held(version: int, status: str) -> Snapshot:
+    """Return the order as it waits for documents, or as it goes on."""
+    return a_snapshot(version=version, status=status, status_reason=said("documents missing"))
+
+
+def test_the_window_stands_still_while_somebody_else_has_to_act() -> None:
+    """Asked for on Friday, due on Tuesday at five; held from Monday at ten to Wednesday at noon: twenty open hours."""
+    desk = taken(a_snapshot())
+    assert desk.case().due_at == utc(2)
+
+    desk.take(held(2, "on-hold"))
+    assert desk.case().status is Status.WAITING_ON_DOCUMENTS
+    desk.now = utc(3, 16)
+    desk.take(held(3, "active"))
+
+    assert desk.case().status is Status.NEW
+    assert desk.case().due_at == utc(5, 14)
+
+
+def test_a_window_that_had_passed_before_the_wait_stays_passed() -> None:
+    desk = taken(a_snapshot())
+    desk.now = utc(3)
+    desk.take(held(2, "on-hold"))
+    desk.now = utc(10)
+
+    desk.take(held(3, "active"))
+
+    assert desk.case().due_at == utc(2)
+
+
+def test_waiting_is_due_from_when_it_began() -> None:
+    desk = taken(a_snapshot(authored_at=LONG_AGO))
+    desk.take(a_task("accepted", owner=CARDIOLOGY))
+
+    assert desk.case().status is Status.WAITING_ON_PROVIDER
+    assert desk.case().due_at == utc(8)
+    desk.pass_time(days=3)
+    desk.take(a_task("accepted", owner=CARDIOLOGY, version=2))
+    assert desk.case().due_at == utc(8)
