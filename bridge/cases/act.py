@@ -23,32 +23,25 @@ from bridge.cases.model import (
     ACTION_TEXT,
     CLINICAL,
     Attempt,
-    AttemptOutcome,
     Blocker,
     BlockerOverride,
     Case,
     CaseNote,
     Closure,
     ClosureOverride,
-    ClosureReason,
     Escalation,
     NextAction,
     NextActionOverride,
     OwnerOverride,
 )
 from bridge.cases.patients import CONTACTS_PATIENT
+from bridge.cases.proof import check_evidence, check_proof
 from bridge.cases.reconcile import rederive
 from bridge.cases.rules import Rules
-from bridge.cases.status_table import EFFECTS
 from bridge.errors import CommandRefused
-
-ENOUGH_ATTEMPTS = 2
-"""How many attempts "unable to reach" needs: one voicemail never closes a case (rule ours)."""
 
 MOST_EVIDENCE = 20
 """How many pieces of evidence a closing may name: each becomes an output of our Task (rule ours)."""
-
-_ANSWERED = (AttemptOutcome.REACHED, AttemptOutcome.DECLINED)
 
 _ALSO_WHEN_CLOSED = (do.Reopen, do.Note, do.LogOutreach)
 
@@ -213,31 +206,14 @@ def _close(on: _Decision, command: do.Close) -> list[Fact]:
     if reason not in lane.closes_with:
         allowed = ", ".join(lane.closes_with)
         raise CommandRefused(f"A case of lane {lane.name} is not closed as {reason}; it may be {allowed}.")
-    if reason is ClosureReason.COMPLETED and not (outcome or evidence):
-        raise CommandRefused("Completed needs an outcome in words, or evidence such as Appointment/12.")
-    if reason is ClosureReason.OTHER and not outcome:
-        raise CommandRefused("Other needs an outcome in words.")
-    in_vain = sum(attempt.outcome not in _ANSWERED for attempt in on.case.outreach)
-    if reason is ClosureReason.UNABLE_TO_REACH and in_vain < ENOUGH_ATTEMPTS:
-        raise CommandRefused(f"Unable to reach needs {ENOUGH_ATTEMPTS} logged attempts in vain; there are {in_vain}.")
     if len(evidence) > MOST_EVIDENCE:
         raise CommandRefused(f"Name at most {MOST_EVIDENCE} pieces of evidence; there are {len(evidence)}.")
     for named in evidence:
-        _check_evidence(named, on.facts)
+        check_evidence(named, on.facts)
+    check_proof(lane, reason, outcome, evidence, on.case, on.facts)
     closure = Closure(reason=reason, outcome=outcome or reason.value, evidence=evidence, by=on.by, at=on.now)
     decided = ClosureOverride(over=on.said.work, by=on.by, at=on.now, closure=closure)
     return [on.local(closure=decided)]
-
-
-def _check_evidence(named: str, facts: Facts) -> None:
-    """Refuse what proves nothing about this case: somebody else's order or visit, or who the patient is."""
-    kind, slash, own_id = named.partition("/")
-    if not slash or not own_id or " " in named:
-        return
-    if kind == "Patient":
-        raise CommandRefused(f"{named} proves no outcome; name what does, such as Appointment/12, or say it in words.")
-    if kind in EFFECTS and named not in {row.ref for row in facts.rows}:
-        raise CommandRefused(f"{named} is not part of this case, so it is no evidence of its outcome.")
 
 
 def _reopen(on: _Decision, command: do.Reopen) -> list[Fact]:

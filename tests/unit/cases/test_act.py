@@ -119,13 +119,13 @@ def test_a_closed_case_only_takes_notes_attempts_and_reopening(command: AnyComma
         (do.Escalate(why="stuck", to="nobody"), "no owner called 'nobody'"),
         (do.AcknowledgeEscalation(), "not escalated"),
         (do.Note(text=" \n"), "text must not be empty"),
-        (do.Close(reason=ClosureReason.COMPLETED), "needs an outcome in words, or evidence"),
+        (do.Close(reason=ClosureReason.COMPLETED), "needs an outcome in words, or a visit"),
         (do.Close(reason=ClosureReason.COMPLETED, outcome=" ", evidence=("", " ")), "needs an outcome in words"),
         (do.Close(reason=ClosureReason.OTHER), "Other needs an outcome"),
-        (do.Close(reason=ClosureReason.OTHER, evidence=("Task/1",)), "Other needs an outcome"),
+        (do.Close(reason=ClosureReason.OTHER, evidence=(ORDER,)), "Other needs an outcome"),
         (do.Close(reason=ClosureReason.COMPLETED, evidence=(ORDER, "Appointment/12")), "Appointment/12 is not part of"),
         (do.Close(reason=ClosureReason.COMPLETED, outcome="seen", evidence=("Patient/1",)), "Patient/1 proves no"),
-        (do.Close(reason=ClosureReason.UNABLE_TO_REACH), "needs 2 logged attempts in vain; there are 0"),
+        (do.Close(reason=ClosureReason.UNABLE_TO_REACH), "needs 3 logged attempts in vain; there are 0"),
         (do.Reopen(why="why not"), "is open"),
     ],
 )
@@ -149,7 +149,7 @@ def test_one_attempt_never_closes_a_case_nor_does_a_case_close_by_it(outcome: At
     desk = taken(a_snapshot())
 
     assert desk.do(call(outcome)).is_open
-    refused(desk, do.Close(reason=ClosureReason.UNABLE_TO_REACH), "needs 2 logged attempts in vain")
+    refused(desk, do.Close(reason=ClosureReason.UNABLE_TO_REACH), "needs 3 logged attempts in vain")
 
 
 def test_a_hundred_voicemails_leave_a_case_open() -> None:
@@ -161,9 +161,10 @@ def test_a_hundred_voicemails_leave_a_case_open() -> None:
     assert desk.case().status is Status.WAITING_ON_PATIENT
 
 
-def test_two_attempts_in_vain_are_enough_to_give_up() -> None:
+def test_as_many_attempts_in_vain_as_the_lane_makes_are_enough_to_give_up() -> None:
     desk = taken(a_snapshot())
     desk.do(call())
+    desk.do(call(AttemptOutcome.NO_ANSWER))
     desk.do(call(AttemptOutcome.NO_ANSWER))
 
     case = desk.do(do.Close(reason=ClosureReason.UNABLE_TO_REACH))
@@ -467,3 +468,33 @@ def test_what_cannot_be_meant_is_refused() -> None:
         with pytest.raises(CommandRefused, match=words):
             desk.do(command)
     assert desk.case() == before
+
+
+# What proves an outcome ----------------------------------------------------------------------------------------
+
+
+def a_call_after_discharge() -> Desk:
+    desk = Desk()
+    desk.take(a_snapshot("Task/1", "requested", title="Discharge call"))
+    return desk
+
+
+@pytest.mark.parametrize("understood", [None, "knows which tablets to stop"])
+def test_a_follow_up_is_complete_only_once_it_was_checked_what_the_patient_understood(understood: str | None) -> None:
+    desk = a_call_after_discharge()
+    desk.do(call(AttemptOutcome.REACHED, understood=understood), "Task/1")
+    close = do.Close(reason=ClosureReason.COMPLETED, outcome="all well")
+
+    if understood is None:
+        with pytest.raises(CommandRefused, match="with what they understood, or a visit"):
+            desk.do(close, "Task/1")
+    else:
+        assert desk.do(close, "Task/1").status is Status.CLOSED
+
+
+def test_a_visit_that_took_place_or_a_report_proves_a_referral() -> None:
+    seen = taken(a_snapshot(), a_visit("fulfilled"))
+    reported = taken(a_snapshot())
+
+    assert not seen.do(do.Close(reason=ClosureReason.COMPLETED)).is_open
+    assert not reported.do(do.Close(reason=ClosureReason.COMPLETED, evidence=("DocumentReference/1",))).is_open

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.cases.lanes import Due, Lane, Lanes, Opens, parse_due, parse_lanes
-from bridge.cases.model import BlockerCategory, Status
+from bridge.cases.lanes import Climb, Due, Lane, Lanes, Opens, Outreach, parse_due, parse_lanes
+from bridge.cases.model import BlockerCategory, Concern, Status, Trigger
 from bridge.cases.snapshot import Code, Concept, Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
 from bridge.errors import ConfigError
@@ -175,18 +175,51 @@ def test_the_shipped_lanes_know_every_resource_in_every_status(kind: str, code: 
     assert SHIPPED.of(a_snapshot(f"{kind}/1", code)) is not None
 
 
-def test_the_shipped_lanes_are_those_of_the_first_release_and_complete() -> None:
+@pytest.mark.parametrize(
+    ("title", "lane"),
+    [
+        ("Missed call from the patient", "missed-call"),
+        ("Call back: question about the bill", "missed-call"),
+        ("Abnormal result: potassium", "results-follow-up"),
+        ("Hospital discharge on Monday", "discharge"),
+        ("Post-visit call", "post-visit"),
+        ("Care gap: colorectal screening", "care-gap"),
+        ("Remote monitoring: weight out of range", "monitoring"),
+        ("Prior auth needed", "prior-authorization"),
+        ("Refill request", "medication-refill"),
+        ("Something else", "referral"),
+    ],
+)
+def test_what_other_systems_ask_for_goes_to_its_lane(title: str, lane: str) -> None:
+    found = SHIPPED.of(a_snapshot("Task/1", "requested", title=title))
+
+    assert found is not None
+    assert found.name == lane
+
+
+def test_the_shipped_lanes_are_all_eleven_and_complete() -> None:
     assert [lane.name for lane in SHIPPED.all] == [
         "prior-authorization",
         "missed-appointment",
         "appointment-readiness",
+        "missed-call",
+        "results-follow-up",
+        "discharge",
+        "post-visit",
         "medication-refill",
+        "care-gap",
+        "monitoring",
         "referral",
     ]
     for lane in SHIPPED.all:
         assert set(lane.window) == set(Priority)
         assert set(lane.next) == set(Status) - {Status.CLOSED}
         assert all(step.words() for step in lane.next.values())
+        assert lane.outreach is not None
+        assert {rule.when for rule in lane.escalates} >= ALWAYS, lane.name
+
+
+ALWAYS = {Trigger.OVERDUE, Trigger.FAILED_CONTACT, *(Trigger(concern.value) for concern in Concern)}
 
 
 def test_only_tasks_about_the_payer_hold_a_case_up() -> None:
@@ -239,6 +272,7 @@ def _lanes_by(rule: str) -> Lanes:
 
 def test_the_documentation_in_the_shipped_file_names_every_setting() -> None:
     explained = SHIPPED_TEXT.partition("\n[lanes.")[0]
-    settings = (set(Lane.model_fields) | set(Opens.model_fields)) - {"name"}
+    sections = (Lane, Opens, Outreach, Climb)
+    settings = {name for section in sections for name in section.model_fields} - {"name"}
 
     assert {name for name in settings if name not in explained} == set()
