@@ -32,6 +32,7 @@ from bridge.cases.model import (
     Escalation,
     NextAction,
     NextActionOverride,
+    OwnerKind,
     OwnerOverride,
 )
 from bridge.cases.patients import CONTACTS_PATIENT
@@ -101,6 +102,19 @@ def _assign(on: _Decision, command: do.Assign) -> list[Fact]:
         raise CommandRefused(f"There is no owner called {command.owner!r}; the configuration knows {known}.")
     owner = on.rules.owners.owner(command.owner)
     return [on.local(owner=OwnerOverride(over=on.said.owner.id, by=on.by, at=on.now, owner=owner))]
+
+
+def _claim(on: _Decision, command: do.Claim) -> list[Fact]:
+    owner, owners = on.case.owner, on.rules.owners
+    if owner.id == on.by:
+        raise CommandRefused("You have this case already.")
+    if owner.kind is not OwnerKind.ROLE:
+        raise CommandRefused(f"{owner.display} has this case.")
+    if on.by not in owners.names():
+        raise CommandRefused(f"There is no owner called {on.by!r}; add a section [owners.{on.by}] of kind person.")
+    if not owners.works(on.by, owner.id):
+        raise CommandRefused(f"{on.by} does not take cases from {owner.display}.")
+    return [on.local(owner=OwnerOverride(over=on.said.owner.id, by=on.by, at=on.now, owner=owners.owner(on.by)))]
 
 
 def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
@@ -233,6 +247,7 @@ def _needed(text: str, name: str) -> str:
 
 _DO: dict[type, Callable[..., list[Fact]]] = {
     do.Assign: _assign,
+    do.Claim: _claim,
     do.LogOutreach: _log_outreach,
     do.RaiseBlocker: _raise_blocker,
     do.ClearBlocker: _clear_blocker,

@@ -24,6 +24,10 @@ class Assign(Command, frozen=True, kw_only=True, tag="assign"):
     owner: str
 
 
+class Claim(Command, frozen=True, kw_only=True, tag="claim"):
+    """Take a case that waits in a role queue; of two who do so at once, one has it and the other is told who."""
+
+
 class LogOutreach(Command, frozen=True, kw_only=True, tag="log-outreach"):
     """Record one attempt to reach the patient; ``at`` defaults to now."""
 
@@ -100,6 +104,7 @@ class Reopen(Command, frozen=True, kw_only=True, tag="reopen"):
 
 AnyCommand = (
     Assign
+    | Claim
     | LogOutreach
     | RaiseBlocker
     | ClearBlocker

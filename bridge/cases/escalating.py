@@ -142,9 +142,10 @@ def _step(alarm: _Alarm, level: int, at: datetime, to: Owner) -> Escalation:
 
 def _steps(alarm: _Alarm, on: Position) -> Iterator[tuple[int, datetime, Owner]]:
     """Return the steps of the ladder, each with the moment at which it is due."""
+    owners, zone = on.rules.owners, on.rules.calendar.zone
     at = on.rules.calendar.beyond(alarm.begun_at, alarm.rule.after)
-    for level, to in enumerate(_ladder(alarm.rule, on), start=1):
-        yield level, at, to
+    for level, named in enumerate(_ladder(alarm.rule, on), start=1):
+        yield level, at, owners.stand_in(named, on.backup, at.astimezone(zone).date())
         if alarm.rule.every is None:
             return
         at = on.rules.calendar.beyond(at, alarm.rule.every)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from bridge.cases.model import Owner, OwnerKind
 from bridge.cases.snapshot import Party
@@ -13,6 +14,14 @@ _CAN_COORDINATE = frozenset({"Practitioner", "PractitionerRole", "Organization",
 
 LICENSED_ROLES = frozenset({"clinician", "refill-nurse"})
 """The shipped role queues to which clinical questions may be put."""
+
+
+@dataclass(frozen=True)
+class Absence:
+    """Civil days, both included, on which somebody is away."""
+
+    first: date
+    last: date
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,9 @@ class OwnerEntry:
     backup: str | None = None
     licensed: bool = False
     """Whether clinical questions may be put to them."""
+    roles: tuple[str, ...] = ()
+    """The role queues that a person works; without any they may take from each."""
+    away: tuple[Absence, ...] = ()
 
 
 class OwnerBook:
@@ -65,6 +77,31 @@ class OwnerBook:
         """Return who stands in for *name*, if anybody is configured."""
         entry = self._entries.get(name)
         return self.owner(entry.backup) if entry and entry.backup else None
+
+    def works(self, name: str, role: str) -> bool:
+        """Whether a person takes cases from a role queue."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.kind is OwnerKind.PERSON and (not entry.roles or role in entry.roles)
+
+    def is_away(self, name: str, day: date) -> bool:
+        """Whether *name* is away on a day."""
+        entry = self._entries.get(name)
+        return entry is not None and any(gone.first <= day <= gone.last for gone in entry.away)
+
+    def stand_in(self, owner: Owner, otherwise: Owner | None, day: date) -> Owner:
+        """
+        Return who acts for *owner* on a day: the owner, or while they are away their backup, and so on.
+
+        Args:
+            otherwise: Who acts where the last of them is away too; the owner, where nobody does.
+        """
+        acting, seen = owner, set[str]()
+        while self.is_away(acting.id, day) and acting.id not in seen:
+            seen.add(acting.id)
+            acting = self.backup_of(acting.id) or acting
+        if not self.is_away(acting.id, day):
+            return acting
+        return otherwise if otherwise is not None and not self.is_away(otherwise.id, day) else owner
 
     def is_licensed(self, name: str) -> bool:
         """Whether clinical questions may be put to *name*."""

@@ -498,3 +498,26 @@ def test_a_visit_that_took_place_or_a_report_proves_a_referral() -> None:
 
     assert not seen.do(do.Close(reason=ClosureReason.COMPLETED)).is_open
     assert not reported.do(do.Close(reason=ClosureReason.COMPLETED, evidence=("DocumentReference/1",))).is_open
+
+
+# Taking a case --------------------------------------------------------------------------------------------------
+
+
+def test_of_two_who_take_a_case_one_has_it_and_the_other_is_told_who() -> None:
+    desk = taken(a_snapshot())
+
+    case = desk.do(do.Claim(), by="ann")
+
+    assert (case.owner.id, case.backup.id if case.backup else None) == ("ann", "bob")
+    with pytest.raises(CommandRefused, match="Ann Weber has this case"):
+        desk.do(do.Claim(), by="bob")
+    with pytest.raises(CommandRefused, match="You have this case already"):
+        desk.do(do.Claim(), by="ann")
+
+
+def test_only_people_who_are_known_take_cases() -> None:
+    desk = taken(a_snapshot())
+
+    for stranger, message in (("zoe", "no owner called 'zoe'"), ("supervisor", "does not take cases")):
+        with pytest.raises(CommandRefused, match=message):
+            desk.do(do.Claim(), by=stranger)

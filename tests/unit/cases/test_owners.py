@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from bridge.cases.model import OwnerKind
-from bridge.cases.owners import OwnerBook, OwnerEntry, owner_in_ehr
+from bridge.cases.owners import Absence, OwnerBook, OwnerEntry, owner_in_ehr
 from bridge.cases.snapshot import BusinessIdentifier, Party
 from tests.unit.cases.builders import OWNERS, by
 
@@ -108,3 +110,48 @@ def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(KeyError):
         OWNERS.owner("nobody")
     assert {entry.name for entry in OWNERS.entries()} == set(OWNERS.names())
+
+
+# Queues, absences ----------------------------------------------------------------------------------------------
+
+ANN_AWAY, BOB_AWAY = (date(2026, 6, 8), date(2026, 6, 12)), (date(2026, 6, 10), date(2026, 6, 10))
+
+
+def a_team(**absences: tuple[date, date]) -> OwnerBook:
+    """Return Ann and Bob, who back each other up, and Cem, who works authorizations alone."""
+
+    def person(name: str, backup: str | None = None, roles: tuple[str, ...] = ()) -> OwnerEntry:
+        away = (Absence(*absences[name]),) if name in absences else ()
+        return OwnerEntry(name, OwnerKind.PERSON, name.title(), backup=backup, roles=roles, away=away)
+
+    queues = [OwnerEntry(name, OwnerKind.ROLE, name) for name in ("referral-coordinator", "authorization-specialist")]
+    return OwnerBook(
+        [person("ann", "bob"), person("bob", "ann"), person("cem", roles=("authorization-specialist",)), *queues]
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "acting"),
+    [(7, "ann"), (8, "bob"), (10, "referral-coordinator"), (12, "bob"), (13, "ann")],
+)
+def test_the_backup_acts_while_the_owner_is_away_and_the_queue_while_both_are(day: int, acting: str) -> None:
+    team = a_team(ann=ANN_AWAY, bob=BOB_AWAY)
+
+    found = team.stand_in(team.owner("ann"), team.owner("referral-coordinator"), date(2026, 6, day))
+
+    assert found.id == acting
+
+
+def test_where_nobody_is_left_the_owner_stays_who_it_is() -> None:
+    team = a_team(ann=ANN_AWAY, bob=ANN_AWAY)
+
+    assert team.stand_in(team.owner("ann"), None, date(2026, 6, 9)).id == "ann"
+
+
+def test_a_person_works_the_queues_that_are_named_or_every_one() -> None:
+    team = a_team()
+
+    assert [name for name in ("ann", "cem", "referral-coordinator") if team.works(name, "referral-coordinator")] == [
+        "ann"
+    ]
+    assert team.works("cem", "authorization-specialist")
