@@ -41,6 +41,7 @@ COMMANDS: list[AnyCommand] = [
     do.SetNextAction(code=Action.CALL_PATIENT),
     do.Snooze(until=LATER, reason="on holiday"),
     do.Escalate(why="stuck"),
+    do.Claim(),
     do.AcknowledgeEscalation(),
     do.Note(text="prefers mornings"),
     do.Close(reason=ClosureReason.COMPLETED, outcome="seen"),
