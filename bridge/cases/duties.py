@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 from bridge.cases.blockers import UNBLOCKS
 from bridge.cases.calendar import Span, Unit, plausible
-from bridge.cases.facts import LIVE_TASK, Answer, Facts, cancellation_asked, stated_at, visit_at, visit_failed_at
+from bridge.cases.facts import (
+    LIVE_TASK,
+    Answer,
+    Facts,
+    cancellation_asked,
+    stated_at,
+    visit_at,
+    visit_failed_at,
+    visit_outlives_request,
+)
 from bridge.cases.lanes import Due, Lane, Step
 from bridge.cases.model import ACTION_TEXT, Action, Attempt, Blocker, Local, NextAction, Owner, Status, Wait
 from bridge.cases.outreach import in_vain, next_try
@@ -47,6 +56,7 @@ def backup_of(owner: Owner, lane: Lane, rules: Rules) -> Owner | None:
 
 
 _STOP = NextAction(Action.CLOSE_WITH_REASON, "Stop the work: the requester asks to cancel it")
+_CALL_OFF = NextAction(Action.SCHEDULE, "Call off the visit: the request was withdrawn")
 _HERE = NextAction(Action.CONFIRM_APPOINTMENT, "Record how the visit went: the patient has arrived")
 _WENT = NextAction(Action.CONFIRM_APPOINTMENT, "Find out whether the visit took place")
 AFTER_VISIT = Span(1, Unit.BUSINESS_DAYS)
@@ -65,6 +75,8 @@ def next_action_of(
         return Answer(_STOP, "cancellation-asked")
     if facts.has_died:
         return Answer(REVIEW, "patient-deceased")
+    if visit_outlives_request(facts, now):
+        return Answer(_CALL_OFF, "request-withdrawn")
     if blocker is not None and status.value is not Status.ESCALATED:
         action = UNBLOCKS[blocker.value.category]
         return Answer(NextAction(action, ACTION_TEXT[action]), f"unblock:{blocker.value.category.value}")
@@ -104,6 +116,8 @@ def due_at(
     stop = cancellation_asked(facts)
     if stop is not None:
         return Answer(rules.calendar.after(stated_at(stop), facts.lane.window[priority]), "cancellation-asked")
+    if visit_outlives_request(facts, now):
+        return Answer(_by_visit(facts, rules, priority), "request-withdrawn")
     ends = [
         rules.calendar.end_of(task.due) for task in facts.tasks if task.due is not None and task.effect in LIVE_TASK
     ]
@@ -124,6 +138,14 @@ def due_at(
         at = rules.calendar.after(anchor, due.span)
         at = _put_off(at, due.span, rules, clock) if due.anchor == "opened" else at
     return Answer(at, f"lane-step:{status.value.value}")
+
+
+def _by_visit(facts: Facts, rules: Rules, priority: Priority) -> datetime:
+    """Return by when a visit is to be called off: within the window, and before anybody sets out for it."""
+    assert facts.root is not None
+    end = rules.calendar.after(stated_at(facts.root.snapshot), facts.lane.window[priority])
+    at = visit_at(facts)
+    return end if at is None else min(end, at)
 
 
 def _window_end(facts: Facts, rules: Rules, priority: Priority, clock: Clock) -> datetime:

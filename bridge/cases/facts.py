@@ -137,6 +137,17 @@ def _when(snapshot: Snapshot) -> tuple[float, str]:
     return (at.timestamp() if at is not None else float("-inf"), snapshot.ref)
 
 
+def visit_outlives_request(facts: Facts, now: datetime) -> bool:
+    """Whether the request was withdrawn, and a visit for it is still to come: the patient would come for nothing."""
+    root, visit = facts.root, facts.visit
+    if root is None or root.gone_at is not None or root.snapshot.effect is not Effect.CANCELLED:
+        return False
+    if visit is None or visit.effect not in FIRM_VISIT or visit.ref == root.ref:
+        return False
+    at = plausible(visit.start_at)
+    return at is not None and at > now
+
+
 def visit_at(facts: Facts) -> datetime | None:
     """Return when the visit that counts begins, where that is told."""
     return plausible(facts.visit.start_at) if facts.visit is not None else None

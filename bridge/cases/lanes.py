@@ -20,6 +20,7 @@ from bridge.cases.calendar import Span, Unit, parse_span
 from bridge.cases.model import ACTION_TEXT, Action, BlockerCategory, Channel, ClosureReason, Status, Trigger
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.wording import check_script
 from bridge.errors import ConfigError
 
 Resource = Literal["Task", "ServiceRequest", "Appointment", "MedicationRequest"]
@@ -151,6 +152,13 @@ class Outreach(_Section):
     wait: Annotated[Mapping[Priority, Annotated[Span, BeforeValidator(_span)]], BeforeValidator(_by_priority)]
     then: Step
     scripts: Mapping[Channel, str] = {}
+
+    @field_validator("scripts")
+    @classmethod
+    def _say_no_more_than_needed(cls, scripts: Mapping[Channel, str]) -> Mapping[Channel, str]:
+        for channel, script in scripts.items():
+            check_script(channel, script)
+        return scripts
 
     @model_validator(mode="after")
     def _complete(self) -> Outreach:
@@ -324,7 +332,17 @@ def _lane(name: str, section: object, defaults: Mapping[str, object]) -> Lane:
         raise ValueError(": expected a section, not a single value")
     if "name" in section:
         raise ValueError(f".name: a lane's name stands in its heading, [lanes.{name}]")
-    return Lane.model_validate({**defaults, "name": name, **section})
+    return Lane.model_validate({**_over(defaults, section), "name": name})
+
+
+def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """Return *above* with what it does not say taken from *below*, table by table; a list counts as a whole."""
+    merged = {**below, **above}
+    for name, value in above.items():
+        under = below.get(name)
+        if isinstance(value, dict) and isinstance(under, dict):
+            merged[name] = _over(under, value)
+    return merged
 
 
 def _problems(where: str, error: ValidationError) -> list[str]:

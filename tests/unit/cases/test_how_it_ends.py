@@ -17,6 +17,7 @@ from tests.unit.cases.builders import (
     call,
     said,
     taken,
+    utc,
 )
 
 # How it ends -----------------------------------------------------------------------------------------------
@@ -172,3 +173,33 @@ def test_a_case_of_which_everything_is_deleted_is_closed() -> None:
     desk.look_again("Task/2", gone_at=NOW)
 
     assert desk.case().status is Status.CLOSED
+
+
+# What outlives its request --------------------------------------------------------------------------------------
+
+
+def test_a_visit_that_is_still_to_come_when_its_request_is_withdrawn_is_to_be_called_off() -> None:
+    desk = taken(a_snapshot(), a_visit("booked"))
+
+    desk.take(a_snapshot(status="revoked", version=2, updated_at=desk.now))
+
+    case = desk.case()
+    assert (case.status, case.closure) == (Status.SCHEDULED, None)
+    assert case.next_action is not None
+    assert case.next_action.text == "Call off the visit: the request was withdrawn"
+    assert case.due_at == utc(3)
+
+    desk.take(a_visit("cancelled", version=2))
+
+    assert desk.case().closure is not None
+    assert desk.case().closure.reason is ClosureReason.CANCELLED_BY_REQUESTER
+
+
+def test_a_visit_that_is_over_keeps_no_withdrawn_request_open() -> None:
+    desk = taken(a_snapshot(), a_visit("booked"))
+    desk.take(a_snapshot(status="revoked", version=2))
+    desk.now = utc(20)
+
+    desk.look_again("Appointment/1")
+
+    assert not desk.case().is_open
