@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -45,7 +46,7 @@ DUE = utc(2)
 """The window of a routine referral that was asked for on Friday closes on Tuesday at closing time."""
 
 
-def a_desk(lanes: Lanes = SHIPPED, **changes: object) -> Desk:
+def a_desk(lanes: Lanes = SHIPPED, **changes: Any) -> Desk:
     """Return a desk where a routine order came in on Monday at ten, by the lanes as they are shipped."""
     desk = Desk(some_rules(lanes=lanes))
     desk.take(a_snapshot(**changes))
@@ -273,8 +274,9 @@ def test_an_answer_begins_the_count_anew() -> None:
         desk.pass_time(hours=1)
         desk.do(call(outcome))
 
-    assert desk.case().next_action is not None
-    assert desk.case().next_action.code is Action.CALL_PATIENT
+    action = desk.case().next_action
+    assert action is not None
+    assert action.code is Action.CALL_PATIENT
 
 
 @pytest.mark.parametrize(
