@@ -174,6 +174,19 @@ class Site(_Section):
         return self
 
 
+class AwaySection(_Section):
+    """Civil days on which an owner is away, both included."""
+
+    first: date
+    last: date
+
+    @model_validator(mode="after")
+    def _in_order(self) -> AwaySection:
+        if self.last < self.first:
+            raise ValueError(f"last: {self.last} lies before first, {self.first}")
+        return self
+
+
 class OwnerSection(_Section):
     """A person or role queue that owns cases; ``references`` are the ways the EHR names them."""
 
@@ -182,6 +195,8 @@ class OwnerSection(_Section):
     references: Annotated[tuple[Reference, ...], BeforeValidator(_listed)] = ()
     backup: str | None = None
     licensed: bool = False
+    roles: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    away: tuple[AwaySection, ...] = ()
 
     @property
     def owner_kind(self) -> OwnerKind:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from bridge.cases.calendar import Calendar
 from bridge.cases.lanes import Lanes, parse_lanes
 from bridge.cases.model import OwnerKind
-from bridge.cases.owners import LICENSED_ROLES, OwnerBook, OwnerEntry
+from bridge.cases.owners import LICENSED_ROLES, Absence, OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
 from bridge.config import DEFAULT_ROLES, ConnectionSection, Settings
 from bridge.errors import ConfigError, HeldBack
@@ -88,7 +88,14 @@ def make_owners(settings: Settings, lanes: Lanes, we_are: Sequence[str]) -> Owne
     }
     for name, owner in settings.owners.items():
         entries[name] = OwnerEntry(
-            name, owner.owner_kind, owner.display, owner.references, owner.backup, owner.licensed
+            name,
+            owner.owner_kind,
+            owner.display,
+            owner.references,
+            owner.backup,
+            owner.licensed,
+            owner.roles,
+            tuple(Absence(away.first, away.last) for away in owner.away),
         )
     missing = sorted(lanes.roles() - set(entries))
     if missing:

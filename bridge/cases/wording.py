@@ -53,7 +53,7 @@ def check_script(channel: Channel, script: str) -> None:
     Raises:
         ValueError: The message names the words.
     """
-    unknown = sorted({name for name in _PLACE.findall(script)} - PLACES)
+    unknown = sorted(set(_PLACE.findall(script)) - PLACES)
     if unknown or script.count("{") != script.count("}"):
         raise ValueError(
             f"{channel.value}: {{{', '.join(unknown)}}} is not known; use {{clinic}}, {{callback}} or {{time}}"

@@ -361,9 +361,20 @@ class Tx(Protocol):
     def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
         """Return the last ``seq`` in each case's history (0 where there is none)."""
 
-    def save_cases(self, cases: Sequence[Case], changes: Sequence[Change]) -> None:
+    def cases_to_wake(self, connection: str, now: datetime, limit: int) -> list[str]:
+        """Return the roots of the cases that time alone changes by now, the earliest first."""
+
+    def set_wakes(self, wakes: Mapping[str, datetime | None]) -> None:
+        """Say when time alone will change cases next, by case id; one that is not stored is passed over."""
+
+    def save_cases(
+        self, cases: Sequence[Case], changes: Sequence[Change], wakes: Mapping[str, datetime | None] | None = None
+    ) -> None:
         """
         Write current states and append their history.
+
+        Args:
+            wakes: When time alone will change these cases next, by id; never, for one that is not in it.
 
         Raises:
             StaleVersion: A stored case is not at the version before the one given.

@@ -100,7 +100,9 @@ def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:
     commits or rolls back with the case.
     """
     tx.save_sources(outcome.sources)
-    tx.save_cases([case for _, case in outcome.pairs], outcome.changes)
+    tx.save_cases([case for _, case in outcome.pairs], outcome.changes, outcome.wakes)
+    changed = {case.id for _, case in outcome.pairs}
+    tx.set_wakes({case_id: at for case_id, at in outcome.wakes.items() if case_id not in changed})
     tx.want_people(line.name, _people_named(outcome), now)
     if not line.writes:
         return 0

@@ -1,12 +1,20 @@
-"""What time alone brings about: a supply that is about to run out becomes work, one that was renewed ends."""
+"""
+What time alone brings about: a supply that is about to run out becomes work, one that was renewed ends, and a case
+that nobody moves climbs the ladder of its lane.
+
+What is due is in the database, with the moment it is due; whichever process looks first, however late, brings about
+what that moment brings about, once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.reconcile import revisit
-from bridge.store.port import Store
+from bridge.cases.rules import case_id
+from bridge.store.port import Store, Tx
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 
@@ -14,16 +22,43 @@ AT_ONCE = 100
 
 
 def tick(store: Store, line: Line, now: datetime) -> int:
-    """Look again at every resource whose time has come; returns how many there were."""
+    """Look again at every resource and every case whose time has come; returns how many there were."""
+    return _all(store, line, now, _look_at_sources) + _all(store, line, now, _wake_cases)
+
+
+def _all(store: Store, line: Line, now: datetime, some: Callable[[Tx, Line, datetime], int]) -> int:
     seen = 0
     while True:
         with store.transaction() as tx:
             tx.lock(line.name)
-            due = tx.sources_to_watch(line.name, now, AT_ONCE)
-            if not due:
-                return seen
-            known = load_roots(tx, line.name, {row.root for row in due})
-            cause = Cause(CauseKind.TIMER, "watch")
-            outcome = revisit([row.ref for row in due], known, line.rules, cause, now)
-            record(tx, line, outcome, now)
-            seen += len(due)
+            found = some(tx, line, now)
+        if not found:
+            return seen
+        seen += found
+
+
+def _look_at_sources(tx: Tx, line: Line, now: datetime) -> int:
+    due = tx.sources_to_watch(line.name, now, AT_ONCE)
+    if due:
+        _look_again(tx, line, {row.root for row in due}, [row.ref for row in due], Cause(CauseKind.TIMER, "watch"), now)
+    return len(due)
+
+
+def _wake_cases(tx: Tx, line: Line, now: datetime) -> int:
+    due = tx.cases_to_wake(line.name, now, AT_ONCE)
+    if due:
+        looked_at = _look_again(tx, line, due, None, Cause(CauseKind.TIMER, "clock"), now)
+        # Work of a lane that is switched off is left as it is, and sleeps until something comes in.
+        tx.set_wakes(dict.fromkeys({case_id(line.name, root) for root in due} - looked_at))
+    return len(due)
+
+
+def _look_again(
+    tx: Tx, line: Line, roots: Collection[str], refs: Collection[str] | None, cause: Cause, now: datetime
+) -> set[str]:
+    """Derive cases again, and return the ids of those that could be; by these *refs*, or by all of each case's."""
+    known = load_roots(tx, line.name, roots)
+    again = refs if refs is not None else [row.ref for row in known.sources.values() if row.root in set(roots)]
+    outcome = revisit(again, known, line.rules, cause, now)
+    record(tx, line, outcome, now)
+    return set(outcome.wakes)

@@ -308,3 +308,24 @@ def test_a_case_whose_patient_has_no_name_is_stored(store: Store) -> None:
 
     with store.reading() as tx:
         assert tx.case("c1") == case
+
+
+def test_cases_wake_when_their_time_has_come_earliest_first(store: Store) -> None:
+    cases = [a_case(f"c{number}", root=f"Task/{number}") for number in range(1, 5)]
+    with store.transaction() as tx:
+        wakes = {"c1": NOW, "c2": minutes(-1), "c3": minutes(1)}
+        tx.save_cases(cases, [a_change(case) for case in cases], wakes)
+
+    with store.transaction() as tx:
+        assert tx.cases_to_wake(EHR, NOW, 10) == ["Task/2", "Task/1"]
+        assert tx.cases_to_wake(EHR, NOW, 1) == ["Task/2"]
+        assert tx.cases_to_wake("other", NOW, 10) == []
+        tx.set_wakes({"c2": None, "c4": NOW, "unknown": NOW})
+
+    with store.transaction() as tx:
+        assert tx.cases_to_wake(EHR, NOW, 10) == ["Task/1", "Task/4"]
+        moved = a_case("c1", root="Task/1", version=2)
+        tx.save_cases([moved], [a_change(moved, 2)])
+
+    with store.reading() as tx:
+        assert tx.cases_to_wake(EHR, NOW, 10) == ["Task/4"]

@@ -39,7 +39,7 @@ def some_cases(store: Store) -> None:
         store,
         a_case("c1", due_at=minutes(1)),
         a_case("c2", due_at=minutes(2), lane="medication-refill", owner=QUEUE, blocker=BLOCKED),
-        a_case("c3", due_at=None, status=Status.ESCALATED, escalation=ESCALATED, tenant="north"),
+        a_case("c3", due_at=None, status=Status.ESCALATED, escalations=(ESCALATED,), tenant="north"),
         a_case("c4", due_at=minutes(1), status=Status.CLOSED, closed_at=NOW, opened_at=minutes(-9)),
         a_case("c5", due_at=minutes(9), connection="other", patient=CasePatient(ref="Patient/2")),
     )

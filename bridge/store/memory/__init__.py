@@ -170,7 +170,20 @@ class MemoryTx(OutboxRoom):
     def change_counts(self, case_ids: Iterable[str]) -> dict[str, int]:
         return {case_id: len(self._now.history.get(case_id, ())) for case_id in case_ids}
 
-    def save_cases(self, cases: Sequence[Case], changes: Sequence[Change]) -> None:
+    def cases_to_wake(self, connection: str, now: datetime, limit: int) -> list[str]:
+        stored = ((self._now.cases[case_id], at) for case_id, at in self._now.wakes.items() if at <= now)
+        due = sorted((at, pk, case.root) for (pk, case), at in stored if case.connection == connection)
+        return [root for _, _, root in due][:limit]
+
+    def set_wakes(self, wakes: Mapping[str, datetime | None]) -> None:
+        for case_id, at in wakes.items():
+            self._now.wakes.pop(case_id, None)
+            if at is not None and case_id in self._now.cases:
+                self._now.wakes[case_id] = at
+
+    def save_cases(
+        self, cases: Sequence[Case], changes: Sequence[Change], wakes: Mapping[str, datetime | None] | None = None
+    ) -> None:
         for case in sorted(cases, key=lambda case: case.version != 1):
             pk, old = self._now.cases.get(case.id, (len(self._now.cases) + 1, None))
             if case.version != (1 if old is None else old.version + 1):
@@ -178,6 +191,7 @@ class MemoryTx(OutboxRoom):
             require(case.merged_into != case.id, "not_merged_into_itself")
             require(case.merged_into is None or case.merged_into in self._now.cases, "merged into nothing")
             self._now.cases[case.id] = (pk, kept(case))
+            self.set_wakes({case.id: (wakes or {}).get(case.id)})
         roots = Counter((case.connection, case.root) for _, case in self._now.cases.values())
         if cases and max(roots.values()) > 1:
             raise StaleVersion("a root has another case")

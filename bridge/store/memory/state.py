@@ -31,6 +31,7 @@ class State:
     sources: dict[tuple[str, str], SourceRow] = field(default_factory=dict)
     cases: dict[str, tuple[int, Case]] = field(default_factory=dict)
     history: dict[str, tuple[Change, ...]] = field(default_factory=dict)
+    wakes: dict[str, datetime] = field(default_factory=dict)
     people: dict[tuple[str, str], Person] = field(default_factory=dict)
     wanted: dict[tuple[str, str], datetime] = field(default_factory=dict)
     hints: dict[tuple[str, str], Hint] = field(default_factory=dict)

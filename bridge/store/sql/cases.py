@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,14 +13,16 @@ from bridge.cases.changes import CaseOpened, Change
 from bridge.cases.model import Case, OwnerKind
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.batch import among, change, insert, numbers, texts, upsert
-from bridge.store.codec import NEVER, clean, from_cursor, maybe_clean, micros, pack, to_cursor
+from bridge.store.codec import NEVER, clean, from_cursor, maybe_clean, maybe_micros, micros, pack, to_cursor
 from bridge.store.port import CaseFilter, CasePage
 from bridge.store.sql.work import Work
-from bridge.store.tables import LIVE, OPEN, OWNED_IN_EHR, care_case, case_change, case_state
+from bridge.store.tables import LIVE, OPEN, OWNED_IN_EHR, WAKES, care_case, case_change, case_state, resource
 from bridge.store.worklist import due_order, search_text, words
 
 _case = msgspec.msgpack.Decoder(Case)
 _change = msgspec.msgpack.Decoder(Change)
+
+_Wakes = Mapping[str, datetime | None]
 
 _VARYING = (
     "version",
@@ -34,10 +37,19 @@ _VARYING = (
     "escalated",
     "due_order",
     "opened_at",
+    "wake_at",
     "search_text",
 )
 _ADD = insert(care_case, "pk", "id", "connection_id", "tenant", *_VARYING, ignore=True)
 _CHANGE = change(care_case, *_VARYING, "pk", by="pk", step="version")
+_WAKE = change(care_case, "wake_at", "pk", by="pk")
+_TO_WAKE = (
+    select(resource.c.ref)
+    .join(care_case, care_case.c.pk == resource.c.id)
+    .where(care_case.c.connection_id == bindparam("connection"), WAKES, care_case.c.wake_at <= bindparam("now"))
+    .order_by(care_case.c.wake_at, care_case.c.pk)
+    .limit(bindparam("limit"))
+)
 _ADD_STATE = insert(case_state, "case_pk", "body")
 _CHANGE_STATE = upsert(case_state, "case_pk", "body")
 _APPEND = insert(case_change, "case_pk", "seq", "body")
@@ -124,21 +136,32 @@ class CasesRoom(Work):
         last = dict(tuple(row) for row in self.rows(_LAST_SEQ, ids=wanted))
         return {case_id: last.get(case_id, 0) for case_id in wanted}
 
-    def save_cases(self, cases: Sequence[Case], changes: Sequence[Change]) -> None:
+    def cases_to_wake(self, connection: str, now: datetime, limit: int) -> list[str]:
+        found = self.rows(_TO_WAKE, connection=self.connection_id(connection), now=micros(now), limit=limit)
+        return [row.ref for row in found]
+
+    def set_wakes(self, wakes: Mapping[str, datetime | None]) -> None:
+        pks = self.case_pks(wakes)
+        self.write(_WAKE, [(maybe_micros(wakes[case_id]), pk) for case_id, pk in pks.items()])
+
+    def save_cases(
+        self, cases: Sequence[Case], changes: Sequence[Change], wakes: Mapping[str, datetime | None] | None = None
+    ) -> None:
+        wakes = wakes or {}
         fresh = [case for case in cases if case.version == 1]
         moved = [case for case in cases if case.version != 1]
         if fresh:
-            self._add_cases(fresh, changes)
+            self._add_cases(fresh, changes, wakes)
         if moved:
-            self._change_cases(moved)
+            self._change_cases(moved, wakes)
         if changes:
             self._append(changes)
 
-    def _add_cases(self, cases: Sequence[Case], changes: Sequence[Change]) -> None:
+    def _add_cases(self, cases: Sequence[Case], changes: Sequence[Change], wakes: _Wakes) -> None:
         keys = self.keys_of((case.connection, case.root) for case in cases)
         keyed = list(zip(keys, cases, strict=True))
         rows = [
-            (pk, clean(case.id), self.connection_id(case.connection), clean(case.tenant), *_varying(case))
+            (pk, clean(case.id), self.connection_id(case.connection), clean(case.tenant), *_varying(case, wakes))
             for pk, case in keyed
         ]
         if self.write(_ADD, rows) != len(rows):
@@ -149,9 +172,9 @@ class CasesRoom(Work):
             self.knows_case(case.id, pk)
         self.new_cases.update(case.id for case in cases)
 
-    def _change_cases(self, cases: Sequence[Case]) -> None:
+    def _change_cases(self, cases: Sequence[Case], wakes: _Wakes) -> None:
         pks = self.case_pks(case.id for case in cases)
-        rows = [(*_varying(case), pks[case.id]) for case in cases if case.id in pks]
+        rows = [(*_varying(case, wakes), pks[case.id]) for case in cases if case.id in pks]
         if len(rows) != len(cases) or self.write(_CHANGE, rows) != len(rows):
             raise StaleVersion("a case is not at the version before the one given")
         self.write(_CHANGE_STATE, [(pks[case.id], pack(case)) for case in cases])
@@ -236,7 +259,7 @@ def _opened(entry: bytes | None) -> Case:
     return first.fact.case
 
 
-def _varying(case: Case) -> tuple[Any, ...]:
+def _varying(case: Case, wakes: _Wakes) -> tuple[Any, ...]:
     return (
         case.version,
         maybe_clean(case.merged_into),
@@ -250,5 +273,6 @@ def _varying(case: Case) -> tuple[Any, ...]:
         case.escalation is not None,
         due_order(case),
         micros(case.opened_at),
+        maybe_micros(wakes.get(case.id)),
         search_text(case),
     )

@@ -37,6 +37,7 @@ DONE = {
     "snooze": "Put off.",
     "escalate": "Escalated.",
     "acknowledge-escalation": "Escalation answered.",
+    "claim": "The case is yours.",
     "note": "Note added.",
     "close": "Case closed.",
     "reopen": "Case reopened.",

@@ -99,7 +99,7 @@ def test_a_task_split_off_and_joined_again_is_told_as_often() -> None:
     ("move", "status"),
     [
         (lambda world: world.ehr.put(order(status="entered-in-error")), Status.CLOSED),
-        (lambda world: world.ehr.put(order(status="revoked")), Status.CLOSED),
+        (lambda world: world.ehr.put(order(status="revoked")), Status.SCHEDULED),
         (lambda world: world.ehr.put(order(status="completed")), Status.CLOSED),
         (lambda world: world.ehr.put(order(status="on-hold")), Status.WAITING_ON_PROVIDER),
         (lambda world: world.clinic.delete("/ServiceRequest/o1"), Status.CLOSED),

@@ -54,7 +54,7 @@ def test_a_refill_case_comes_back_when_the_next_supply_runs_out() -> None:
     beside.tick(days=30)
 
     case = beside.case(ROOT)
-    assert (case.status, case.round) == (Status.NEEDS_OUTREACH, 2)
+    assert (case.stage, case.round) == (Status.NEEDS_OUTREACH, 2)
 
 
 def test_more_than_one_batch_of_supplies_is_looked_at() -> None:
@@ -78,3 +78,48 @@ def test_time_alone_does_not_close_what_nobody_did() -> None:
     beside.tell(prescription("2026-06-05", note=[{"text": "patient called"}]))
 
     assert beside.case(ROOT).is_open
+
+
+# The ladder -----------------------------------------------------------------------------------------------------
+
+
+def an_order(**changes: Any) -> dict[str, Any]:
+    """Return an order that nobody has acted on."""
+    return {
+        "resourceType": "ServiceRequest",
+        "id": "s1",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "Patient/p1"},
+        **changes,
+    }
+
+
+def test_a_case_that_nobody_moves_climbs_step_by_step_and_each_step_is_told_once() -> None:
+    beside = Beside(an_order())
+    seen = []
+    for _ in range(12):
+        beside.tick(days=1)
+        seen.append([(one.trigger.value, one.level) for one in beside.case("ServiceRequest/s1").escalations])
+
+    assert seen[0] == []
+    assert ("overdue", 3) in seen[-1]
+    assert seen == sorted(seen, key=len)
+    told = [change for change in beside.history("ServiceRequest/s1") if type(change.fact).__name__ == "Escalated"]
+    assert len({(change.fact.escalation.trigger, change.fact.escalation.level) for change in told}) == len(told)
+    assert {change.cause.kind for change in told} == {CauseKind.TIMER}
+    assert beside.tick(days=30) == 0
+
+
+def test_whoever_slept_through_it_takes_every_step_with_the_time_it_was_due() -> None:
+    awake, asleep = Beside(an_order()), Beside(an_order())
+    for _ in range(20):
+        awake.tick(days=1)
+    asleep.tick(days=20)
+
+    assert steps(asleep) == steps(awake)
+
+
+def steps(beside: Beside) -> list[tuple[str, int, Any]]:
+    told = [change.fact for change in beside.history("ServiceRequest/s1") if type(change.fact).__name__ == "Escalated"]
+    return sorted((fact.escalation.trigger.value, fact.escalation.level, fact.escalation.since) for fact in told)

@@ -157,11 +157,11 @@ def test_each_form_does_its_command_and_comes_back(
 def test_refused_form_keeps_what_was_typed(clinic: Clinic, client: TestClient) -> None:
     case = clinic.referral()
 
-    answer = _send(client, case.id, "close", {"reason": "other", "evidence": "Task/77", "version": str(case.version)})
+    answer = _send(client, case.id, "close", {"reason": "other", "evidence": "Binary 77", "version": str(case.version)})
 
     assert answer.status_code == 409
     assert "Other needs an outcome in words." in answer.text
-    assert 'value="Task/77"' in answer.text
+    assert 'value="Binary 77"' in answer.text
     assert clinic.case(case) == case
 
 
