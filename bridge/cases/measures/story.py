@@ -72,6 +72,8 @@ class _Teller:
     def tell(self, version: int, changes: Sequence[Change]) -> None:
         """Let the changes of one version take effect."""
         self._before, self._waited = self._after, self._status is Status.WAITING_ON_PATIENT
+        if not self._rounds:
+            self._before = _stood_after(changes)
         self._was_open = bool(self._rounds) and self._rounds[-1].is_open
         for change in changes:
             tell = _TELL.get(type(change.fact))
@@ -89,7 +91,7 @@ class _Teller:
     # Rounds -------------------------------------------------------------------------------------------------
     def opened(self, fact: facts_of.CaseOpened, change: Change) -> None:
         case = fact.case
-        self._after = self._before = Standing(case.lane, case.priority.value, owner_label(case.owner))
+        self._after = Standing(case.lane, case.priority.value, owner_label(case.owner))
         self._status, self._due_at = case.status, case.due_at
         self._blocker = case.blocker.category if case.blocker is not None else None
         self._rounds.append(Round(case.opened_at, change.version))
@@ -197,12 +199,12 @@ class _Teller:
 
     def escalated(self, fact: facts_of.Escalated, change: Change) -> None:
         was, now = self._escalation, fact.escalation
-        if was is not None and (now is None or now.acknowledged_at is not None):
-            self._answered(change.at)
         if now is not None and (was is None or now.since != was.since):
             asks = was is None or was.acknowledged_at is not None
             found = Raised(now.level, now.since, change.at, self._before, _is_copy(change), asks)
             self._rounds[-1].raised.append(found)
+        if now is None or now.acknowledged_at is not None:
+            self._answered(change.at)
         self._escalation = now
 
     def _answered(self, at: datetime) -> None:
@@ -230,6 +232,22 @@ _TELL: dict[type, Callable[[_Teller, Any, Change], None]] = {
     facts_of.VisitHappened: _Teller.visit,
     facts_of.Escalated: _Teller.escalated,
 }
+
+
+def _stood_after(opening: Iterable[Change]) -> Standing:
+    """Return how the case stood after its first version, which may take over what people did on another case."""
+    lane, priority, owner = "", "", ""
+    for change in opening:
+        match change.fact:
+            case facts_of.CaseOpened(case=case):
+                lane, priority, owner = case.lane, case.priority.value, owner_label(case.owner)
+            case facts_of.LaneChanged(lane=name):
+                lane = name
+            case facts_of.FactsChanged(priority=stated):
+                priority = stated.value
+            case facts_of.OwnerAssigned(owner=assigned):
+                owner = owner_label(assigned)
+    return Standing(lane, priority, owner)
 
 
 def owner_label(owner: Owner) -> str:
