@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 from bridge.cases.measures.period import OpenTime, Period, seconds_between
@@ -21,16 +21,16 @@ class Clock(StrEnum):
     """Only while the site is open."""
 
 
-class Part(StrEnum):
-    """What an observation is to its measure."""
+class Part(IntEnum):
+    """What an observation is to its measure; a number, because it is what counters are looked up by."""
 
-    MET = "met"
+    MET = 0
     """In the denominator and in the numerator; for durations and counts: measured."""
-    NOT_MET = "not-met"
+    NOT_MET = 1
     """In the denominator only."""
-    EXCLUDED = "excluded"
+    EXCLUDED = 2
     """Of the kind that is measured, and left out for a reason that the definition gives."""
-    PENDING = "pending"
+    PENDING = 3
     """Not decided by the end of the period: it counts in the period in which it will be."""
 
 

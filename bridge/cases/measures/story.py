@@ -79,7 +79,8 @@ class _Teller:
             tell = _TELL.get(type(change.fact))
             if tell is not None:
                 tell(self, change.fact, change)
-            self._acted(change)
+            if change.cause.kind is CauseKind.PERSON:
+                self._acted(change)
         self._move_on(version, changes[-1].at)
 
     def finished(self, until: datetime) -> Story:
@@ -178,7 +179,7 @@ class _Teller:
 
     def _acted(self, change: Change) -> None:
         """Whatever a person does is a response, but reopening a case is none to its being open again."""
-        if change.cause.kind is CauseKind.PERSON and self._rounds[-1].opened_in != change.version:
+        if self._rounds[-1].opened_in != change.version:
             self._respond(change.at, change)
 
     def _respond(self, at: datetime, change: Change) -> None:

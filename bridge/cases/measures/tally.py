@@ -8,7 +8,6 @@ history. A year of 100,000 cases is some megabytes.
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
@@ -18,6 +17,7 @@ from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Change
 from bridge.cases.measures.definitions import DEFINITIONS, Definition, Kind, Stratum
 from bridge.cases.measures.period import OpenTime, Period
+from bridge.cases.measures.rounds import Standing
 from bridge.cases.measures.seeing import Part, Seen, Surroundings
 from bridge.cases.measures.story import story_of
 
@@ -130,16 +130,17 @@ class _Sum:
     """The observations of one measure, or of one stratum of it."""
 
     def __init__(self) -> None:
-        self.parts: Counter[Part] = Counter()
+        self.parts = [0] * len(Part)
         self.values = array("q")
-        self.categories: Counter[str] = Counter()
+        self.categories: dict[str, int] = {}
 
     def add(self, seen: Seen, kind: Kind) -> None:
+        if kind is Kind.COUNT or kind is Kind.TIME:
+            self.categories[seen.category] = self.categories.get(seen.category, 0) + seen.value
+            return
         self.parts[seen.part] += 1
         if kind is Kind.DISTRIBUTION and seen.part is Part.MET:
             self.values.append(seen.value)
-        elif kind in (Kind.COUNT, Kind.TIME):
-            self.categories[seen.category] += seen.value
 
     def figure(self, kind: Kind) -> Figure:
         if kind is Kind.PROPORTION:
@@ -147,7 +148,7 @@ class _Sum:
         if kind is Kind.DISTRIBUTION:
             return self._distribution()
         ordered = sorted(self.categories.items(), key=lambda item: (-item[1], item[0]))
-        return Count(total=self.categories.total(), categories=dict(ordered))
+        return Count(total=sum(self.categories.values()), categories=dict(ordered))
 
     def _proportion(self) -> Proportion:
         met = self.parts[Part.MET]
@@ -188,14 +189,14 @@ class _Sums:
         self._definition = definition
         self._whole = _Sum()
         self._by: Mapping[Stratum, dict[str, _Sum]] = {stratum: {} for stratum in definition.strata}
+        places = (Standing._fields.index(one) if one is not Stratum.CATEGORY else None for one in definition.strata)
+        self._strata = list(zip(places, self._by.values(), strict=True))
 
     def add(self, seen: Seen) -> None:
         kind = self._definition.kind
         self._whole.add(seen, kind)
-        for stratum, sums in self._by.items():
-            name = seen.category if stratum is Stratum.CATEGORY else str(getattr(seen.standing, stratum))
-            if not name:
-                continue
+        for place, sums in self._strata:
+            name = seen.category if place is None else seen.standing[place]
             if name not in sums:
                 sums[name] = _Sum()
             sums[name].add(seen, kind)

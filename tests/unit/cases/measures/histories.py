@@ -223,6 +223,12 @@ def _merged(play: _Play) -> list[Callable[[], None]]:
 _PLOTS = (_referral, _referral, _visit, _medication, _errand, _errand, _merged)
 
 
+@cache
+def a_year(groups: int = 350, seed: int = 1) -> list[list[Change]]:
+    """Return one generated year, made once for all tests of a process."""
+    return list(histories(groups, seed))
+
+
 def histories(groups: int, seed: int = 1) -> Iterator[list[Change]]:
     """Yield the histories of the cases that *groups* pieces of work came to, spread over 2026."""
     dice = random.Random(seed)

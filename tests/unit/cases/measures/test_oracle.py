@@ -13,16 +13,16 @@ from bridge.cases.changes import Change
 from bridge.cases.measures.definitions import DEFINITIONS
 from bridge.cases.measures.period import period_of
 from bridge.cases.measures.tally import Report, Tally
+from tests.unit.cases.builders import refolded
 from tests.unit.cases.measures import oracle
-from tests.unit.cases.measures.histories import NEW_YORK, OFFICE, YEAR_BEGINS, histories
+from tests.unit.cases.measures.histories import NEW_YORK, OFFICE, YEAR_BEGINS, a_year
 
-GROUPS = 500
 LATER = YEAR_BEGINS + timedelta(days=900)
 
 
 @pytest.fixture(scope="module")
 def year() -> list[list[Change]]:
-    return list(histories(GROUPS))
+    return a_year()
 
 
 def reported(cases: Sequence[Sequence[Change]], first: date, last: date, now: datetime = LATER) -> Report:
@@ -82,3 +82,19 @@ def test_the_oracle_knows_every_measure() -> None:
     assert {(one.code, one.kind.value) for one in DEFINITIONS} == {
         (code, kind) for code, (kind, _, _) in oracle.MEASURES.items()
     }
+
+
+def is_open(history: Sequence[Change]) -> bool:
+    case = refolded(history)
+    return case is not None and case.is_open
+
+
+def test_what_the_store_leaves_out_changes_nothing(year: list[list[Change]]) -> None:
+    """It gives no case that was closed, and of which nothing was recorded, before the period began."""
+    first, last = date(2026, 9, 1), date(2026, 9, 30)
+    begins = period_of(first, last, NEW_YORK, LATER).begins_at
+
+    given = [history for history in year if history[-1].at >= begins or is_open(history)]
+
+    assert len(given) < len(year) - 100
+    assert as_compared(reported(given, first, last)) == as_compared(reported(year, first, last))

@@ -13,8 +13,8 @@ import pytest
 from bridge.cases.changes import Change
 from bridge.cases.measures.period import Period, period_of
 from bridge.cases.measures.tally import Count, Distribution, Proportion, Report
-from tests.unit.cases.measures.histories import NEW_YORK, histories
-from tests.unit.cases.measures.test_oracle import GROUPS, LATER, reported
+from tests.unit.cases.measures.histories import NEW_YORK, a_year
+from tests.unit.cases.measures.test_oracle import LATER, reported
 
 FIRST, LAST = date(2026, 2, 1), date(2026, 11, 30)
 PERIOD = period_of(FIRST, LAST, NEW_YORK, LATER)
@@ -80,7 +80,7 @@ _WORK = """
 
 @pytest.fixture(scope="module")
 def report_and_database() -> Iterator[tuple[Report, sqlite3.Connection]]:
-    cases = list(histories(GROUPS, seed=2))
+    cases = a_year()
     database = sqlite3.connect(":memory:")
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
     database.execute(f"CREATE TABLE change (case_id, seq, version, at, {names})")
