@@ -1,9 +1,9 @@
 """
 Measuring on demand: the histories are read page by page, each page in a transaction of its own.
 
-One measurement runs at a time: it keeps a processor busy for as long as it takes, half a minute for a year of 100,000
-cases. What it came to is remembered: for good where the period is over, since nothing recorded later counts in it,
-else for a minute.
+One measurement runs at a time: it keeps a processor busy for as long as it takes (measured 2026-11: 98,000 histories of
+23 changes each, 40 s). What it came to is remembered: for good where the period is over, since nothing recorded later
+counts in it, else for a minute.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         kind=Kind.PROPORTION,
         observe=of_visits.confirmation,
         population="visits that took place or were missed, each once",
-        counted="that it took place or was missed",
+        counted="the record that it took place or was missed",
         numerator="between the booking becoming known and the beginning of the visit an attempt reached the patient, "
         "or the visit was booked after the case had waited on the patient's reply",
         excluded=f"{_NO_WORK}; visits that became known only when they had begun",
@@ -183,7 +183,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         observe=of_visits.intake,
         population="visits that took place or were missed, each once, for which documents were missing (blocker "
         "missing-documentation) at some moment between the booking becoming known and the beginning of the visit",
-        counted="that it took place or was missed",
+        counted="the record that it took place or was missed",
         numerator="nothing was missing any more when the visit began",
         excluded=_NO_WORK,
         better="higher",

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bridge.cases.changes import Change
-from bridge.cases.commands import Assign, Close, Escalate, Note, Reopen
+from bridge.cases.commands import Assign, ClearBlocker, Close, Escalate, Note, RaiseBlocker, Reopen, SetNextAction
 from bridge.cases.measures.definitions import DEFINITIONS, Kind
 from bridge.cases.measures.period import period_of
 from bridge.cases.measures.story import owner_label
 from bridge.cases.measures.tally import Count, Distribution, Proportion, Tally, nearest_rank
-from bridge.cases.model import AttemptOutcome, ClosureReason, Owner, OwnerKind
+from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, ClosureReason, Owner, OwnerKind
 from tests.unit.cases.builders import ASKED, NOW, OFFICE, Desk, a_snapshot, a_task, a_visit, call, taken
+from tests.unit.cases.measures.histories import rules
 
 HOUR = 3600
 MONTH = (date(2026, 6, 1), date(2026, 6, 30))
@@ -159,6 +160,73 @@ def test_a_missed_visit_is_decided_by_the_next_booking() -> None:
 
     assert (open_still.denominator, open_still.pending, open_still.rate) == (0, 1, None)
     assert measured(desk, "no-show-recovery").rate == 1.0
+
+
+def test_another_booking_that_is_read_together_with_the_miss_is_the_next_one() -> None:
+    """A page has no order: the booking of Appointment/0 stands before the miss of Appointment/1 in it."""
+    desk = taken(a_snapshot(), a_visit())
+    desk.pass_time(days=20)
+    again = a_visit("booked", "Appointment/0", start_at=desk.now + timedelta(days=4))
+    desk.take(again, a_visit("noshow", version=500))
+
+    assert measured(desk, "no-show-recovery").rate == 1.0
+
+
+def test_what_is_recorded_at_midnight_belongs_to_the_day_that_begins() -> None:
+    desk = taken(a_snapshot())
+    desk.now = datetime(2026, 6, 10, 4, tzinfo=UTC)
+    desk.do(call())
+
+    before, after = ((day, day) for day in (date(2026, 6, 9), date(2026, 6, 10)))
+
+    assert [measured(desk, "contact-rate", day).denominator for day in (before, after)] == [0, 1]
+
+
+@pytest.mark.parametrize(("late", "rate"), [(timedelta(), 1.0), (timedelta(seconds=1), 0.0)], ids=["on time", "late"])
+def test_what_is_done_at_the_due_instant_is_done_on_time(late: timedelta, rate: float) -> None:
+    """By the due time that the round began with; that it was put off later does not help."""
+    desk = Desk(rules())
+    desk.take(a_task(title="post-visit call", codes=(), parent=None))
+    case = desk.case("Task/1")
+    assert case.due_at is not None
+    desk.do(SetNextAction(code=Action.CALL_PATIENT, due_at=case.due_at + timedelta(days=9)), root="Task/1")
+    desk.now = case.due_at + late
+    desk.do(Close(reason=ClosureReason.COMPLETED, outcome="spoken with"), root="Task/1")
+
+    assert measured(desk, "on-time-post-visit").rate == rate
+
+
+@pytest.mark.parametrize(
+    ("raised", "cleared", "figures"),
+    [(-3, 0, (1, 1)), (-3, 1, (1, 0)), (-3, -1, (1, 1)), (0, 1, (0, 0)), (-3, None, (1, 0))],
+    ids=["at the beginning", "too late", "before", "missed only then", "never"],
+)
+def test_intake_is_complete_when_nothing_is_missing_as_the_visit_begins(
+    raised: int, cleared: int | None, figures: tuple[int, int]
+) -> None:
+    starts_at = datetime(2026, 6, 19, 14, tzinfo=UTC)
+    desk = taken(a_snapshot(), a_visit())
+    desk.now = starts_at + timedelta(hours=raised)
+    desk.do(RaiseBlocker(category=BlockerCategory.MISSING_DOCUMENTATION, text="no form"))
+    if cleared is not None:
+        desk.now = starts_at + timedelta(hours=cleared)
+        desk.do(ClearBlocker())
+    desk.now = starts_at + timedelta(hours=5)
+    desk.take(a_visit("fulfilled", version=500))
+
+    figure = measured(desk, "intake")
+
+    assert (figure.denominator, figure.numerator) == figures
+
+
+def test_a_case_is_past_its_due_time_only_after_it() -> None:
+    desk = taken(a_snapshot())
+    midnight_after = datetime(2026, 6, 3, 4, tzinfo=UTC)
+    desk.do(SetNextAction(code=Action.CALL_PATIENT, due_at=midnight_after))
+
+    for code in ("overdue-at-end", "overdue"):
+        until_then, a_day_more = ((date(2026, 6, 1), date(2026, 6, day)) for day in (2, 3))
+        assert [measured(desk, code, days).numerator for days in (until_then, a_day_more)] == [0, 1]
 
 
 def test_time_in_a_status_is_cut_at_the_ends_of_the_period() -> None:
