@@ -289,6 +289,13 @@ class CasePage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class HistoryPage(msgspec.Struct, frozen=True):
+    """Some cases' histories, each in order, and after which the next page begins (``None``: there is none)."""
+
+    histories: tuple[tuple[Change, ...], ...]
+    next: int | None
+
+
 class Tx(Protocol):
     """One transaction."""
 
@@ -482,6 +489,21 @@ class Tx(Protocol):
 
     def history(self, case_id: str) -> list[Change]:
         """Return a case's changes in order."""
+
+    def histories(
+        self, connection: str, *, since: datetime, before: datetime, limit: int, after: int = 0
+    ) -> HistoryPage:
+        """
+        Return what was recorded before *before* of cases that had begun by then, merged ones too.
+
+        Cases that are closed and of which nothing was recorded since *since* are left out. To be asked page by page,
+        each in a transaction of its own: history is append-only, so that pages read one after the other belong
+        together as long as *before* has passed.
+
+        Args:
+            limit: How many cases to look at; a page may hold fewer, even none.
+            after: The ``next`` of the page before.
+        """
 
     def outbox(
         self,

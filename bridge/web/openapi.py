@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from bridge.cases.commands import AnyCommand
+from bridge.cases.measures.tally import Report
 from bridge.web.connections import ConnectionList
 from bridge.web.pausing import PauseState
 from bridge.web.problems import PROBLEM_JSON, Problem
@@ -36,6 +37,7 @@ SHOWN: dict[str, Any] = {
         PauseState,
         Problem,
         Replayed,
+        Report,
         Timeline,
     )
 }

@@ -27,6 +27,7 @@ DOCUMENTS = (
     "docs/api.md",
     "docs/configuration.md",
     "docs/mapping.md",
+    "docs/measures.md",
     "docs/guarantees.md",
 )
 

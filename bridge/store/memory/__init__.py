@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import takewhile
+from operator import itemgetter
 from typing import TypeVar
 
 import msgspec
@@ -32,6 +34,7 @@ from bridge.store.port import (
     Counts,
     Cursor,
     Hint,
+    HistoryPage,
     InboxRow,
     InboxState,
     Late,
@@ -271,6 +274,20 @@ class MemoryTx(OutboxRoom):
 
     def history(self, case_id: str) -> list[Change]:
         return list(self._now.history.get(case_id, ()))
+
+    def histories(
+        self, connection: str, *, since: datetime, before: datetime, limit: int, after: int = 0
+    ) -> HistoryPage:
+        every = (row for row in self._now.cases.values() if row[1].connection == connection)
+        rows = sorted(every, key=itemgetter(0))
+        begun = [(pk, case) for pk, case in rows if pk > after and case.opened_at < before][:limit]
+        found = []
+        for _, case in begun:
+            history = self._now.history.get(case.id, ())
+            told = tuple(takewhile(lambda change: change.at < before, history))
+            if told and (case.is_open or history[-1].at >= since):
+                found.append(told)
+        return HistoryPage(tuple(found), begun[-1][0] if len(begun) == limit else None)
 
     def inbox(
         self,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby, takewhile
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, literal_column, select, true, tuple_, union
 
 from bridge.cases.changes import CaseOpened, Change
-from bridge.cases.model import Case, OwnerKind
+from bridge.cases.model import Case, OwnerKind, Status
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.batch import among, change, insert, numbers, texts, upsert
 from bridge.store.codec import NEVER, clean, from_cursor, maybe_clean, maybe_micros, micros, pack, to_cursor
-from bridge.store.port import CaseFilter, CasePage
+from bridge.store.port import CaseFilter, CasePage, HistoryPage
 from bridge.store.sql.work import Work
 from bridge.store.tables import LIVE, OPEN, OWNED_IN_EHR, WAKES, care_case, case_change, case_state, resource
 from bridge.store.worklist import due_order, search_text, words
@@ -91,6 +93,21 @@ _HISTORY = (
     .join(care_case, care_case.c.pk == case_change.c.case_pk)
     .where(care_case.c.id == bindparam("case_id"))
     .order_by(case_change.c.seq)
+)
+_BEGUN = (
+    select(care_case.c.pk, care_case.c.status)
+    .where(
+        care_case.c.connection_id == bindparam("connection"),
+        care_case.c.pk > bindparam("after"),
+        care_case.c.opened_at < bindparam("before"),
+    )
+    .order_by(care_case.c.pk)
+    .limit(bindparam("limit"))
+)
+_HISTORIES = (
+    select(case_change.c.case_pk, case_change.c.body)
+    .where(among(case_change.c.case_pk, numbers("pks")))
+    .order_by(case_change.c.case_pk, case_change.c.seq)
 )
 _COUNTS = select(care_case.c.lane, care_case.c.status, func.count()).group_by(care_case.c.lane, care_case.c.status)
 _PLACE = (care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
@@ -188,6 +205,23 @@ class CasesRoom(Work):
 
     def history(self, case_id: str) -> list[Change]:
         return [_change.decode(row[0]) for row in self.rows(_HISTORY, case_id=clean(case_id))]
+
+    def histories(
+        self, connection: str, *, since: datetime, before: datetime, limit: int, after: int = 0
+    ) -> HistoryPage:
+        known = self.connection_id(connection)
+        begun = self.rows(_BEGUN, connection=known, before=micros(before), after=after, limit=limit)
+        closed = {pk for pk, status in begun if status == Status.CLOSED.value}
+        entries = self.rows(_HISTORIES, pks=[pk for pk, _ in begun])
+        found = []
+        for pk, rows in groupby(entries, key=itemgetter(0)):
+            bodies = [body for _, body in rows]
+            if pk in closed and _change.decode(bodies[-1]).at < since:
+                continue
+            told = tuple(takewhile(lambda change: change.at < before, map(_change.decode, bodies)))
+            if told:
+                found.append(told)
+        return HistoryPage(tuple(found), begun[-1].pk if len(begun) == limit else None)
 
     def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
         wanted = self._conditions(where)

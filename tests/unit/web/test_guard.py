@@ -12,8 +12,10 @@ OURS = {"Sec-Fetch-Site": "same-origin"}
 PAGES = [
     "/",
     "/connections",
+    "/measures",
     "/api/v1/cases",
     "/api/v1/connections",
+    "/api/v1/measures.csv",
     "/metrics",
     "/health/live",
     "/nothing-here",

@@ -65,7 +65,7 @@ def test_views_and_filters_are_in_the_address_and_keep_each_other(clinic: Clinic
 
 def test_no_address_holds_anything_about_a_patient(clinic: Clinic, client: TestClient) -> None:
     case = clinic.referral(1, "Ada Synthetic")
-    pages = [client.get(path).text for path in ("/", f"/cases/{case.id}", "/connections")]
+    pages = [client.get(path).text for path in ("/", f"/cases/{case.id}", "/connections", "/measures")]
     pages.append(client.post("/search", data={"q": "synthetic"}, headers=OURS).text)
 
     addresses = re.findall(r'(?:href|action|src|hx-get)="([^"]*)"', "".join(pages))

@@ -1,0 +1,122 @@
+"""``/api/v1/measures`` as JSON, CSV and FHIR, and the measures page; docs/measures.md says what each number means."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from msgspec.structs import asdict
+
+from bridge.cases.measures.tally import Count, Figure, Report
+from bridge.tasks.measure_report import bundle_of
+from bridge.web import openapi
+from bridge.web.api import json_response
+from bridge.web.context import WebContext
+from bridge.web.measuring import Measuring
+from bridge.web.pages.measures import page_of
+from bridge.web.parameters import only_known
+
+FirstOn = Annotated[date | None, Query(alias="from", description="The first day, by default of this month.")]
+LastOn = Annotated[date | None, Query(alias="to", description="The last day, included; by default today.")]
+Connection = Annotated[str | None, Query(max_length=256, description="Only this connection.")]
+
+COLUMNS = (
+    "from",
+    "to",
+    "until",
+    "measure",
+    "title",
+    "kind",
+    "unit",
+    "stratum",
+    "value",
+    "category",
+    "amount",
+    "denominator",
+    "numerator",
+    "rate",
+    "measured",
+    "median",
+    "p90",
+    "least",
+    "most",
+    "total",
+    "excluded",
+    "pending",
+)
+
+
+def router(context: WebContext) -> APIRouter:
+    """Return the routes."""
+    measuring = Measuring(context)
+    routes = APIRouter(tags=["measures"], default_response_class=Response)
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
+
+    @api.get("/measures", responses=openapi.answers(Report, 422))
+    def measures(first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None) -> Response:
+        """
+        Measure the work of a period of whole days in the site's time zone.
+
+        The same as a table is at `/api/v1/measures.csv`, as a Bundle of MeasureReports at `/api/v1/measures/fhir`.
+        """
+        return json_response(measuring.report(first_on, last_on, connection))
+
+    @api.get("/measures.csv", include_in_schema=False)
+    def as_table(first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None) -> Response:
+        report = measuring.report(first_on, last_on, connection)
+        name = f"measures-{report.first_on}-{report.last_on}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(table_of(report), 200, headers, "text/csv; charset=utf-8")
+
+    @api.get("/measures/fhir", include_in_schema=False)
+    def as_fhir(first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None) -> Response:
+        bundle = json_response(bundle_of(measuring.report(first_on, last_on, connection)))
+        bundle.headers["Content-Type"] = "application/fhir+json"
+        return bundle
+
+    @routes.get("/measures", include_in_schema=False)
+    def measures_page(first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None) -> Response:
+        report = measuring.report(first_on, last_on, connection)
+        return page_of(context, report, connection or "")
+
+    routes.include_router(api)
+    return routes
+
+
+def table_of(report: Report) -> str:
+    """Return a report as CSV (RFC 4180): a line for each figure, of counts and times one for each category."""
+    text = io.StringIO()
+    lines = csv.DictWriter(text, COLUMNS, restval="")
+    lines.writeheader()
+    lines.writerows(_lines(report))
+    return text.getvalue()
+
+
+def _lines(report: Report) -> Iterator[dict[str, Any]]:
+    days = {"from": report.first_on, "to": report.last_on, "until": report.until.isoformat()}
+    for one in report.measures:
+        told = {**days, "measure": one.code, "title": one.title, "unit": one.unit}
+        yield from ({**told, **line} for line in _figure(one.whole))
+        for stratum, figures in one.by.items():
+            for value, figure in figures.items():
+                named = {**told, "stratum": stratum, "value": _plain(value)}
+                yield from ({**named, **line} for line in _figure(figure))
+
+
+def _figure(figure: Figure) -> Iterator[dict[str, Any]]:
+    kind = figure.__struct_config__.tag
+    if not isinstance(figure, Count):
+        yield {"kind": kind, **asdict(figure)}
+        return
+    for category, amount in figure.categories.items():
+        yield {"kind": kind, "category": _plain(category), "amount": amount}
+    yield {"kind": kind, "total": figure.total}
+
+
+def _plain(text: str) -> str:
+    """Return *text* so that no spreadsheet takes it for a formula (OWASP, CSV injection)."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
