@@ -22,6 +22,7 @@ from bridge.cases.facts import Facts, gather
 from bridge.cases.model import (
     ACTION_TEXT,
     CLINICAL,
+    Answer,
     Attempt,
     Blocker,
     BlockerOverride,
@@ -39,6 +40,7 @@ from bridge.cases.patients import CONTACTS_PATIENT
 from bridge.cases.proof import check_evidence, check_proof
 from bridge.cases.reconcile import rederive
 from bridge.cases.rules import Rules
+from bridge.cases.suggesting import Suggestion, offered
 from bridge.errors import CommandRefused
 
 MOST_EVIDENCE = 20
@@ -160,6 +162,25 @@ def _clear_blocker(on: _Decision, command: do.ClearBlocker) -> list[Fact]:
     return [on.local(blocker=cleared)]
 
 
+def _accept(on: _Decision, command: do.AcceptSuggestion) -> list[Fact]:
+    found = _suggestion(on, command.key)
+    blocker = Blocker(found.category, f"“{found.quote}”", on.now, f"person:{on.by}", found.barrier)
+    decided = BlockerOverride(over=on.said.blocker, by=on.by, at=on.now, blocker=blocker)
+    return [facts_of.SuggestionAnswered(Answer(found.key, found.rule, accepted=True)), on.local(blocker=decided)]
+
+
+def _dismiss(on: _Decision, command: do.DismissSuggestion) -> list[Fact]:
+    found = _suggestion(on, command.key)
+    return [facts_of.SuggestionAnswered(Answer(found.key, found.rule, accepted=False))]
+
+
+def _suggestion(on: _Decision, key: str) -> Suggestion:
+    found = {one.key: one for one in offered(on.case, (row.snapshot for row in on.facts.rows))}
+    if key not in found:
+        raise CommandRefused("Nothing that was written on this case suggests that any longer.")
+    return found[key]
+
+
 def _set_next_action(on: _Decision, command: do.SetNextAction) -> list[Fact]:
     if command.due_at is not None and command.due_at < on.case.opened_at:
         raise CommandRefused("due_at lies before the case began.")
@@ -251,6 +272,8 @@ _DO: dict[type, Callable[..., list[Fact]]] = {
     do.LogOutreach: _log_outreach,
     do.RaiseBlocker: _raise_blocker,
     do.ClearBlocker: _clear_blocker,
+    do.AcceptSuggestion: _accept,
+    do.DismissSuggestion: _dismiss,
     do.SetNextAction: _set_next_action,
     do.Snooze: _snooze,
     do.Escalate: _escalate,

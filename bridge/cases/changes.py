@@ -17,6 +17,7 @@ import msgspec
 from bridge.cases.enums import quick
 from bridge.cases.model import (
     WAITING,
+    Answer,
     Attempt,
     Blocker,
     Case,
@@ -174,6 +175,12 @@ class NoteAdded(msgspec.Struct, frozen=True, gc=False, tag="note-added"):
     note: CaseNote
 
 
+class SuggestionAnswered(msgspec.Struct, frozen=True, gc=False, tag="suggestion-answered"):
+    """A person accepted or dismissed what a remark suggested; an accepted one is followed by its blocker."""
+
+    answer: Answer
+
+
 class LocalDecided(msgspec.Struct, frozen=True, gc=False, tag="local-decided"):
     """A person's standing decisions, whole, after one was taken or lapsed."""
 
@@ -224,6 +231,7 @@ Fact = (
     | OutreachLogged
     | Escalated
     | NoteAdded
+    | SuggestionAnswered
     | LocalDecided
     | CaseClosed
     | CaseReopened
@@ -349,6 +357,7 @@ _EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
         case, escalations=_with_escalation(case.escalations, fact.escalation)
     ),
     NoteAdded: lambda case, fact, _: msgspec.structs.replace(case, notes=(*case.notes, fact.note)),
+    SuggestionAnswered: lambda case, fact, _: msgspec.structs.replace(case, answered=(*case.answered, fact.answer)),
     LocalDecided: lambda case, fact, _: msgspec.structs.replace(case, local=fact.local),
     CaseClosed: _closed,
     CaseReopened: lambda case, fact, _: msgspec.structs.replace(

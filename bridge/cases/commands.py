@@ -54,6 +54,18 @@ class ClearBlocker(Command, frozen=True, kw_only=True, tag="clear-blocker"):
     """Say that nothing holds the case up any more."""
 
 
+class AcceptSuggestion(Command, frozen=True, kw_only=True, tag="accept-suggestion"):
+    """Raise the blocker that a remark suggests, in the remark's words; ``key`` says which suggestion."""
+
+    key: str
+
+
+class DismissSuggestion(Command, frozen=True, kw_only=True, tag="dismiss-suggestion"):
+    """Say that a remark does not mean what it suggests; it is not suggested again."""
+
+    key: str
+
+
 class SetNextAction(Command, frozen=True, kw_only=True, tag="set-next-action"):
     """Decide what happens next and, optionally, by when."""
 
@@ -108,6 +120,8 @@ AnyCommand = (
     | LogOutreach
     | RaiseBlocker
     | ClearBlocker
+    | AcceptSuggestion
+    | DismissSuggestion
     | SetNextAction
     | Snooze
     | Escalate

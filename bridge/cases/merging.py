@@ -58,6 +58,9 @@ def _hand_over(case: Case, heir: str, book: Book, cause: Cause) -> None:
     for remark in case.notes:
         if remark not in target.notes:
             book.write(heir, cause, facts_of.NoteAdded(remark))
+    for answer in case.answered:
+        if answer not in target.answered:
+            book.write(heir, cause, facts_of.SuggestionAnswered(answer))
     if target.escalation is None:
         for escalation in case.escalations:
             if escalation.is_open:

@@ -288,6 +288,14 @@ class CaseNote(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What a person said to a suggestion of a rule; ``key`` tells which (``suggesting.Suggestion``)."""
+
+    key: str
+    rule: str
+    accepted: bool
+
+
 class SourceLine(msgspec.Struct, frozen=True, gc=False):
     """One resource that makes up the case, at its newest known version."""
 
@@ -386,6 +394,8 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     """Everybody who was asked to step in, in this life of the case; what is resolved stays."""
     closure: Closure | None = None
     notes: tuple[CaseNote, ...] = ()
+    answered: tuple[Answer, ...] = ()
+    """What people said to suggestions: these are not made again."""
     oddities: tuple[str, ...] = ()
     visit_at: datetime | None = None
     """When the next or last visit is, from the Appointment that the case is about."""

@@ -12,12 +12,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
-from bridge.cases.model import Barrier, BlockerCategory
+from bridge.cases.changes import CauseKind, Change, SuggestionAnswered
+from bridge.cases.model import Barrier, BlockerCategory, Case
+from bridge.cases.snapshot import Snapshot
 
 
 class Said(NamedTuple):
@@ -29,7 +32,12 @@ class Said(NamedTuple):
 
 
 class Suggestion(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What a remark suggests; ``key`` is the same for the same words of the same remark."""
+    """
+    What a remark suggests.
+
+    ``key`` is the same for the same words of the same remark, also once the remark went into another case: it is
+    told by its time, or where it has none by what it is on.
+    """
 
     key: str
     rule: str
@@ -186,6 +194,54 @@ def suggestions(remarks: Iterable[Said]) -> list[Suggestion]:
     return [found for remark in remarks for found in _of(remark)]
 
 
+def remarks_of(case: Case, snapshots: Iterable[Snapshot]) -> list[Said]:
+    """Return what people wrote: remarks on the case, what patients understood, and notes on its resources."""
+    found = [Said(note.text, f"note:{number}", note.at) for number, note in enumerate(case.notes, 1)]
+    for attempt in case.outreach:
+        found += [
+            Said(text, f"attempt:{attempt.id}", attempt.at)
+            for text in (attempt.understood, attempt.next_action)
+            if text is not None
+        ]
+    return [*found, *(Said(one.text, shot.ref, one.at) for shot in snapshots for one in shot.remarks)]
+
+
+def offered(case: Case, snapshots: Iterable[Snapshot]) -> list[Suggestion]:
+    """
+    Return what is still to be answered: not what a person answered, nor what holds the case up anyway.
+
+    Of several remarks that say the same by the same rule, the newest is offered.
+    """
+    standing = case.blocker.category if case.blocker is not None else None
+    answered = {one.key for one in case.answered}
+    found = [
+        one
+        for one in suggestions(remarks_of(case, snapshots))
+        if one.key not in answered and one.category is not standing
+    ]
+    found.sort(key=lambda one: (one.at is not None, one.at or datetime.min.replace(tzinfo=UTC)))
+    return list({(one.rule, one.quote.casefold()): one for one in found}.values())[::-1]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often people agreed with a rule."""
+
+    accepted: int = 0
+    dismissed: int = 0
+
+
+def agreement(history: Iterable[Change]) -> dict[str, Agreement]:
+    """Return by rule how often people accepted and dismissed its suggestions in *history*, of one case or of many."""
+    found: dict[str, Agreement] = {}
+    for change in history:
+        fact = change.fact
+        if isinstance(fact, SuggestionAnswered) and change.cause.kind is CauseKind.PERSON:
+            answer, before = fact.answer, found.get(fact.answer.rule, Agreement())
+            found[answer.rule] = Agreement(before.accepted + answer.accepted, before.dismissed + (not answer.accepted))
+    return found
+
+
 def _of(remark: Said) -> Iterator[Suggestion]:
     seen: set[str] = set()
     for match in _SENTENCE.finditer(remark.text):
@@ -199,7 +255,8 @@ def _of(remark: Said) -> Iterator[Suggestion]:
 
 
 def _suggestion(rule: Rule, quote: str, remark: Said) -> Suggestion:
-    key = hashlib.sha256(f"{rule.name}\n{remark.source}\n{quote}".encode()).hexdigest()[:16]
+    said = remark.at.isoformat() if remark.at is not None else remark.source
+    key = hashlib.sha256(f"{rule.name}\n{said}\n{quote}".encode()).hexdigest()[:16]
     return Suggestion(
         key=key,
         rule=rule.name,

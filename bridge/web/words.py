@@ -162,6 +162,9 @@ FACT_TEXT: Mapping[type, Callable[[Any, Clock], str]] = {
     facts.OutreachLogged: lambda fact, _: attempt_text(fact.attempt),
     facts.Escalated: _escalated,
     facts.NoteAdded: lambda fact, _: f"Note: {fact.note.text}",
+    facts.SuggestionAnswered: lambda fact, _: (
+        f"Suggestion {'accepted' if fact.answer.accepted else 'dismissed'}: {_low(fact.answer.rule)}"
+    ),
     facts.LocalDecided: lambda fact, _: "A person's decision was recorded or lapsed",
     facts.CaseClosed: lambda fact, _: f"Closed: {_low(fact.closure.reason)}. {fact.closure.outcome}",
     facts.CaseReopened: lambda fact, _: "Reopened",

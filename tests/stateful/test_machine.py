@@ -23,6 +23,7 @@ from bridge.cases.patients import CONTACTS_PATIENT
 from bridge.cases.people import Person, heir
 from bridge.cases.sources import SourceRow
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.suggesting import Said, suggestions
 from bridge.config import Settings
 from bridge.errors import CommandRefused
 from bridge.fhir.source import SourceVersion
@@ -51,6 +52,8 @@ PATIENT_REFS = ("Patient/a", "Patient/b")
 OWNERS = ("Practitioner/ann", "Organization/1", "Patient/a", None)
 LINKS = (None, *REFS)
 
+RIDE = suggestions([Said("Has no ride.", "note:1", NOW)])[0].key
+
 words = st.sampled_from(("why", "no car", "later"))
 commands = st.one_of(
     st.builds(do.Assign, owner=st.sampled_from(("ann", "supervisor", "nobody"))),
@@ -63,11 +66,12 @@ commands = st.one_of(
     ),
     st.builds(do.RaiseBlocker, category=st.sampled_from(BlockerCategory), text=words),
     st.just(do.ClearBlocker()),
+    st.sampled_from((do.AcceptSuggestion(key=RIDE), do.DismissSuggestion(key=RIDE))),
     st.builds(do.SetNextAction, code=st.sampled_from(Action), due_at=st.sampled_from((None, NOW))),
     st.builds(do.Snooze, until=st.just(NOW + timedelta(days=20)), reason=words),
     st.builds(do.Escalate, why=words),
     st.builds(do.AcknowledgeEscalation, resolved=st.booleans()),
-    st.builds(do.Note, text=words),
+    st.builds(do.Note, text=words | st.just("Has no ride.")),
     st.builds(do.Close, reason=st.sampled_from(ClosureReason), outcome=st.sampled_from(("", "seen"))),
     st.builds(do.Reopen, why=words),
 )

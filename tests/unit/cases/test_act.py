@@ -14,6 +14,7 @@ from bridge.cases.commands import AnyCommand
 from bridge.cases.lanes import parse_lanes
 from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, ClosureReason, OwnerKind, Status
 from bridge.cases.snapshot import Snapshot, When
+from bridge.cases.suggesting import Said, suggestions
 from bridge.errors import CommandRefused
 from tests.unit.cases.builders import (
     NOW,
@@ -33,6 +34,7 @@ from tests.unit.cases.builders import (
 )
 
 LATER = NOW + timedelta(days=10)
+RIDE = suggestions([Said("Has no ride.", "note:1", NOW)])[0].key
 COMMANDS: list[AnyCommand] = [
     do.Assign(owner="ann"),
     call(),
@@ -42,6 +44,8 @@ COMMANDS: list[AnyCommand] = [
     do.Snooze(until=LATER, reason="on holiday"),
     do.Escalate(why="stuck"),
     do.Claim(),
+    do.AcceptSuggestion(key=RIDE),
+    do.DismissSuggestion(key=RIDE),
     do.AcknowledgeEscalation(),
     do.Note(text="prefers mornings"),
     do.Close(reason=ClosureReason.COMPLETED, outcome="seen"),
@@ -74,6 +78,8 @@ def test_what_a_person_does_is_in_the_history_under_their_name_and_a_first_respo
     match command:
         case do.ClearBlocker():
             desk = taken(a_snapshot(status="on-hold"))
+        case do.AcceptSuggestion() | do.DismissSuggestion():
+            desk.do(do.Note(text="Has no ride."), by="bob")
         case do.AcknowledgeEscalation():
             desk.do(do.Escalate(why="stuck"), by="bob")
         case do.Reopen():
@@ -112,6 +118,8 @@ def test_a_closed_case_only_takes_notes_attempts_and_reopening(command: AnyComma
         (call(promised_for=datetime(9999, 12, 31, tzinfo=UTC)), "promised_for must lie between"),
         (do.RaiseBlocker(category=BlockerCategory.TRANSPORT, text="  "), "text must not be empty"),
         (do.ClearBlocker(), "Nothing holds this case up"),
+        (do.AcceptSuggestion(key=RIDE), "Nothing that was written on this case suggests that"),
+        (do.DismissSuggestion(key=RIDE), "Nothing that was written on this case suggests that"),
         (do.SetNextAction(code=Action.SCHEDULE, due_at=datetime(9999, 12, 31, tzinfo=UTC)), "due_at must lie between"),
         (do.Snooze(until=NOW, reason="later"), "still to come"),
         (do.Snooze(until=LATER, reason=" "), "reason must not be empty"),

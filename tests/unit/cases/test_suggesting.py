@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cases.suggesting import RULES, Said, suggestions
+from bridge.cases import commands as do
+from bridge.cases.model import AttemptOutcome, Barrier, BlockerCategory, Case
+from bridge.cases.snapshot import Remark
+from bridge.cases.suggesting import RULES, Agreement, Said, Suggestion, agreement, offered, suggestions
+from bridge.errors import CommandRefused
+from tests.unit.cases.builders import ORDER, Desk, a_snapshot, call, taken
 
 LABELLED = [
     ("Pt has no ride to the clinic on Tuesdays.", {"transport"}),
@@ -80,3 +85,86 @@ def test_the_same_remark_suggests_the_same_thing_under_the_same_key() -> None:
 def test_no_text_is_too_odd(text: str) -> None:
     for found in suggestions([Said(text, "note:1")]):
         assert found.quote in text
+
+
+# What a person does with them ----------------------------------------------------------------------------
+
+
+def open_to(desk: Desk, case: Case | None = None) -> list[Suggestion]:
+    """Return what the case of the desk's one order is offered."""
+    return offered(case or desk.case(), [desk.sources[ORDER].snapshot])
+
+
+def test_remarks_of_the_case_the_patient_and_the_ehr_all_suggest() -> None:
+    desk = taken(a_snapshot(remarks=(Remark("Needs an interpreter."),)))
+    desk.do(do.Note(text="Has no ride."))
+    desk.do(call(AttemptOutcome.REACHED, understood="Confused about the date."))
+
+    assert {(one.rule, one.source) for one in open_to(desk)} == {
+        ("transport", "note:1"),
+        ("confusion", "attempt:attempt-2"),
+        ("interpreter", ORDER),
+    }
+
+
+def test_an_accepted_suggestion_raises_its_blocker_in_the_words_of_the_remark() -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.Note(text="Says he can't afford the copay."))
+
+    case = desk.do(do.AcceptSuggestion(key=open_to(desk)[0].key), by="bob")
+
+    assert case.blocker is not None
+    assert (case.blocker.category, case.blocker.barrier) == (BlockerCategory.ELIGIBILITY, Barrier.COST)
+    assert case.blocker.text == "“Says he can't afford the copay.”"
+    assert case.blocker.source == "person:bob"
+
+
+@pytest.mark.parametrize("answer", [do.AcceptSuggestion, do.DismissSuggestion])
+def test_an_answered_suggestion_is_not_made_again(answer: type[do.AcceptSuggestion]) -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.Note(text="Has no ride."))
+    key = open_to(desk)[0].key
+
+    desk.do(answer(key=key))
+    desk.do(do.Note(text="Called again."))
+    if answer is do.AcceptSuggestion:
+        desk.do(do.ClearBlocker())
+
+    assert open_to(desk) == []
+    with pytest.raises(CommandRefused, match="suggests that any longer"):
+        desk.do(answer(key=key))
+
+
+def test_what_holds_the_case_up_anyway_is_not_suggested() -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.Note(text="Has no ride."))
+
+    desk.do(do.RaiseBlocker(category=BlockerCategory.TRANSPORT, text="no car"))
+    assert open_to(desk) == []
+
+    desk.do(do.ClearBlocker())
+    assert [one.rule for one in open_to(desk)] == ["transport"]
+
+
+def test_the_same_words_in_several_remarks_are_offered_once() -> None:
+    desk = taken(a_snapshot())
+    for _ in range(2):
+        desk.do(do.Note(text="Has no ride."))
+
+    assert [one.source for one in open_to(desk)] == ["note:2"]
+
+
+def test_the_history_counts_how_often_people_agreed_with_each_rule() -> None:
+    desk = taken(a_snapshot())
+    desk.do(do.Note(text="Has no ride. Needs an interpreter. Cannot log in."))
+    for one in open_to(desk):
+        desk.do((do.DismissSuggestion if one.rule == "technology" else do.AcceptSuggestion)(key=one.key))
+    desk.do(do.Note(text="Still needs a ride."))
+    desk.do(do.ClearBlocker())
+    desk.do(do.DismissSuggestion(key=open_to(desk)[0].key))
+
+    assert agreement(desk.history[desk.case().id]) == {
+        "transport": Agreement(1, 1),
+        "interpreter": Agreement(1, 0),
+        "technology": Agreement(0, 1),
+    }
