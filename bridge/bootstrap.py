@@ -124,6 +124,8 @@ class Bridge:
             new_id=lambda: uuid.uuid4().hex,
             version=__version__,
             zone=ZoneInfo(self.settings.site.time_zone),
+            clinic=self.settings.site.name,
+            callback=self.settings.site.phone,
             allowed_hosts=frozenset(self.settings.web.allowed_hosts),
             gates={name: gate for name, gate in gates.items() if gate is not None},
             ring=ring,

@@ -159,8 +159,10 @@ class Hours(_Section):
 
 
 class Site(_Section):
-    """Where the work is done, for due dates: time zone, opening hours, holidays."""
+    """Where the work is done: its name and number for scripts; for due dates time zone, opening hours, holidays."""
 
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    phone: Annotated[str, Field(min_length=3, max_length=40)] | None = None
     time_zone: Annotated[str, BeforeValidator(_zone)] = "UTC"
     business_hours: dict[Literal[_DAYS], Hours] = Field(  # type: ignore[valid-type]
         default_factory=lambda: {day: Hours(opens=time(8), closes=time(17)) for day in _DAYS[:5]}

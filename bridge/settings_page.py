@@ -25,6 +25,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
 MEANINGS = {
     "tenant": "whose cases these are, where several organisations share a database",
     "lanes": "file with the lanes; without it those in `bridge/cases/lanes.toml`, which explains each line",
+    "site.name": "what the site calls itself to patients: `{clinic}` in scripts",
+    "site.phone": "the number that patients call back: `{callback}` in scripts",
     "site.time_zone": "IANA time zone in which due dates are reckoned and shown",
     "site.business_hours": "days on which work is done, monday to friday from 08:00 to 17:00 unless given",
     "site.business_hours.DAY.opens": 'when work begins on that day, as "08:30"',

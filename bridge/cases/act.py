@@ -150,6 +150,9 @@ def _check_lives(facts: Facts, at: datetime, instead: str) -> None:
 
 
 def _raise_blocker(on: _Decision, command: do.RaiseBlocker) -> list[Fact]:
+    if command.category not in on.facts.lane.blockers:
+        allowed = ", ".join(on.facts.lane.blockers)
+        raise CommandRefused(f"A case of lane {on.facts.lane.name} is not held up by that; it may be {allowed}.")
     blocker = Blocker(command.category, _needed(command.text, "text"), on.now, f"person:{on.by}", command.barrier)
     return [on.local(blocker=BlockerOverride(over=on.said.blocker, by=on.by, at=on.now, blocker=blocker))]
 
@@ -175,7 +178,8 @@ def _dismiss(on: _Decision, command: do.DismissSuggestion) -> list[Fact]:
 
 
 def _suggestion(on: _Decision, key: str) -> Suggestion:
-    found = {one.key: one for one in offered(on.case, (row.snapshot for row in on.facts.rows))}
+    said = (row.snapshot for row in on.facts.rows)
+    found = {one.key: one for one in offered(on.case, said, on.facts.lane.blockers)}
     if key not in found:
         raise CommandRefused("Nothing that was written on this case suggests that any longer.")
     return found[key]

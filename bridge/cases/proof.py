@@ -39,6 +39,15 @@ def check_proof(
     raise CommandRefused(f"{_spoken(reason)} needs {needs}.")
 
 
+def proof_wanted(lane: Lane, case: Case) -> dict[ClosureReason, str]:
+    """Return in words what each reason for closing needs, where it needs anything."""
+    return {
+        reason: ", or ".join(_words(kind, lane, case) for kind in lane.evidence[reason])
+        for reason in lane.closes_with
+        if reason in lane.evidence
+    }
+
+
 def check_evidence(named: str, facts: Facts) -> None:
     """Refuse what proves nothing about this case: somebody else's order or visit, or who the patient is."""
     kind, slash, own_id = named.partition("/")

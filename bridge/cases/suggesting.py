@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -206,9 +206,14 @@ def remarks_of(case: Case, snapshots: Iterable[Snapshot]) -> list[Said]:
     return [*found, *(Said(one.text, shot.ref, one.at) for shot in snapshots for one in shot.remarks)]
 
 
-def offered(case: Case, snapshots: Iterable[Snapshot]) -> list[Suggestion]:
+def offered(
+    case: Case, snapshots: Iterable[Snapshot], allowed: Collection[BlockerCategory] = tuple(BlockerCategory)
+) -> list[Suggestion]:
     """
     Return what is still to be answered: not what a person answered, nor what holds the case up anyway.
+
+    Args:
+        allowed: What a case of the lane may be held up by.
 
     Of several remarks that say the same by the same rule, the newest is offered.
     """
@@ -217,7 +222,7 @@ def offered(case: Case, snapshots: Iterable[Snapshot]) -> list[Suggestion]:
     found = [
         one
         for one in suggestions(remarks_of(case, snapshots))
-        if one.key not in answered and one.category is not standing
+        if one.key not in answered and one.category is not standing and one.category in allowed
     ]
     found.sort(key=lambda one: (one.at is not None, one.at or datetime.min.replace(tzinfo=UTC)))
     return list({(one.rule, one.quote.casefold()): one for one in found}.values())[::-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bridge.cases.commands import AnyCommand
@@ -20,7 +20,8 @@ from bridge.web.parameters import only_known
 from bridge.web.problems import ApiError
 from bridge.web.reading import Listed, list_cases, read_case
 from bridge.web.timeline import timeline
-from bridge.web.views import CaseList, CaseView, Timeline
+from bridge.web.views import CaseList, CaseView, Suggestions, Timeline
+from bridge.web.who import ActingAs, who
 
 CaseId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9\-.]+$")]
 Word = Annotated[str | None, Query(max_length=256)]
@@ -84,7 +85,7 @@ def version_of(if_match: str | None) -> int:
     return int(text)
 
 
-def carry_out(context: WebContext, case_id: str, command: AnyCommand, *, version: int) -> Case:
+def carry_out(context: WebContext, case_id: str, command: AnyCommand, *, by: str, version: int) -> Case:
     """
     Carry out a person's command and return the case after it.
 
@@ -97,7 +98,7 @@ def carry_out(context: WebContext, case_id: str, command: AnyCommand, *, version
             dict(context.lines),
             case_id,
             command,
-            by=context.acting_as,
+            by=by,
             expected_version=version,
             now=context.clock(),
             new_id=context.new_id(),
@@ -176,18 +177,27 @@ def router(context: WebContext) -> APIRouter:
         entries = timeline(read.changes, read.writes, zone=context.zone, now=context.clock())
         return json_response(Timeline(case_id, entries))
 
+    @api.get("/cases/{case_id}/suggestions", responses=openapi.answers(Suggestions, 404))
+    def suggestions(case_id: CaseId) -> Response:
+        """Read what remarks on a case suggest; `accept-suggestion` and `dismiss-suggestion` answer one by its key."""
+        return json_response(Suggestions(case_id, tuple(read_case(context, case_id).suggestions)))
+
     @api.post(
         "/cases/{case_id}/commands",
         responses=openapi.answers(CaseView, 400, 403, 404, 409, 412, 413, 415, 422, 428),
         openapi_extra=openapi.body(openapi.COMMAND),
     )
     def command(
-        case_id: CaseId, raw: JsonBody, if_match: Annotated[str | None, Header(alias="If-Match")] = None
+        request: Request,
+        case_id: CaseId,
+        raw: JsonBody,
+        if_match: Annotated[str | None, Header(alias="If-Match")] = None,
+        acting_as: ActingAs = None,
     ) -> Response:
         """Do something to a case; answers with the case after it."""
         version = version_of(if_match)
         wanted: Any = decoded(raw, AnyCommand)  # type: ignore[arg-type]
-        done = carry_out(context, case_id, wanted, version=version)
+        done = carry_out(context, case_id, wanted, by=who(context, request), version=version)
         return _case(read_case(context, done.id).view)
 
     return api

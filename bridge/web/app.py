@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from bridge.web import api, health, hooks, measures, metrics, openapi, operations, problems
+from bridge.web import api, health, hooks, measures, metrics, openapi, operations, problems, who
 from bridge.web.context import WebContext
 from bridge.web.guard import Guard
 from bridge.web.pages import case, connections, worklist
@@ -53,7 +53,7 @@ def create_app(context: WebContext) -> FastAPI:
     app.add_middleware(Guard, allowed_hosts=context.allowed_hosts, new_id=context.new_id)
     problems.install(app)
     # Routes are tried one after the other, and nothing is asked for as often as the hooks.
-    for room in (hooks, worklist, case, connections, api, operations, measures, health, metrics):
+    for room in (hooks, worklist, case, connections, who, api, operations, measures, health, metrics):
         app.include_router(room.router(context))
     app.mount("/static", _Assets(directory=STATIC), name="static")
     openapi.install(app, BODIES)

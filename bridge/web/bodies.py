@@ -16,7 +16,8 @@ MOST_BYTES = 64 * 1024
 
 MOST_FIELDS = 600
 SELECTED = "id"
-"""The one field that a form may repeat, for each row that was ticked: its values come with commas between them."""
+REPEATED = (SELECTED, "concerns")
+"""Fields that a form may repeat, for each box that was ticked: their values come with commas between them."""
 
 T = TypeVar("T")
 
@@ -45,8 +46,8 @@ async def _form(request: Request) -> dict[str, str]:
         pairs = parse_qsl((await _bounded(request)).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError as error:
         raise ApiError(400, "The form cannot be read.") from error
-    chosen = [text for name, text in pairs if name == SELECTED]
-    return {**dict(pairs), SELECTED: ",".join(chosen)} if chosen else dict(pairs)
+    form = dict(pairs)
+    return form | {name: ",".join(text for other, text in pairs if other == name) for name in REPEATED if name in form}
 
 
 JsonBody = Annotated[bytes, Depends(_json)]

@@ -75,7 +75,8 @@ class WebContext:
         clock: Returns now (aware UTC).
         new_id: Returns an unused id.
         zone: The site's time zone; every time a person reads is in it.
-        acting_as: Who a command is recorded as being by, while there is no login.
+        acting_as: Who a command is recorded as being by where nobody said who they are (``who``).
+        clinic: What the site calls itself to patients, and ``callback`` the number they call back; for scripts.
         allowed_hosts: Names beside the loopback ones that this server may be called by (``Host`` header).
         gates: What a sender of notifications has to show, by connection; one that is not here takes none.
         ring: Keeps what a notification is about.
@@ -94,6 +95,8 @@ class WebContext:
     version: str
     zone: ZoneInfo
     acting_as: str = "local user"
+    clinic: str | None = None
+    callback: str | None = None
     allowed_hosts: frozenset[str] = frozenset()
     gates: Mapping[str, Gate] = field(default_factory=dict)
     ring: Ring = _nobody_answers

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec.structs import asdict
 
 from bridge.cases.measures.tally import Count, Figure, Report
@@ -79,9 +79,11 @@ def router(context: WebContext) -> APIRouter:
         return bundle
 
     @routes.get("/measures", include_in_schema=False)
-    def measures_page(first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None) -> Response:
+    def measures_page(
+        request: Request, first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None
+    ) -> Response:
         report = measuring.report(first_on, last_on, connection)
-        return page_of(context, report, connection or "")
+        return page_of(context, request, report, connection or "")
 
     routes.include_router(api)
     return routes

@@ -20,6 +20,7 @@ from bridge.web.views import (
     InboxList,
     OutboxList,
     Replayed,
+    Suggestions,
     Timeline,
 )
 
@@ -38,6 +39,7 @@ SHOWN: dict[str, Any] = {
         Problem,
         Replayed,
         Report,
+        Suggestions,
         Timeline,
     )
 }

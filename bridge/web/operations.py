@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.store.port import InboxRow, InboxState, OutboxRow, Tx
@@ -30,6 +30,7 @@ from bridge.web.views import (
     inbox_view,
     outbox_view,
 )
+from bridge.web.who import ActingAs, who
 
 MOST_AT_ONCE = 10_000
 """Rows that one replay takes up; the rest stays parked and is there for the next one."""
@@ -114,9 +115,9 @@ def router(context: WebContext) -> APIRouter:
         responses=openapi.answers(PauseState, 400, 403, 404, 413, 415, 422),
         openapi_extra=openapi.body("PauseRequest"),
     )
-    def pause_connection(name: Name, raw: JsonBody) -> Response:
+    def pause_connection(request: Request, name: Name, raw: JsonBody, acting_as: ActingAs = None) -> Response:
         """Read and write nothing for a connection, or read nothing of one type, until it is resumed."""
-        return json_response(pause(context, name, decoded(raw, PauseRequest)))
+        return json_response(pause(context, name, decoded(raw, PauseRequest), by=who(context, request)))
 
     @api.post(
         "/connections/{name}/resume",

@@ -24,7 +24,7 @@ class PauseState(msgspec.Struct, frozen=True, kw_only=True):
     pauses: tuple[PauseView, ...]
 
 
-def pause(context: WebContext, connection: str, wanted: PauseRequest) -> PauseState:
+def pause(context: WebContext, connection: str, wanted: PauseRequest, *, by: str) -> PauseState:
     """
     Leave a connection, or a type of it, alone from now on.
 
@@ -32,7 +32,7 @@ def pause(context: WebContext, connection: str, wanted: PauseRequest) -> PauseSt
         ApiError: There is no such connection, or it does not read that type.
     """
     _known(context, connection, wanted.type)
-    row = Pause(connection=connection, type=wanted.type, by=context.acting_as, at=context.clock())
+    row = Pause(connection=connection, type=wanted.type, by=by, at=context.clock())
     with context.store.transaction() as tx:
         return _state(connection, tx.pause(row), tx.pauses(connection))
 

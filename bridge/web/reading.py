@@ -9,6 +9,8 @@ import msgspec
 
 from bridge.cases.changes import Change
 from bridge.cases.model import Case
+from bridge.cases.sources import SourceRow
+from bridge.cases.suggesting import Suggestion, offered
 from bridge.store.port import CaseFilter, OutboxRow, Tx
 from bridge.web.connections import data_as_of
 from bridge.web.context import WebContext
@@ -33,6 +35,7 @@ class Read(msgspec.Struct, frozen=True):
     view: CaseView
     changes: Sequence[Change]
     writes: Sequence[OutboxRow]
+    suggestions: Sequence[Suggestion]
 
 
 def list_cases(context: WebContext, where: CaseFilter, *, limit: int, cursor: str | None) -> Listed:
@@ -70,7 +73,16 @@ def read_case(context: WebContext, case_id: str) -> Read:
         changes = tx.history(case_id)
         writes = writes_of(tx, [case_id]).get(case_id, [])
         as_of = _as_of(tx, context, {case.connection})[case.connection]
-    return Read(case, case_view(case, writes, data_as_of=as_of, now=context.clock()), changes, writes)
+        sources = tx.sources_of_roots(case.connection, [case.root])
+    found = _suggested(context, case, sources) if case.is_open else []
+    return Read(case, case_view(case, writes, data_as_of=as_of, now=context.clock()), changes, writes, found)
+
+
+def _suggested(context: WebContext, case: Case, sources: Iterable[SourceRow]) -> list[Suggestion]:
+    line = context.lines.get(case.connection)
+    if line is None or case.lane not in line.rules.lanes:
+        return []
+    return offered(case, (row.snapshot for row in sources), line.rules.lanes[case.lane].blockers)
 
 
 def writes_of(tx: Tx, case_ids: Sequence[str]) -> dict[str, list[OutboxRow]]:

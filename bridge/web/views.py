@@ -26,8 +26,10 @@ from bridge.cases.model import (
     OwnerKind,
     SourceLine,
     Status,
+    Trigger,
 )
 from bridge.cases.snapshot import Priority
+from bridge.cases.suggesting import Suggestion
 from bridge.store.port import InboxRow, InboxState, OutboxRow
 
 WriteState = Literal["queued", "sent", "confirmed", "parked", "not-writable"]
@@ -51,8 +53,9 @@ class OwnerView(msgspec.Struct, frozen=True):
 
 
 class EscalationView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who was asked to step in, why, and whether they answered."""
+    """Who was asked to step in, why, whether they answered, and whether it is over."""
 
+    trigger: Trigger
     level: int
     to: OwnerView
     why: str
@@ -60,6 +63,8 @@ class EscalationView(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     acknowledged_by: str | None
     acknowledged_at: datetime | None
+    resolved_by: str | None
+    resolved_at: datetime | None
 
 
 class WriteBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +90,8 @@ class CaseView(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     lane: str
     status: Status
+    stage: Status
+    """Where the work stands, whoever was asked to step in: differs from ``status`` while that is escalated."""
     priority: Priority
     patient: CasePatient | None
     title: str
@@ -98,6 +105,8 @@ class CaseView(msgspec.Struct, frozen=True, kw_only=True):
     blocker: Blocker | None
     outreach: tuple[Attempt, ...]
     escalation: EscalationView | None
+    """The gravest one that is open, of ``escalations``."""
+    escalations: tuple[EscalationView, ...]
     closure: Closure | None
     write_back: tuple[WriteBack, ...]
     opened_at: datetime
@@ -124,6 +133,13 @@ class CauseView(msgspec.Struct, frozen=True):
     kind: str
     what: str
     rule: str | None
+
+
+class Suggestions(msgspec.Struct, frozen=True):
+    """What remarks on a case suggest that nobody answered yet, the newest first."""
+
+    case: str
+    suggestions: tuple[Suggestion, ...]
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,6 +258,7 @@ def case_view(case: Case, rows: Iterable[OutboxRow], *, data_as_of: datetime | N
         tenant=case.tenant,
         lane=case.lane,
         status=case.status,
+        stage=case.stage,
         priority=case.priority,
         patient=case.patient,
         title=case.title,
@@ -255,6 +272,7 @@ def case_view(case: Case, rows: Iterable[OutboxRow], *, data_as_of: datetime | N
         blocker=case.blocker,
         outreach=case.outreach,
         escalation=None if case.escalation is None else _escalation(case.escalation),
+        escalations=tuple(_escalation(one) for one in case.escalations),
         closure=case.closure,
         write_back=write_back(rows),
         opened_at=case.opened_at,
@@ -332,6 +350,7 @@ def inbox_view(row: InboxRow) -> InboxView:
 
 def _escalation(escalation: Escalation) -> EscalationView:
     return EscalationView(
+        trigger=escalation.trigger,
         level=escalation.level,
         to=owner_view(escalation.to),
         why=escalation.why,
@@ -339,6 +358,8 @@ def _escalation(escalation: Escalation) -> EscalationView:
         by=escalation.by,
         acknowledged_by=escalation.acknowledged_by,
         acknowledged_at=escalation.acknowledged_at,
+        resolved_by=escalation.resolved_by,
+        resolved_at=escalation.resolved_at,
     )
 
 

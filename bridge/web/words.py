@@ -88,6 +88,17 @@ def outcome_text(outcome: AttemptOutcome) -> str:
     return spoken(_OUTCOMES[outcome])
 
 
+def source_text(source: str) -> str:
+    """Return where a remark was made, in words (``suggesting.Said``)."""
+    return {"note": "Note", "attempt": "Outreach"}.get(source.partition(":")[0], source)
+
+
+def script_text(script: str, *, clinic: str | None, callback: str | None) -> str:
+    """Return a lane's script with what the site is called and its number; what is not configured stays to be said."""
+    filled = script.replace("{clinic}", clinic or "[name of the clinic]")
+    return filled.replace("{callback}", callback or "[number to call back]").replace("{time}", "[day and time]")
+
+
 def clock_text(at: datetime | None, zone: ZoneInfo, now: datetime) -> str:
     """Return an instant as people at the site read it; this year's dates go without the year."""
     if at is None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bridge.cases.commands import AnyCommand
+from bridge.cases.lanes import Lane
 from bridge.cases.model import (
     ACTION_TEXT,
     AttemptOutcome,
@@ -16,23 +17,30 @@ from bridge.cases.model import (
     BlockerCategory,
     Channel,
     ClosureReason,
+    Concern,
+    OwnerKind,
 )
+from bridge.cases.proof import proof_wanted
 from bridge.web.api import CaseId, carry_out
 from bridge.web.bodies import FormBody
 from bridge.web.context import WebContext
 from bridge.web.pages.forms import NOT_THE_COMMAND, command_of, seen_version
-from bridge.web.pages.render import frame, html, live, page
+from bridge.web.pages.frame import frame
+from bridge.web.pages.render import html, live, page
 from bridge.web.problems import ApiError
 from bridge.web.reading import Read, read_case
 from bridge.web.timeline import timeline
 from bridge.web.views import TimelineEntry
-from bridge.web.words import spoken
+from bridge.web.who import who
+from bridge.web.words import script_text, spoken
 
 DONE = {
     "assign": "Owner changed.",
     "log-outreach": "Attempt recorded.",
     "raise-blocker": "Blocker raised.",
     "clear-blocker": "Blocker cleared.",
+    "accept-suggestion": "Blocker raised, in the words of the remark.",
+    "dismiss-suggestion": "Dismissed; it is not suggested again.",
     "set-next-action": "Next action set.",
     "snooze": "Put off.",
     "escalate": "Escalated.",
@@ -55,29 +63,31 @@ def router(context: WebContext) -> APIRouter:
         if read.case.merged_into is not None:
             return RedirectResponse(f"/cases/{read.case.merged_into}", 308)
         seen = seen or read.case.version
-        values = {**_values(context, read), "done": DONE.get(done), "seen": seen}
+        values = {**_values(context, request, read), "done": DONE.get(done), "seen": seen}
         return live(request, "case.html", "_case.html", values, address=f"/cases/{case_id}?seen={seen}")
 
     @pages.post("/cases/{case_id}/commands/{name}")
-    def command(case_id: CaseId, name: str, form: FormBody) -> Response:
+    def command(request: Request, case_id: CaseId, name: str, form: FormBody) -> Response:
         if name not in DONE:
             raise ApiError(404, "There is no such command.")
         try:
             wanted: AnyCommand = command_of(name, form, context.zone)
-            carry_out(context, case_id, wanted, version=seen_version(form))
+            carry_out(context, case_id, wanted, by=who(context, request), version=seen_version(form))
         except ApiError as error:
-            return _not_done(context, case_id, name, form, error)
+            return _not_done(context, request, case_id, name, form, error)
         return RedirectResponse(f"/cases/{case_id}?done={name}", 303)
 
     return pages
 
 
-def _not_done(context: WebContext, case_id: str, name: str, form: Mapping[str, str], error: ApiError) -> Response:
+def _not_done(
+    context: WebContext, request: Request, case_id: str, name: str, form: Mapping[str, str], error: ApiError
+) -> Response:
     """Show why a command was not carried out, with everything that was typed still there."""
     if error.problem.status == 404:
         raise error
     read = read_case(context, case_id)
-    values = _values(context, read)
+    values = _values(context, request, read)
     if error.problem.status == 412:
         return html(page("conflict.html", **_conflict(read, values, name, form)), 409)
     filled = {
@@ -100,12 +110,13 @@ def _conflict(read: Read, values: Mapping[str, Any], name: str, form: Mapping[st
     return {**values, "name": name, "wanted": spoken(name), "typed": typed, "since": since, "seen": seen}
 
 
-def _values(context: WebContext, read: Read) -> Mapping[str, Any]:
+def _values(context: WebContext, request: Request, read: Read) -> Mapping[str, Any]:
     now = context.clock()
     entries = timeline(read.changes, read.writes, zone=context.zone, now=now)
     as_of = read.view.data_as_of
     return frame(
         context,
+        request,
         case=read.view,
         is_open=read.case.is_open,
         snoozed_until=read.case.local.snoozed_until,
@@ -113,6 +124,10 @@ def _values(context: WebContext, read: Read) -> Mapping[str, Any]:
         visit_at=read.case.visit_at,
         notes=sorted(read.case.notes, key=lambda note: note.at, reverse=True),
         outreach=sorted(read.view.outreach, key=lambda attempt: attempt.at, reverse=True),
+        last=max(read.view.outreach, key=lambda attempt: attempt.at, default=None),
+        escalations=sorted(read.view.escalations, key=lambda one: (one.resolved_at is None, one.since), reverse=True),
+        suggestions=read.suggestions,
+        may_claim=_may_claim(context, request, read),
         entries=[entry for entry in reversed(entries) if _is_told(entry)],
         stale=as_of is None or now - as_of > context.stale_after,
         done=None,
@@ -123,11 +138,33 @@ def _values(context: WebContext, read: Read) -> Mapping[str, Any]:
     )
 
 
+def _may_claim(context: WebContext, request: Request, read: Read) -> bool:
+    line = context.lines.get(read.case.connection)
+    waits = read.case.is_open and read.case.owner.kind is OwnerKind.ROLE
+    return waits and line is not None and line.rules.owners.works(who(context, request), read.case.owner.id)
+
+
 def _is_told(entry: TimelineEntry) -> bool:
     """Whether a person wants to read of it: not of superseded writes, nor of how decisions are kept."""
     if entry.write is not None:
         return entry.write.state != "superseded"
     return entry.what != "local-decided"
+
+
+def _channels(lane: Lane | None) -> list[Channel]:
+    """Return every channel, those of the lane first."""
+    offered = lane.outreach.channels if lane is not None and lane.outreach is not None else ()
+    return list(dict.fromkeys((*offered, *Channel)))
+
+
+def _scripts(context: WebContext, lane: Lane | None) -> Mapping[Channel, str]:
+    """Return what the lane says on each channel, with the clinic's name and number filled in."""
+    if lane is None or lane.outreach is None:
+        return {}
+    return {
+        channel: script_text(script, clinic=context.clinic, callback=context.callback)
+        for channel, script in lane.outreach.scripts.items()
+    }
 
 
 def _choices(context: WebContext, read: Read) -> dict[str, Any]:
@@ -138,9 +175,12 @@ def _choices(context: WebContext, read: Read) -> dict[str, Any]:
         "lane_title": lane.title if lane else spoken(read.case.lane),
         "owners": line.rules.owners.entries() if line else (),
         "closes_with": lane.closes_with if lane else tuple(ClosureReason),
+        "proof": proof_wanted(lane, read.case) if lane else {},
+        "scripts": _scripts(context, lane),
         "actions": ACTION_TEXT,
-        "channels": list(Channel),
+        "channels": _channels(lane),
         "outcomes": list(AttemptOutcome),
         "barriers": list(Barrier),
-        "blockers": list(BlockerCategory),
+        "concerns": list(Concern),
+        "blockers": lane.blockers if lane else tuple(BlockerCategory),
     }

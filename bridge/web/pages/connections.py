@@ -20,10 +20,12 @@ from bridge.web.operations import (
     replay_inbox,
     replay_outbox,
 )
-from bridge.web.pages.render import frame, html, live, page
+from bridge.web.pages.frame import frame
+from bridge.web.pages.render import html, live, page
 from bridge.web.pausing import PauseRequest, pause, resume
 from bridge.web.problems import ApiError
 from bridge.web.views import Replayed, inbox_view, outbox_view
+from bridge.web.who import who
 
 _SHOWN = 25
 _PREVIEWED = 200
@@ -50,11 +52,12 @@ def router(context: WebContext) -> APIRouter:
                 for view in views
             }
         types = {name: line.types for name, line in context.lines.items()}
-        values = frame(context, connections=views, stuck=stuck, types=types, read=read, queued=queued)
+        values = frame(context, request, connections=views, stuck=stuck, types=types, read=read, queued=queued)
         return live(request, "connections.html", "_connections.html", values)
 
     @pages.get("/parked")
     def parked(
+        request: Request,
         connection: Annotated[str, Query(max_length=256)],
         type_: Annotated[str, Query(alias="type", max_length=64)],
         code: Annotated[str, Query(max_length=64)],
@@ -62,21 +65,26 @@ def router(context: WebContext) -> APIRouter:
         with context.store.reading() as tx:
             rows = tx.inbox(connection=connection, state=InboxState.PARKED, code=code, limit=500)
         shown = [inbox_view(row) for row in rows if row.type == type_]
-        return html(page("parked.html", **frame(context, connection=connection, type=type_, code=code, rows=shown)))
+        return html(
+            page("parked.html", **frame(context, request, connection=connection, type=type_, code=code, rows=shown))
+        )
 
     @pages.get("/late")
     def late(
+        request: Request,
         connection: Annotated[str, Query(max_length=256)],
         type_: Annotated[str, Query(alias="type", max_length=64)],
     ) -> Response:
         with context.store.reading() as tx:
             rows = tx.inbox(connection=connection, state=InboxState.APPLIED, code=LATE_CODE, limit=500)
         shown = [inbox_view(row) for row in rows if row.type == type_]
-        return html(page("late.html", **frame(context, connection=connection, type=type_, rows=shown)))
+        return html(page("late.html", **frame(context, request, connection=connection, type=type_, rows=shown)))
 
     @pages.post("/connections/pause")
-    def leave_alone(form: FormBody) -> Response:
-        pause(context, form.get("connection", ""), PauseRequest(type=form.get("type") or None))
+    def leave_alone(request: Request, form: FormBody) -> Response:
+        pause(
+            context, form.get("connection", ""), PauseRequest(type=form.get("type") or None), by=who(context, request)
+        )
         return RedirectResponse("/connections", 303)
 
     @pages.post("/connections/resume")
@@ -85,12 +93,12 @@ def router(context: WebContext) -> APIRouter:
         return RedirectResponse("/connections", 303)
 
     @pages.get("/inbox/{row_id}")
-    def inbox_row(row_id: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
+    def inbox_row(request: Request, row_id: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
         detail = inbox_detail(context, row_id, reveal=False)
-        return html(page("inbox.html", **frame(context, detail=detail, row=detail.row)))
+        return html(page("inbox.html", **frame(context, request, detail=detail, row=detail.row)))
 
     @pages.post("/connections/replay-inbox")
-    def again_inbox(form: FormBody) -> Response:
+    def again_inbox(request: Request, form: FormBody) -> Response:
         wanted = ReplayInbox(
             ids=_ids(form),
             connection=form.get("connection"),
@@ -99,27 +107,29 @@ def router(context: WebContext) -> APIRouter:
             dry_run="preview" in form,
         )
         if wanted.dry_run:
-            return _preview(context, "inbox", form, replay_inbox(context, wanted))
+            return _preview(context, request, "inbox", form, replay_inbox(context, wanted))
         return RedirectResponse(f"/connections?read={replay_inbox(context, wanted).replayed}", 303)
 
     @pages.post("/connections/replay-outbox")
-    def again_outbox(form: FormBody) -> Response:
+    def again_outbox(request: Request, form: FormBody) -> Response:
         state = IntentState.NOT_WRITABLE if form.get("state") == "not-writable" else IntentState.PARKED
         wanted = ReplayOutbox(ids=_ids(form), connection=form.get("connection"), state=state, dry_run="preview" in form)
         if wanted.dry_run:
-            return _preview(context, "outbox", form, replay_outbox(context, wanted))
+            return _preview(context, request, "outbox", form, replay_outbox(context, wanted))
         return RedirectResponse(f"/connections?queued={replay_outbox(context, wanted).replayed}", 303)
 
     return pages
 
 
-def _preview(context: WebContext, what: str, form: FormBody, found: Replayed) -> Response:
+def _preview(context: WebContext, request: Request, what: str, form: FormBody, found: Replayed) -> Response:
     """Show what a replay would do, with a button that does it."""
     with context.store.reading() as tx:
         rows = {one.id: _named(tx, what, one.id) for one in found.outcomes[:_PREVIEWED]}
     again = {name: text for name, text in form.items() if name != "preview"}
     shown = found.outcomes[:_PREVIEWED]
-    return html(page("replay.html", **frame(context, what=what, found=found, shown=shown, names=rows, again=again)))
+    return html(
+        page("replay.html", **frame(context, request, what=what, found=found, shown=shown, names=rows, again=again))
+    )
 
 
 def _named(tx: Tx, what: str, row_id: int) -> str:

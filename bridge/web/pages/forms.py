@@ -13,6 +13,7 @@ from bridge.cases.commands import AnyCommand
 from bridge.web.problems import ApiError
 
 _TIMES = frozenset({"at", "due_at", "until", "promised_for"})
+_LISTS = frozenset({"evidence", "concerns"})
 NOT_THE_COMMAND = frozenset({"version", "case"})
 
 
@@ -50,7 +51,7 @@ def seen_version(form: Mapping[str, str]) -> int:
 def _value(field: str, text: str, zone: ZoneInfo) -> object:
     if field in _TIMES:
         return _instant(field, text, zone)
-    if field == "evidence":
+    if field in _LISTS:
         return text.replace(",", " ").split()
     return text
 

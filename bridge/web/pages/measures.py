@@ -7,14 +7,15 @@ from datetime import date, timedelta
 from urllib.parse import urlencode
 
 import msgspec
-from fastapi import Response
+from fastapi import Request, Response
 
 from bridge.cases.measures.definitions import BY_CODE, DEFINITIONS, GROUPS, Definition, Kind, Stratum
 from bridge.cases.measures.of_open_work import BANDS
 from bridge.cases.measures.seeing import Clock
 from bridge.cases.measures.tally import Count, Distribution, Figure, Measured, Proportion, Report
 from bridge.web.context import WebContext
-from bridge.web.pages.render import frame, html, page
+from bridge.web.pages.frame import frame
+from bridge.web.pages.render import html, page
 from bridge.web.words import spoken
 
 _NOTHING = "–"
@@ -45,12 +46,13 @@ class Block(msgspec.Struct, frozen=True):
     rows: Sequence[Row]
 
 
-def page_of(context: WebContext, report: Report, connection: str) -> Response:
+def page_of(context: WebContext, request: Request, report: Report, connection: str) -> Response:
     """Return the page; its address holds days and a connection, nothing about a patient."""
     lanes = {lane.name: lane.title for line in context.lines.values() for lane in line.rules.lanes.all}
     owners = {entry.name: entry.display for line in context.lines.values() for entry in line.rules.owners.entries()}
     values = frame(
         context,
+        request,
         report=report,
         connection=connection,
         names=tuple(context.lines),

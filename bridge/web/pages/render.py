@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bridge.web import words
-from bridge.web.context import WebContext
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
@@ -42,6 +40,7 @@ def _environment() -> Environment:
         "language": words.language,
         "attempt": words.attempt_text,
         "outcome": words.outcome_text,
+        "said": words.source_text,
         "state": words.STATE_TEXT.__getitem__,
         "intent": words.INTENT_TEXT.__getitem__,
         "age": words.age_text,
@@ -52,16 +51,6 @@ def _environment() -> Environment:
 def page(template: str, **values: Any) -> Markup:
     """Return a template filled in; everything put in is escaped."""
     return Markup(_environment().get_template(template).render(values))  # noqa: S704 - autoescaped
-
-
-def frame(context: WebContext, **more: Any) -> Mapping[str, Any]:
-    """Return what every page needs: the clock in the site's zone, and who acts."""
-    now = context.clock()
-
-    def clock(at: datetime | None) -> str:
-        return words.clock_text(at, context.zone, now)
-
-    return {"clock": clock, "now": now, "zone": context.zone.key, "acting_as": context.acting_as, **more}
 
 
 def html(text: str, status: int = 200) -> Response:
@@ -82,11 +71,12 @@ def live(
     digest = hashlib.sha256(inner.encode()).hexdigest()[:16]
     if request.headers.get("x-seen") == digest:
         return Response(status_code=204)
-    filled = {**values, "inner": inner, "digest": digest, "address": address or _address(request)}
+    filled = {**values, "inner": inner, "digest": digest, "address": address or address_of(request)}
     alone = request.headers.get("hx-request") == "true"
     return html(page("_live.html" if alone else template, **filled))
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """Return where a request went, without the host."""
     query = request.url.query
     return f"{request.url.path}?{query}" if query else request.url.path

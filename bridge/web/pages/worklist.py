@@ -16,7 +16,8 @@ from bridge.store.port import CaseFilter
 from bridge.web.bodies import FormBody
 from bridge.web.connections import Freshness, freshness
 from bridge.web.context import WebContext
-from bridge.web.pages.render import frame, html, live, page
+from bridge.web.pages.frame import frame
+from bridge.web.pages.render import html, live, page
 from bridge.web.problems import ApiError
 from bridge.web.reading import Listed, list_cases
 from bridge.web.views import CaseView
@@ -90,16 +91,16 @@ def router(context: WebContext) -> APIRouter:
         )
         where = _where(filters, context)
         listed = list_cases(context, where, limit=PAGE_SIZE, cursor=filters.cursor or None)
-        values = _values(context, filters, listed)
+        values = _values(context, request, filters, listed)
         return live(request, "worklist.html", "_worklist.html", values)
 
     @pages.post("/search")
-    def search(form: FormBody) -> Response:
+    def search(request: Request, form: FormBody) -> Response:
         q = form.get("q", "").strip()[:256]
         if not q:
             raise ApiError(422, "Type a word of the patient's name or of the title.")
         listed = list_cases(context, CaseFilter(q=q), limit=PAGE_SIZE, cursor=form.get("cursor") or None)
-        values = frame(context, q=q, rows=_rows(listed), total=listed.total, next=listed.next)
+        values = frame(context, request, q=q, rows=_rows(listed), total=listed.total, next=listed.next)
         return html(page("search.html", **values))
 
     return pages
@@ -126,9 +127,10 @@ def _end_of_day(now: datetime, context: WebContext) -> datetime:
     return datetime.combine(day, time.min, context.zone)
 
 
-def _values(context: WebContext, filters: Filters, listed: Listed) -> Mapping[str, Any]:
+def _values(context: WebContext, request: Request, filters: Filters, listed: Listed) -> Mapping[str, Any]:
     return frame(
         context,
+        request,
         filters=filters,
         tabs=_tabs(context, filters),
         rows=_rows(listed),

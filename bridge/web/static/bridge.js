@@ -50,6 +50,15 @@
     return true;
   }
 
+  // What belongs to one choice of a field stands alone once that is chosen; without scripts all of it stands there.
+  for (const field of document.querySelectorAll("select")) {
+    const parts = [...document.querySelectorAll(`[data-chosen="${field.id}"]`)];
+    if (field.id === "" || parts.length === 0) continue;
+    const show = () => parts.forEach((part) => { part.hidden = part.dataset.value !== field.value; });
+    field.addEventListener("change", show);
+    show();
+  }
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, select, textarea, dialog");
     if (typing || event.ctrlKey || event.metaKey || event.altKey || !keysAreOn()) return;

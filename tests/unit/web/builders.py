@@ -93,6 +93,8 @@ class Clinic:
     lines: dict[str, Line] = field(default_factory=lambda: {MAIN: a_line()})
     replayed: list[tuple[str, Sequence[int]]] = field(default_factory=list)
     allowed_hosts: frozenset[str] = frozenset({"testserver"})
+    more: dict[str, Any] = field(default_factory=dict)
+    """What else the web view is given."""
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def arrive(self, *snapshots: Snapshot, connection: str = MAIN) -> list[Case]:
@@ -232,7 +234,7 @@ class Clinic:
             version="0.0.0-test",
             zone=ZONE,
             allowed_hosts=self.allowed_hosts,
-            **more,
+            **{**self.more, **more},
         )
 
     def client(self) -> TestClient:

@@ -1,0 +1,165 @@
+"""What the case page adds to the bare facts: taking a case, escalations, suggestions, scripts, proof."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+
+from bridge.cases import commands as do
+from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, Concern
+from bridge.cases.snapshot import Remark
+from tests.unit.web.builders import NOW, Clinic
+from tests.unit.web.test_who import OURS, say
+
+
+def words_of(text: str) -> str:
+    """Return a page's text without tags, with single spaces."""
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+def part(text: str, title: str) -> str:
+    """Return the section of a page whose heading begins with *title*, as words."""
+    found = [section for section in text.split("<section")[1:] if words_of(section.split("</h2>")[0]).find(title) >= 0]
+    assert found, title
+    return words_of(found[0].split("</section>")[0])
+
+
+def test_one_page_answers_the_five_questions(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.referral()
+    clinic.do(case, do.RaiseBlocker(category=BlockerCategory.TRANSPORT, text="no car"))
+    clinic.do(case, do.LogOutreach(channel=Channel.VOICEMAIL, outcome=AttemptOutcome.LEFT_MESSAGE))
+
+    text = client.get(f"/cases/{case.id}").text
+    answers = dict(re.findall(r'<div class="answer[^"]*"><dt>([^<]+)</dt><dd>(.*?)</dd></div>', text, re.S))
+
+    found = {question: words_of(answer) for question, answer in answers.items()}
+    assert list(found) == ["Status", "Next", "Owner", "Blocked by", "Last outreach"]
+    assert found["Status"].startswith("Waiting on patient")
+    assert found["Next"].startswith("Call the patient")
+    assert found["Owner"].startswith("Referral coordinators")
+    assert found["Blocked by"].startswith("Transport no car")
+    assert found["Last outreach"].startswith("Voicemail: message left today 10:00 by Maria Synthetic")
+
+
+def test_a_case_of_a_queue_is_taken_by_who_works_it(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.referral()
+    assert "Take this case" not in client.get(f"/cases/{case.id}").text
+    assert "say at the top of the page who you are" in client.get(f"/cases/{case.id}").text
+
+    say(client, "maria")
+    assert "Take this case" in client.get(f"/cases/{case.id}").text
+    answer = client.post(f"/cases/{case.id}/commands/claim", data={"version": str(case.version)}, headers=OURS)
+
+    assert answer.headers["location"] == f"/cases/{case.id}?done=claim"
+    assert clinic.case(case).owner.id == "maria"
+    assert "Take this case" not in client.get(f"/cases/{case.id}").text
+
+
+def test_every_escalation_is_shown_with_how_it_stands(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.referral()
+    clinic.do(case, do.Escalate(why="no slot in spring", to="supervisor"))
+    clinic.do(case, do.AcknowledgeEscalation(resolved=True))
+    clinic.now = NOW + timedelta(minutes=5)
+    clinic.do(case, do.Escalate(why="still none", to="clinician"))
+
+    text = client.get(f"/cases/{case.id}").text
+
+    shown = part(text, "Escalations")
+    assert "still none person, by Maria Synthetic Clinicians step 1 Not answered" in shown
+    assert "no slot in spring person, by Maria Synthetic Supervisors step 1 Over today 10:00 by Maria" in shown
+    assert shown.index("still none") < shown.index("no slot in spring")
+    assert "The work is new" in words_of(text)
+
+
+def test_the_stage_is_in_the_answers_of_the_api(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.referral()
+    clinic.do(case, do.Escalate(why="no slot"))
+
+    shown = client.get(f"/api/v1/cases/{case.id}").json()
+
+    assert (shown["status"], shown["stage"]) == ("escalated", "new")
+    assert [(one["trigger"], one["level"], one["resolved_at"]) for one in shown["escalations"]] == [("person", 1, None)]
+    assert shown["escalation"] == shown["escalations"][0]
+
+
+def test_a_suggestion_is_accepted_in_the_words_of_the_remark(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.referral(remarks=(Remark("Needs a Somali interpreter."),))
+    text = client.get(f"/cases/{case.id}").text
+    assert "Needs a Somali interpreter. ServiceRequest/1" in part(text, "Is this what holds the case up?")
+    key = re.search(r'name="key" value="(\w+)"', text)
+    assert key is not None
+
+    form = {"key": key[1], "version": str(case.version)}
+    answer = client.post(f"/cases/{case.id}/commands/accept-suggestion", data=form, headers=OURS)
+
+    assert answer.status_code == 303
+    blocker = clinic.case(case).blocker
+    assert blocker is not None
+    assert (blocker.category, blocker.text) == (BlockerCategory.LANGUAGE, "“Needs a Somali interpreter.”")
+    assert "Is this what holds the case up?" not in client.get(f"/cases/{case.id}").text
+
+
+def test_a_dismissed_suggestion_is_gone_and_told_in_the_timeline(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.do(clinic.referral(), do.Note(text="Has no ride."))
+    (found,) = client.get(f"/api/v1/cases/{case.id}/suggestions").json()["suggestions"]
+
+    form = {"key": found["key"], "version": str(case.version)}
+    client.post(f"/cases/{case.id}/commands/dismiss-suggestion", data=form, headers=OURS)
+
+    assert client.get(f"/api/v1/cases/{case.id}/suggestions").json()["suggestions"] == []
+    assert "Suggestion dismissed: transport" in part(client.get(f"/cases/{case.id}").text, "Timeline")
+    assert clinic.case(case).blocker is None
+
+
+def test_concerns_that_came_up_are_kept_and_shown(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.referral()
+    form = {
+        "channel": "phone",
+        "outcome": "reached",
+        "concerns": ["worsening-symptoms", "complaint"],
+        "version": str(case.version),
+    }
+
+    answer = client.post(f"/cases/{case.id}/commands/log-outreach", data=form, headers=OURS)
+
+    assert answer.status_code == 303
+    assert clinic.case(case).outreach[0].concerns == (Concern.WORSENING_SYMPTOMS, Concern.COMPLAINT)
+    assert "Worsening symptoms, Complaint" in part(client.get(f"/cases/{case.id}").text, "Outreach")
+
+
+def test_ticked_boxes_stay_ticked_when_a_form_is_refused_or_stale(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.referral()
+    form = {"channel": "phone", "outcome": "reached", "concerns": ["complaint", "privacy-concern"], "version": "99"}
+    stale = client.post(f"/cases/{case.id}/commands/log-outreach", data=form, headers=OURS).text
+    assert 'name="concerns" value="complaint,privacy-concern"' in stale
+
+    again = {**form, "concerns": "complaint,privacy-concern", "version": str(case.version), "at": "2030-01-01T10:00"}
+    refused = client.post(f"/cases/{case.id}/commands/log-outreach", data=again, headers=OURS).text
+
+    assert re.findall(r'name="concerns" value="([\w-]+)" checked', refused) == ["complaint", "privacy-concern"]
+
+
+@pytest.mark.parametrize(
+    ("site", "said"),
+    [
+        ({"clinic": "Lakeside Clinic", "callback": "555-0100"}, "Lakeside Clinic: please call us back at 555-0100."),
+        ({}, "[name of the clinic]: please call us back at [number to call back]."),
+    ],
+)
+def test_the_lanes_words_for_each_channel_stand_beside_the_form(site: dict[str, str], said: str) -> None:
+    clinic = Clinic(more=site)
+    case = clinic.referral()
+
+    text = clinic.client().get(f"/cases/{case.id}").text
+
+    assert f'<div data-chosen="log-outreach-channel" data-value="text"><b>Text</b> <q>{said}</q></div>' in text
+
+
+def test_what_a_reason_needs_is_said_before_it_is_asked_for(clinic: Clinic, client: TestClient) -> None:
+    text = words_of(client.get(f"/cases/{clinic.referral().id}").text)
+
+    assert "Completed needs an outcome in words, or a visit that took place, or a document or result" in text
+    assert "Unable to reach needs 3 logged attempts in vain; there are 0." in text
