@@ -27,6 +27,8 @@ Slot = tuple[str, str]
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 FINAL = frozenset({IntentState.CONFIRMED, IntentState.SUPERSEDED, IntentState.PARKED, IntentState.NOT_WRITABLE})
+WAITING = frozenset({IntentState.QUEUED, IntentState.SENDING, IntentState.PARKED})
+"""States in which a case waits on the EHR: what no route leads to will never stand there."""
 GIVEN_UP = frozenset({IntentState.PARKED, IntentState.NOT_WRITABLE})
 UNSENT = frozenset({IntentState.QUEUED, *GIVEN_UP})
 """States in which a level intent is superseded by a newer one of its slot."""

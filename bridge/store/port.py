@@ -253,6 +253,17 @@ class Settlement(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     written_version: str | None = None
 
 
+class CaseOrder(StrEnum):
+    """Which cases come first."""
+
+    DUE = "due"
+    """Soonest due, then oldest; closed cases and those without a due date come last."""
+    OLDEST = "oldest"
+    """Asked for the longest time ago."""
+    CLOSED = "closed"
+    """Closed last; open cases come after them, oldest first."""
+
+
 class CaseFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which cases to list; every field narrows. Merged cases are never listed unless ``merged``."""
 
@@ -262,6 +273,8 @@ class CaseFilter(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     owner: str | None = None
     """An owner's id."""
+    owners: tuple[str, ...] | None = None
+    """The ids of several owners, of whom one has the case."""
     patient: str | None = None
     """``Patient/id``."""
     blocker: str | None = None
@@ -272,17 +285,18 @@ class CaseFilter(msgspec.Struct, frozen=True, kw_only=True):
     unowned: bool = False
     """Only cases owned by a role queue rather than a person."""
     escalated: bool = False
+    waiting_on_ehr: bool = False
+    """Only cases of which something is still to be written, is being written, or is parked."""
+    closed_since: datetime | None = None
+    """Only closed cases that were closed at this instant or later, as far as that was noted."""
     q: str | None = None
     """Words looked for in title and patient display, without regard to case."""
     merged: bool = False
+    order: CaseOrder = CaseOrder.DUE
 
 
 class CasePage(msgspec.Struct, frozen=True):
-    """
-    One page of cases, the total, and where the next page starts.
-
-    Soonest due first, then oldest; closed cases and those without a due date come last.
-    """
+    """One page of cases in the order asked for, the total, and where the next page starts."""
 
     cases: tuple[Case, ...]
     total: int

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
+
 from bridge.cases.model import Case, OwnerKind
 from bridge.store.codec import NEVER, folded, micros
-from bridge.store.port import CaseFilter
+from bridge.store.port import CaseFilter, CaseOrder
 
 
 def due_order(case: Case) -> int:
     """Return the case's place by due date; closed cases and those without a due date come last."""
     return NEVER if case.due_at is None or not case.is_open else micros(case.due_at)
+
+
+def place(case: Case, order: CaseOrder) -> tuple[int, int]:
+    """Return where a case stands in an order; what is equal is told apart by the row's key."""
+    opened = micros(case.opened_at)
+    if order is CaseOrder.OLDEST:
+        return opened, due_order(case)
+    if order is CaseOrder.CLOSED:
+        return (NEVER if case.closed_at is None else -micros(case.closed_at)), opened
+    return due_order(case), opened
 
 
 def search_text(case: Case) -> str:
@@ -22,8 +35,17 @@ def words(where: CaseFilter) -> list[str]:
     return folded(where.q or "").split()
 
 
-def matches(case: Case, where: CaseFilter) -> bool:
-    """Return whether the case is one that the filter lets through; the SQL store says the same in SQL."""
+def _closed_since(case: Case, since: datetime) -> bool:
+    return not case.is_open and case.closed_at is not None and case.closed_at >= since
+
+
+def matches(case: Case, where: CaseFilter, waiting: Collection[str] = ()) -> bool:
+    """
+    Return whether the case is one that the filter lets through; the SQL store says the same in SQL.
+
+    Args:
+        waiting: The ids of the cases of which something waits to be written.
+    """
     due_at, blocker = case.due_at, case.blocker.category if case.blocker else None
     patient = case.patient.ref if case.patient else None
     text = search_text(case)
@@ -34,11 +56,14 @@ def matches(case: Case, where: CaseFilter) -> bool:
         and where.lane in (None, case.lane)
         and where.status in (None, case.status)
         and where.owner in (None, case.owner.id)
+        and (where.owners is None or case.owner.id in where.owners)
         and where.patient in (None, patient)
         and (where.blocker in (None, blocker) or (where.blocker == "any" and blocker is not None))
         and where.is_open in (None, case.is_open)
         and (where.overdue_at is None or (case.is_open and due_at is not None and due_at < where.overdue_at))
         and (not where.unowned or case.owner.kind is OwnerKind.ROLE)
         and (not where.escalated or case.escalation is not None)
+        and (not where.waiting_on_ehr or case.id in waiting)
+        and (where.closed_since is None or _closed_since(case, where.closed_since))
         and all(word in text for word in words(where))
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import AwareDatetime
 
 from bridge.cases.commands import AnyCommand
 from bridge.cases.model import BlockerCategory, Case, Status
 from bridge.errors import CommandRefused, StaleVersion
-from bridge.store.port import CaseFilter
+from bridge.store.port import CaseFilter, CaseOrder
 from bridge.sync.command import CaseUnknown, execute
 from bridge.web import openapi
 from bridge.web.bodies import JsonBody, decoded
@@ -42,6 +44,9 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     overdue: bool = False
     unowned: bool = False
     escalated: bool = False
+    waiting_on_ehr: bool = False
+    closed_since: datetime | None = None
+    order: CaseOrder = CaseOrder.DUE
     open: bool | None = None
     q: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
@@ -66,6 +71,9 @@ def case_filter(context: WebContext, search: Search) -> CaseFilter:
         overdue_at=context.clock() if search.overdue else None,
         unowned=search.unowned,
         escalated=search.escalated,
+        waiting_on_ehr=search.waiting_on_ehr,
+        closed_since=search.closed_since,
+        order=search.order,
         q=search.q,
     )
 
@@ -131,6 +139,13 @@ def router(context: WebContext) -> APIRouter:
         overdue: Annotated[bool, Query(description="Only open cases whose due time has passed.")] = False,
         unowned: Annotated[bool, Query(description="Only cases of a role queue that no person took.")] = False,
         escalated: bool = False,
+        waiting_on_ehr: Annotated[
+            bool, Query(description="Only cases of which something is still to be written, or is parked.")
+        ] = False,
+        closed_since: Annotated[
+            AwareDatetime | None, Query(description="Only cases closed at this time or later; with its offset.")
+        ] = None,
+        order: CaseOrder = CaseOrder.DUE,
         open_: Annotated[bool | None, Query(alias="open")] = None,
         q: Annotated[
             str | None,
@@ -139,7 +154,11 @@ def router(context: WebContext) -> APIRouter:
         limit: Limit = 50,
         cursor: Word = None,
     ) -> Response:
-        """List cases, soonest due first. Merged cases are not listed."""
+        """
+        List cases, by default the soonest due first. Merged cases are not listed.
+
+        `order` is `due`, `oldest` (asked for first) or `closed` (closed last).
+        """
         search = Search(
             connection=connection,
             lane=lane,
@@ -150,6 +169,9 @@ def router(context: WebContext) -> APIRouter:
             overdue=overdue,
             unowned=unowned,
             escalated=escalated,
+            waiting_on_ehr=waiting_on_ehr,
+            closed_since=closed_since,
+            order=order,
             open=open_,
             q=q,
         )

@@ -53,6 +53,13 @@ def who(context: WebContext, request: Request) -> str:
     return kept if kept in known and kept is not None else context.acting_as
 
 
+def queues(context: WebContext, name: str) -> tuple[str, ...]:
+    """Return the role queues that *name* works; none for who is nobody of the configuration."""
+    owners = [line.rules.owners for line in context.lines.values()]
+    roles = {entry.name: book for book in owners for entry in book.entries() if entry.kind is OwnerKind.ROLE}
+    return tuple(role for role, book in roles.items() if book.works(name, role))
+
+
 def router(context: WebContext) -> APIRouter:
     """Return the route by which people say who they are."""
     pages = APIRouter(default_response_class=Response, include_in_schema=False)

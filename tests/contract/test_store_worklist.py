@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bridge.cases.intents import IntentState
 from bridge.cases.model import (
     Blocker,
     BlockerCategory,
@@ -16,9 +17,9 @@ from bridge.cases.model import (
     OwnerKind,
     Status,
 )
-from bridge.store.port import CaseFilter, Store
+from bridge.store.port import CaseFilter, CaseOrder, Store
 
-from .builders import EHR, NOW, a_case, minutes, with_cases
+from .builders import EHR, NOW, a_case, a_level, minutes, settlement, with_cases
 
 QUEUE = Owner(kind=OwnerKind.ROLE, id="referral-desk", display="Referral desk")
 BLOCKED = Blocker(category=BlockerCategory.AUTHORIZATION, text="waits", since=NOW, source="rule:x")
@@ -68,6 +69,13 @@ def some_cases(store: Store) -> None:
         ({"overdue_at": minutes(2.1), "lane": "referral"}, ["c1"]),
         ({"unowned": True}, ["c2"]),
         ({"escalated": True}, ["c3"]),
+        ({"owners": ("referral-desk", "nobody")}, ["c2"]),
+        ({"owners": ("referral-desk", "lee"), "is_open": True}, ["c1", "c2", "c5", "c3"]),
+        ({"owners": ()}, []),
+        ({"closed_since": NOW}, ["c4"]),
+        ({"closed_since": minutes(0.1)}, []),
+        ({"order": CaseOrder.OLDEST}, ["c4", "c1", "c2", "c5", "c3"]),
+        ({"order": CaseOrder.CLOSED, "connection": EHR}, ["c4", "c1", "c2", "c3"]),
         ({"is_open": True, "connection": EHR, "unowned": False, "q": "quill"}, ["c1", "c2", "c3"]),
     ],
 )
@@ -77,6 +85,50 @@ def test_every_filter_narrows_and_the_soonest_due_open_ones_come_first(
     some_cases(store)
 
     assert listed(store, **fields) == expected
+
+
+def test_cases_wait_on_the_ehr_while_something_is_to_be_written_or_parked(store: Store) -> None:
+    with_cases(store, *(a_case(f"c{n}", due_at=minutes(n)) for n in range(6)))
+    with store.transaction() as tx:
+        tx.add_intents([a_level(f"c{n}") for n in range(1, 6)], NOW)
+        rows = tx.claim(EHR, NOW, minutes(5), 10)
+        ends = dict(zip(["c1", "c2", "c3"], _ENDS, strict=True))
+        tx.settle([settlement(row, ends[row.intent.case_id]) for row in rows if row.intent.case_id in ends])
+        again = [row for row in rows if row.intent.case_id == "c5"]
+        tx.settle([settlement(row, IntentState.QUEUED, next_at=minutes(1)) for row in again])
+
+    assert listed(store, waiting_on_ehr=True) == ["c2", "c4", "c5"]
+
+
+_ENDS = (IntentState.CONFIRMED, IntentState.PARKED, IntentState.NOT_WRITABLE)
+
+
+def test_what_was_closed_last_comes_first_page_by_page(store: Store) -> None:
+    closed = {"status": Status.CLOSED, "opened_at": minutes(-90)}
+    with_cases(store, *(a_case(f"c{n}", closed_at=minutes(n // 2), **closed) for n in range(5)), a_case("open"))
+
+    seen, cursor = [], None
+    with store.reading() as tx:
+        while not seen or cursor is not None:
+            where = CaseFilter(closed_since=minutes(1), order=CaseOrder.CLOSED)
+            page = tx.list_cases(where, limit=2, cursor=cursor)
+            assert page.total == 3
+            seen += [case.id for case in page.cases]
+            cursor = page.next_cursor
+
+    assert seen == ["c4", "c2", "c3"]
+
+
+def test_a_case_that_is_open_again_was_not_closed_recently(store: Store) -> None:
+    case = a_case("c1", status=Status.CLOSED, closed_at=NOW, due_at=None)
+    with_cases(store, case)
+    assert listed(store, closed_since=NOW) == ["c1"]
+
+    again = msgspec.structs.replace(case, status=Status.NEW, closed_at=None, version=2)
+    with store.transaction() as tx:
+        tx.save_cases([again], [])
+
+    assert listed(store, closed_since=NOW) == []
 
 
 @pytest.mark.parametrize(

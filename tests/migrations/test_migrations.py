@@ -44,8 +44,8 @@ def schema(url: str) -> dict[str, list[str]]:
 
 
 def _lines(sql: str) -> list[str]:
-    """Return the clauses, each on a line; SQLite puts a column that was added later on the line of the last one."""
-    return re.sub(r"(?m)^(\s*\w+ [A-Z ]+), (\w+ [A-Z ]+)", r"\1,\n\2", sql).splitlines()
+    """Return the clauses, each on a line; SQLite puts columns that were added later on the line of the last one."""
+    return re.sub(r"(?<=[A-Z]), (?=\w+ [A-Z]+)", ",\n", sql).splitlines()
 
 
 def test_all_migrations_together_make_the_tables_of_the_code(url: str, tmp_path: Path) -> None:

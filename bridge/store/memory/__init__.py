@@ -24,9 +24,10 @@ from bridge.cases.model import Case, OwnerKind
 from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
 from bridge.errors import DomainError, StaleVersion
-from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_cursor
+from bridge.store.codec import clean, from_cursor, maybe_clean, to_cursor
 from bridge.store.memory.outbox import OutboxRoom
 from bridge.store.memory.state import State, kept, require
+from bridge.store.outbox_rules import WAITING
 from bridge.store.port import (
     Budget,
     CaseFilter,
@@ -41,7 +42,7 @@ from bridge.store.port import (
     Pause,
     Subscribed,
 )
-from bridge.store.worklist import due_order, matches
+from bridge.store.worklist import matches, place
 
 T = TypeVar("T")
 
@@ -258,11 +259,12 @@ class MemoryTx(OutboxRoom):
 
     # Reading for people -----------------------------------------------------------------------------------
     def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
+        waiting = {row.intent.case_id for row in self._now.outbox.values() if row.state in WAITING}
         found = sorted(
-            ((due_order(case), micros(case.opened_at), pk), case)
-            for pk, case in self._now.cases.values()
-            if matches(case, where)
+            (((*place(case, where.order), pk), case) for pk, case in self._now.cases.values()),
+            key=itemgetter(0),
         )
+        found = [(at, case) for at, case in found if matches(case, where, waiting)]
         start = from_cursor(cursor) if cursor is not None else None
         rest = [(place, case) for place, case in found if start is None or place > start]
         page = rest[:limit]

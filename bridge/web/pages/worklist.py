@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import replace
 
 from bridge.cases.model import Attempt, BlockerCategory, Status
-from bridge.store.port import CaseFilter
+from bridge.store.port import CaseFilter, CaseOrder
 from bridge.web.bodies import FormBody
 from bridge.web.connections import Freshness, freshness
 from bridge.web.context import WebContext
@@ -21,19 +21,33 @@ from bridge.web.pages.render import html, live, page
 from bridge.web.problems import ApiError
 from bridge.web.reading import Listed, list_cases
 from bridge.web.views import CaseView
+from bridge.web.who import queues, who
 
-View = Literal["open", "overdue", "today", "escalated", "unowned", "blocked", "closed"]
+View = Literal[
+    "open", "mine", "team", "unowned", "overdue", "today", "escalated", "blocked", "waiting", "recent", "closed"
+]
 
 VIEWS: dict[str, str] = {
     "open": "Open",
+    "mine": "Mine",
+    "team": "My team",
+    "unowned": "Not taken",
     "overdue": "Overdue",
     "today": "Due by tonight",
     "escalated": "Escalated",
-    "unowned": "Not taken",
     "blocked": "Blocked",
+    "waiting": "Waiting on the EHR",
+    "recent": "Closed recently",
     "closed": "Closed",
 }
 assert tuple(VIEWS) == get_args(View)
+
+RECENTLY = timedelta(days=14)
+"""How long a case counts as closed recently (rule ours)."""
+
+_ORDERS = {"recent": CaseOrder.CLOSED, "closed": CaseOrder.CLOSED}
+_NOT_OPEN = {"recent": False, "closed": False, "waiting": None}
+"""Whether the cases of a view are open, where it is not only those; what waits on the EHR may be closed here."""
 
 PAGE_SIZE = 50
 Choice = Annotated[str | None, Query(max_length=256)]
@@ -89,7 +103,7 @@ def router(context: WebContext) -> APIRouter:
             blocker=blocker or "",
             cursor=cursor or "",
         )
-        where = _where(filters, context)
+        where = _where(filters, context, who(context, request))
         listed = list_cases(context, where, limit=PAGE_SIZE, cursor=filters.cursor or None)
         values = _values(context, request, filters, listed)
         return live(request, "worklist.html", "_worklist.html", values)
@@ -106,7 +120,7 @@ def router(context: WebContext) -> APIRouter:
     return pages
 
 
-def _where(filters: Filters, context: WebContext, *, view: str | None = None) -> CaseFilter:
+def _where(filters: Filters, context: WebContext, me: str, *, view: str | None = None) -> CaseFilter:
     view, now = view or filters.view, context.clock()
     due = {"overdue": now, "today": _end_of_day(now, context)}.get(view)
     return CaseFilter(
@@ -114,11 +128,15 @@ def _where(filters: Filters, context: WebContext, *, view: str | None = None) ->
         lane=filters.lane or None,
         status=filters.status or None,
         owner=filters.owner or None,
+        owners={"mine": (me,), "team": queues(context, me)}.get(view),
         blocker=filters.blocker or ("any" if view == "blocked" else None),
-        is_open=view != "closed",
+        is_open=_NOT_OPEN.get(view, True),
         overdue_at=due,
         unowned=view == "unowned",
         escalated=view == "escalated",
+        waiting_on_ehr=view == "waiting",
+        closed_since=now - RECENTLY if view == "recent" else None,
+        order=_ORDERS.get(view, CaseOrder.DUE),
     )
 
 
@@ -132,7 +150,8 @@ def _values(context: WebContext, request: Request, filters: Filters, listed: Lis
         context,
         request,
         filters=filters,
-        tabs=_tabs(context, filters),
+        tabs=_tabs(context, filters, who(context, request)),
+        order=_ORDERS.get(filters.view, CaseOrder.DUE).value,
         rows=_rows(listed),
         total=listed.total,
         next=filters.address(cursor=listed.next) if listed.next else None,
@@ -154,10 +173,10 @@ def _freshness(context: WebContext) -> list[Freshness]:
         ]
 
 
-def _tabs(context: WebContext, filters: Filters) -> list[tuple[str, str, str, int]]:
+def _tabs(context: WebContext, filters: Filters, me: str) -> list[tuple[str, str, str, int]]:
     """Each view's name, words, address and how many cases it holds."""
     with context.store.reading() as tx:
-        totals = {view: tx.list_cases(_where(filters, context, view=view), limit=1).total for view in VIEWS}
+        totals = {view: tx.list_cases(_where(filters, context, me, view=view), limit=1).total for view in VIEWS}
     return [(view, words, filters.address(view=view, cursor=""), totals[view]) for view, words in VIEWS.items()]
 
 

@@ -100,6 +100,9 @@ def test_pages_hold_every_case_once(clinic: Clinic, client: TestClient) -> None:
         ({"lane": "referral"}, {1, 2, 3, 4}),
         ({"lane": "medication-refill"}, set()),
         ({"connection": "other"}, set()),
+        ({"waiting_on_ehr": "true"}, {1, 2, 3, 4}),
+        ({"closed_since": "2026-11-23T15:00:00Z"}, {4}),
+        ({"closed_since": "2026-11-23T10:00:01-05:00"}, set()),
     ],
     ids=str,
 )
