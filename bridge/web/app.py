@@ -9,10 +9,11 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from bridge.web import api, health, hooks, measures, metrics, openapi, operations, problems, who
+from bridge.web import api, handing, health, hooks, measures, metrics, openapi, operations, owning, problems, who
 from bridge.web.context import WebContext
 from bridge.web.guard import Guard
 from bridge.web.pages import case, connections, worklist
+from bridge.web.pages import owning as owning_pages
 from bridge.web.pages.render import STATIC
 from bridge.web.pausing import PauseRequest
 
@@ -23,11 +24,17 @@ version of the case that its author saw. See `docs/api.md`."""
 
 BODIES: dict[str, Any] = {
     **openapi.BODIES,
+    "ClaimNext": handing.ClaimNext,
+    "Reassign": handing.Reassign,
     "Search": api.Search,
     "PauseRequest": PauseRequest,
     "ReplayInbox": operations.ReplayInbox,
     "ReplayOutbox": operations.ReplayOutbox,
 }
+
+
+_ROOMS = (hooks, worklist, case, connections, owning_pages, who, api, owning, operations, measures, health, metrics)
+"""Routes are tried one after the other, and nothing is asked for as often as the hooks."""
 
 
 class _Assets(StaticFiles):
@@ -52,8 +59,7 @@ def create_app(context: WebContext) -> FastAPI:
     )
     app.add_middleware(Guard, allowed_hosts=context.allowed_hosts, new_id=context.new_id)
     problems.install(app)
-    # Routes are tried one after the other, and nothing is asked for as often as the hooks.
-    for room in (hooks, worklist, case, connections, who, api, operations, measures, health, metrics):
+    for room in _ROOMS:
         app.include_router(room.router(context))
     app.mount("/static", _Assets(directory=STATIC), name="static")
     openapi.install(app, BODIES)

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from bridge.cases.commands import AnyCommand
 from bridge.cases.measures.tally import Report
 from bridge.web.connections import ConnectionList
+from bridge.web.handing import Reassigned
 from bridge.web.pausing import PauseState
 from bridge.web.problems import PROBLEM_JSON, Problem
 from bridge.web.views import (
@@ -37,6 +38,7 @@ SHOWN: dict[str, Any] = {
         OutboxList,
         PauseState,
         Problem,
+        Reassigned,
         Replayed,
         Report,
         Suggestions,

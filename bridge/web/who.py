@@ -14,11 +14,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import RedirectResponse
 
-from bridge.cases.model import OwnerKind
+from bridge.cases.model import Case, OwnerKind
 from bridge.cases.owners import OwnerEntry
 from bridge.web.bodies import FormBody
 from bridge.web.context import WebContext
 from bridge.web.problems import ApiError
+from bridge.web.views import OwnerView, owner_view
 
 COOKIE = "bridge-who"
 HEADER = "Acting-As"
@@ -58,6 +59,16 @@ def queues(context: WebContext, name: str) -> tuple[str, ...]:
     owners = [line.rules.owners for line in context.lines.values()]
     roles = {entry.name: book for book in owners for entry in book.entries() if entry.kind is OwnerKind.ROLE}
     return tuple(role for role, book in roles.items() if book.works(name, role))
+
+
+def stand_in(context: WebContext, case: Case) -> OwnerView | None:
+    """Return who acts for a case's owner today, where the owner is away and somebody does."""
+    line = context.lines.get(case.connection)
+    if line is None:
+        return None
+    today = context.clock().astimezone(context.zone).date()
+    acting = line.rules.owners.stand_in(case.owner, case.backup, today)
+    return None if acting.id == case.owner.id else owner_view(acting)
 
 
 def router(context: WebContext) -> APIRouter:

@@ -40,6 +40,28 @@ _OUTCOMES = {
     AttemptOutcome.FAILED: "failed",
 }
 
+CHANNEL_KEYS = {
+    Channel.PHONE: "p",
+    Channel.VOICEMAIL: "v",
+    Channel.PORTAL: "w",
+    Channel.TEXT: "t",
+    Channel.EMAIL: "e",
+    Channel.LETTER: "l",
+    Channel.IN_PERSON: "i",
+}
+"""The letter that says how the patient was approached, while an attempt is recorded by the keyboard."""
+
+OUTCOME_KEYS = {
+    AttemptOutcome.REACHED: "r",
+    AttemptOutcome.LEFT_MESSAGE: "m",
+    AttemptOutcome.NO_ANSWER: "n",
+    AttemptOutcome.WRONG_NUMBER: "w",
+    AttemptOutcome.DECLINED: "d",
+    AttemptOutcome.SENT: "s",
+    AttemptOutcome.FAILED: "f",
+}
+"""The letter that says what came of it."""
+
 _LANGUAGES = {
     "ar": "Arabic",
     "de": "German",

@@ -31,7 +31,7 @@ from bridge.web.problems import ApiError
 from bridge.web.reading import Read, read_case
 from bridge.web.timeline import timeline
 from bridge.web.views import TimelineEntry
-from bridge.web.who import who
+from bridge.web.who import stand_in, who
 from bridge.web.words import script_text, spoken
 
 DONE = {
@@ -127,6 +127,7 @@ def _values(context: WebContext, request: Request, read: Read) -> Mapping[str, A
         last=max(read.view.outreach, key=lambda attempt: attempt.at, default=None),
         escalations=sorted(read.view.escalations, key=lambda one: (one.resolved_at is None, one.since), reverse=True),
         suggestions=read.suggestions,
+        acts=stand_in(context, read.case),
         may_claim=_may_claim(context, request, read),
         entries=[entry for entry in reversed(entries) if _is_told(entry)],
         stale=as_of is None or now - as_of > context.stale_after,

@@ -34,7 +34,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["asset"] = asset
+    environment.globals |= {"asset": asset, "channel_keys": words.CHANNEL_KEYS, "outcome_keys": words.OUTCOME_KEYS}
     environment.filters |= {
         "spoken": words.spoken,
         "language": words.language,

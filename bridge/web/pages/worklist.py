@@ -93,6 +93,7 @@ def router(context: WebContext) -> APIRouter:
         owner: Choice = "",
         blocker: Choice = "",
         cursor: Choice = "",
+        left: bool = True,
     ) -> Response:
         filters = Filters(
             view=view,
@@ -106,6 +107,7 @@ def router(context: WebContext) -> APIRouter:
         where = _where(filters, context, who(context, request))
         listed = list_cases(context, where, limit=PAGE_SIZE, cursor=filters.cursor or None)
         values = _values(context, request, filters, listed)
+        values = {**values, "left": left}
         return live(request, "worklist.html", "_worklist.html", values)
 
     @pages.post("/search")
@@ -159,6 +161,7 @@ def _values(context: WebContext, request: Request, filters: Filters, listed: Lis
         filtered=any((filters.connection, filters.lane, filters.status, filters.owner, filters.blocker)),
         unfiltered=Filters(view=filters.view).address(),
         connections=_freshness(context),
+        next_from=_next_from(context, who(context, request)) if filters.view in ("team", "unowned", "mine") else [],
         **_choices(context),
     )
 
@@ -178,6 +181,17 @@ def _tabs(context: WebContext, filters: Filters, me: str) -> list[tuple[str, str
     with context.store.reading() as tx:
         totals = {view: tx.list_cases(_where(filters, context, me, view=view), limit=1).total for view in VIEWS}
     return [(view, words, filters.address(view=view, cursor=""), totals[view]) for view, words in VIEWS.items()]
+
+
+def _next_from(context: WebContext, me: str) -> list[tuple[str, str, int]]:
+    """The queues that whoever acts works: name, words, and how many cases wait there."""
+    titles = _choices(context)["owners"]
+    with context.store.reading() as tx:
+        waiting = {
+            role: tx.list_cases(CaseFilter(owner=role, is_open=True, unowned=True), limit=1).total
+            for role in queues(context, me)
+        }
+    return [(role, titles[role], total) for role, total in waiting.items() if total]
 
 
 def _choices(context: WebContext) -> dict[str, Any]:

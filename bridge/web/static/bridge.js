@@ -10,7 +10,12 @@
   const help = document.getElementById("help");
   const keysOn = document.getElementById("keys-on");
 
+  const UNDO_MS = 5000;
+  const quick = document.getElementById("quick");
+  const armed = document.getElementById("armed");
+
   let failed = false;
+  let due = null;
 
   function refresh() {
     if (!document.hidden) document.body.dispatchEvent(new Event("refresh"));
@@ -18,7 +23,16 @@
   setInterval(refresh, EVERY_MS);
   document.addEventListener("visibilitychange", refresh);
 
-  document.body.addEventListener("htmx:afterSwap", () => { said.textContent = "Updated."; });
+  // What was ticked stays ticked when the list is renewed.
+  let ticked = [];
+  const picks = () => [...document.querySelectorAll("input.pick")];
+  document.body.addEventListener("htmx:beforeSwap", () => {
+    ticked = picks().filter((pick) => pick.checked).map((pick) => pick.value);
+  });
+  document.body.addEventListener("htmx:afterSwap", () => {
+    picks().forEach((pick) => { pick.checked = ticked.includes(pick.value); });
+    said.textContent = "Updated.";
+  });
   document.body.addEventListener("htmx:afterRequest", (event) => {
     const ok = event.detail.successful;
     if (ok === !failed) return;
@@ -40,14 +54,79 @@
     rows[to].scrollIntoView({ block: "nearest" });
   }
 
+  function tick() {
+    const row = document.activeElement.closest("tr");
+    const pick = row === null ? null : row.querySelector("input.pick");
+    if (pick !== null) pick.checked = !pick.checked;
+  }
+
   function open(name) {
     const act = document.getElementById(`act-${name}`);
     if (act === null) return false;
     act.open = true;
     act.scrollIntoView({ block: "nearest" });
+    if (name === "log-outreach" && quick !== null) {
+      disarm();
+      quick.hidden = false;
+      quick.dataset.asks = "channel";
+      quick.focus();
+      return true;
+    }
     const field = act.querySelector("select, input:not([type=hidden]), textarea, button");
     if (field) field.focus();
     return true;
+  }
+
+  // Two letters fill the form in and record it, unless that is undone within five seconds.
+  function letter(key) {
+    const field = document.getElementById(`log-outreach-${quick.dataset.asks}`);
+    const option = [...field.options].find((one) => one.dataset.key === key);
+    if (option === undefined) return false;
+    field.value = option.value;
+    field.dispatchEvent(new Event("change"));
+    if (quick.dataset.asks === "channel") {
+      quick.dataset.asks = "outcome";
+      said.textContent = `${option.text}. What came of it?`;
+    } else arm();
+    return true;
+  }
+
+  function chosen(name) {
+    return document.getElementById(`log-outreach-${name}`).selectedOptions[0].text;
+  }
+
+  function arm() {
+    document.getElementById("armed-what").textContent = `${chosen("channel")}: ${chosen("outcome").toLowerCase()}`;
+    armed.hidden = false;
+    document.getElementById("armed-now").focus();
+    said.textContent = `${armed.textContent} Enter records it now, Escape undoes it.`;
+    due = setTimeout(record, UNDO_MS);
+  }
+
+  function disarm() {
+    if (due === null) return false;
+    clearTimeout(due);
+    due = null;
+    armed.hidden = true;
+    return true;
+  }
+
+  function record() {
+    if (disarm()) quick.closest("form").requestSubmit();
+  }
+
+  if (quick !== null) {
+    document.getElementById("armed-undo").addEventListener("click", () => {
+      disarm();
+      said.textContent = "Not recorded.";
+      quick.closest("details").querySelector("summary").focus();
+    });
+    quick.closest("form").addEventListener("submit", disarm);
+    // Whoever leaves the page within these seconds has recorded it too.
+    window.addEventListener("pagehide", () => {
+      const form = quick.closest("form");
+      if (disarm()) navigator.sendBeacon(form.action, new URLSearchParams(new FormData(form)));
+    });
   }
 
   // What belongs to one choice of a field stands alone once that is chosen; without scripts all of it stands there.
@@ -60,10 +139,20 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, select, textarea, dialog");
+    if (due !== null && event.key === "Escape") {
+      document.getElementById("armed-undo").click();
+      return;
+    }
+    const typing = event.target.closest("input:not(.pick), select, textarea, dialog");
     if (typing || event.ctrlKey || event.metaKey || event.altKey || !keysAreOn()) return;
+    if (due !== null && event.key.length === 1) return;
+    if (document.activeElement === quick && letter(event.key)) {
+      event.preventDefault();
+      return;
+    }
     if (event.key === "j") step(1);
     else if (event.key === "k") step(-1);
+    else if (event.key === "x") tick();
     else if (event.key === "/") document.getElementById("q").focus();
     else if (event.key === "?") help.showModal();
     else if (event.key === "u") window.location.assign("/");

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from bridge.cases import commands as do
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, Concern
 from bridge.cases.snapshot import Remark
+from bridge.web.words import CHANNEL_KEYS, OUTCOME_KEYS
 from tests.unit.web.builders import NOW, Clinic
 from tests.unit.web.test_who import OURS, say
 
@@ -163,3 +164,14 @@ def test_what_a_reason_needs_is_said_before_it_is_asked_for(clinic: Clinic, clie
 
     assert "Completed needs an outcome in words, or a visit that took place, or a document or result" in text
     assert "Unable to reach needs 3 logged attempts in vain; there are 0." in text
+
+
+def test_each_channel_and_outcome_has_a_letter_of_its_own(clinic: Clinic, client: TestClient) -> None:
+    assert set(CHANNEL_KEYS) == set(Channel)
+    assert set(OUTCOME_KEYS) == set(AttemptOutcome)
+    text = client.get(f"/cases/{clinic.referral().id}").text
+    for field, keys in (("channel", CHANNEL_KEYS), ("outcome", OUTCOME_KEYS)):
+        select = text.split(f'<select id="log-outreach-{field}"')[1].split("</select>")[0]
+        letters = dict(re.findall(r'<option value="([^"]+)" data-key="(\w)"', select))
+        assert letters == {str(name): key for name, key in keys.items()}
+        assert len(set(letters.values())) == len(letters)
