@@ -12,7 +12,7 @@ from starlette.types import Scope
 from bridge.web import api, handing, health, hooks, measures, metrics, openapi, operations, owning, problems, who
 from bridge.web.context import WebContext
 from bridge.web.guard import Guard
-from bridge.web.pages import case, connections, worklist
+from bridge.web.pages import case, connections, review, worklist
 from bridge.web.pages import owning as owning_pages
 from bridge.web.pages.render import STATIC
 from bridge.web.pausing import PauseRequest
@@ -33,7 +33,8 @@ BODIES: dict[str, Any] = {
 }
 
 
-_ROOMS = (hooks, worklist, case, connections, owning_pages, who, api, owning, operations, measures, health, metrics)
+_PAGES = (worklist, case, connections, owning_pages, review, who)
+_ROOMS = (hooks, *_PAGES, api, owning, operations, measures, health, metrics)
 """Routes are tried one after the other, and nothing is asked for as often as the hooks."""
 
 

@@ -12,6 +12,7 @@ OURS = {"Sec-Fetch-Site": "same-origin"}
 PAGES = [
     "/",
     "/connections",
+    "/review",
     "/measures",
     "/api/v1/cases",
     "/api/v1/connections",

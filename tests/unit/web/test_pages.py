@@ -292,8 +292,9 @@ def test_hostile_text_stays_text_everywhere(clinic: Clinic, client: TestClient, 
         clinic.read_to(NOW, problem=word)
         client = clinic.client()
         refused = _send(client, case.id, "close", {"reason": "other", "evidence": word, "version": "99"})
-        found = [client.get(path).text for path in ("/", f"/cases/{case.id}", "/connections", "/inbox/1")]
+        found = [client.get(path).text for path in ("/", f"/cases/{case.id}", "/review", "/connections", "/inbox/1")]
         found.append(client.post("/search", data={"q": word}, headers=OURS).text)
+        found.append(client.post("/reassign", data={"id": case.id, "owner": "maria"}, headers=OURS).text)
         return [_tags(text) for text in (*found, refused.text)]
 
     assert pages(hostile) == pages("x" * 3)
@@ -310,7 +311,7 @@ def test_every_page_is_small(clinic: Clinic, client: TestClient) -> None:
 
 def test_nothing_is_inline_or_from_elsewhere(clinic: Clinic, client: TestClient) -> None:
     case = clinic.referral()
-    for path in ("/", f"/cases/{case.id}", "/connections"):
+    for path in ("/", f"/cases/{case.id}", "/review", "/measures", "/connections"):
         text = client.get(path).text
         assert not re.search(r"<style|style=|<script>|\son\w+=|https?://(?!main\.example)", text)
 
