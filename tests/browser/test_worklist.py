@@ -28,6 +28,7 @@ def test_triage_by_keyboard_alone(clinic: Clinic, page: Page) -> None:
     expect(page.get_by_role("heading", name="Ada Synthetic")).to_be_visible()
     page.keyboard.press("o")
     page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
     page.keyboard.type("no answer", delay=1)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -117,7 +118,7 @@ def test_nothing_is_cut_off_at_any_width(clinic: Clinic, page: Page, width: int)
     clinic.park("Task/1", "unknown-status", "Task.status is not known")
     page.set_viewport_size({"width": width, "height": 800})
 
-    for path in ("/", f"/cases/{case.id}", "/connections", "/inbox/1"):
+    for path in ("/", f"/cases/{case.id}", "/review", "/measures", "/connections", "/inbox/1"):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 

@@ -109,7 +109,10 @@ def test_the_licence_is_there_and_named() -> None:
     assert "Apache License" in text("LICENSE")
     assert "Version 2.0, January 2004" in text("LICENSE")
     assert project()["project"]["license"] == "Apache-2.0"
-    assert (ROOT / "bridge/web/static/htmx-LICENSE.txt").is_file()
+    for vendored in (ROOT / "bridge/web/static").glob("*.min.*"):
+        name = vendored.name.partition("-")[0]
+        assert (vendored.parent / f"{name}-LICENSE.txt").is_file()
+        assert f"`{vendored.name}`" in text("bridge/web/static/VENDORED.md")
 
 
 # What must not be committed -------------------------------------------------------------------------------

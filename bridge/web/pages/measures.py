@@ -29,21 +29,27 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of a table: a measure with the anchor of its definition, or a category; the whole, then each lane."""
+    """
+    One line of a table: a measure with the anchor of its definition, or a category; the whole, then each lane.
+
+    ``amount`` is what the category comes to as a number, for the plot.
+    """
 
     name: str
     anchor: str
     cells: Sequence[Cell]
+    amount: int | None = None
 
 
 class Block(msgspec.Struct, frozen=True):
-    """A table: the rates and times of a group, or one measure's categories."""
+    """A table: rates and times of a group, or one measure's categories; these are drawn too, in the unit ``plot``."""
 
     title: str
     anchor: str
     unit: str
     lanes: Sequence[str]
     rows: Sequence[Row]
+    plot: str = ""
 
 
 def page_of(context: WebContext, request: Request, report: Report, connection: str) -> Response:
@@ -91,11 +97,12 @@ def _counted(one: Measured, titles: Mapping[str, str], owners: Mapping[str, str]
     say = span_text if definition.kind is Kind.TIME else str
     categories = [band for band in BANDS if band in figures[0].categories] or list(figures[0].categories)
     rows = [
-        Row(_category(name, definition, owners), "", [_part(name, each, say) for each in figures])
-        for name in categories
+        Row(_category(name, definition, owners), "", [_part(name, each, say) for each in figures], amount)
+        for name, amount in ((name, figures[0].categories.get(name, 0)) for name in categories)
     ]
     rows.append(Row("All", "", [Cell(say(each.total)) for each in figures]))
-    return Block(one.title, one.code, definition.category, [titles.get(lane, spoken(lane)) for lane in lanes], rows)
+    lane_titles = [titles.get(lane, spoken(lane)) for lane in lanes]
+    return Block(one.title, one.code, definition.category, lane_titles, rows, definition.unit)
 
 
 def _part(name: str, figure: Count, say: Callable[[int], str]) -> Cell:

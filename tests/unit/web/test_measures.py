@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
@@ -248,3 +249,22 @@ def test_the_choice_of_periods_is_links(asking: TestClient) -> None:
 )
 def test_spans_are_told_in_two_units(seconds: int, text: str) -> None:
     assert span_text(seconds) == text
+
+
+def test_what_is_drawn_are_the_numbers_of_the_tables(asking: TestClient) -> None:
+    """Without scripts the page says the same: the plots are made of its tables."""
+    text, report = asking.get("/measures").text, read(asking)
+
+    tables = [block.split("</table>")[0] for block in text.split("data-plot")[1:]]
+    drawn = [[int(number) for number in re.findall(r'<tr data-n="(\d+)">', table)] for table in tables]
+    counted = [one.whole for one in report.measures if isinstance(one.whole, Count)]
+    assert sorted(map(sorted, drawn)) == sorted(sorted(one.categories.values()) for one in counted)
+
+
+def test_the_page_with_its_plots_is_small(asking: TestClient) -> None:
+    """U46: at most 150 KB, scripts and styles included."""
+    page = asking.get("/measures")
+    assets = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+
+    assert any("uPlot" in address for address in assets)
+    assert len(page.content) + sum(len(asking.get(address).content) for address in assets) < 150_000

@@ -1,0 +1,116 @@
+// Draws what the tables of the measures page say. The tables stay: for paper, for readers, and without scripts.
+"use strict";
+
+(() => {
+  const WIDEST = 640;
+  const HEIGHT = 230;
+  const NARROW = 74;
+  const HOUR = 3600;
+  const DAY = 24 * HOUR;
+  const drawn = [];
+  let onPaper = false;
+
+  // Colours follow the scheme of the page; on paper they are ink.
+  function colour(name, ink) {
+    return onPaper ? ink : getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  }
+  const ink = () => colour("--ink", "#000");
+  const quiet = () => colour("--quiet", "#333");
+  const line = () => colour("--line", "#bbb");
+  const bar = () => colour("--accent", "#555");
+
+  function amounts(block) {
+    const rows = [...block.querySelectorAll("tbody tr[data-n]")];
+    return rows.map((row) => ({
+      label: row.querySelector("th").textContent.trim(),
+      said: row.querySelector("td").firstChild.textContent.trim(),
+      amount: Number(row.dataset.n),
+    }));
+  }
+
+  // Times are counted in hours or days, so that the axis has round numbers.
+  function unit(block, found) {
+    if (block.dataset.unit !== "s") return { size: 1, words: block.dataset.unit };
+    const most = Math.max(...found.map((one) => one.amount));
+    return most >= 3 * DAY ? { size: DAY, words: "days" } : { size: HOUR, words: "hours" };
+  }
+
+  function wrapped(label) {
+    return label.replace(/ (?=\S{3})/g, "\n");
+  }
+
+  // What a bar stands for is written above it: nobody has to read it off the axis, or to see its colour.
+  function said(found) {
+    return (plot) => {
+      const { ctx } = plot;
+      ctx.save();
+      ctx.fillStyle = ink();
+      ctx.textAlign = "center";
+      ctx.textBaseline = "bottom";
+      ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+      found.forEach((one, at) => {
+        const x = plot.valToPos(at, "x", true);
+        ctx.fillText(one.said, x, plot.valToPos(plot.data[1][at], "y", true) - 3 * devicePixelRatio);
+      });
+      ctx.restore();
+    };
+  }
+
+  function options(found, scale, width) {
+    const slanted = (width - 70) / found.length < NARROW;
+    const font = "12px system-ui, sans-serif";
+    const axis = { stroke: quiet, font, ticks: { stroke: line, size: 4 } };
+    return {
+      width,
+      height: HEIGHT + (slanted ? 50 : 0),
+      legend: { show: false },
+      cursor: { show: false },
+      scales: {
+        x: { time: false, range: [-0.6, found.length - 0.4] },
+        y: { range: (plot, least, most) => [0, Math.max(most, 1 / scale.size) * 1.15] },
+      },
+      axes: [
+        {
+          ...axis,
+          grid: { show: false },
+          splits: () => found.map((one, at) => at),
+          values: () => found.map((one) => (slanted ? one.label : wrapped(one.label))),
+          rotate: slanted ? -40 : 0,
+          size: slanted ? 100 : 50,
+        },
+        { ...axis, grid: { stroke: line, width: 1 }, label: scale.words, labelFont: font, size: 56 },
+      ],
+      series: [{}, { stroke: bar, fill: bar, width: 0, paths: uPlot.paths.bars({ size: [0.6, 72] }), points: { show: false } }],
+      hooks: { draw: [said(found)] },
+    };
+  }
+
+  function draw(block) {
+    const found = amounts(block);
+    if (found.length < 2) return;
+    const place = document.createElement("div");
+    place.className = "plot";
+    place.setAttribute("aria-hidden", "true");
+    block.prepend(place);
+    const scale = unit(block, found);
+    const width = () => Math.max(240, Math.min(WIDEST, block.clientWidth));
+    const data = [found.map((one, at) => at), found.map((one) => one.amount / scale.size)];
+    const make = () => new uPlot(options(found, scale, width()), data, place);
+    drawn.push({ plot: make(), at: width(), width, make });
+  }
+
+  function again(always) {
+    for (const one of drawn) {
+      if (!always && one.at === one.width()) continue;
+      one.at = one.width();
+      one.plot.destroy();
+      one.plot = one.make();
+    }
+  }
+
+  document.querySelectorAll("[data-plot]").forEach(draw);
+  addEventListener("resize", () => again(false));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => again(true));
+  addEventListener("beforeprint", () => { onPaper = true; again(true); });
+  addEventListener("afterprint", () => { onPaper = false; again(true); });
+})();
