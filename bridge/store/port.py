@@ -501,6 +501,9 @@ class Tx(Protocol):
             ValueError: *cursor* is not one that this store gave out.
         """
 
+    def count_cases(self, wheres: Sequence[CaseFilter]) -> list[int]:
+        """Return how many cases each filter lets through; all are counted in one look at the cases."""
+
     def history(self, case_id: str) -> list[Change]:
         """Return a case's changes in order."""
 

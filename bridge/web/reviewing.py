@@ -78,13 +78,16 @@ def review(context: WebContext, *, connection: str | None = None, lane: str | No
     with context.store.reading() as tx:
         looked = _looked_at(tx, base)
         blocked = _listed(tx, those(blocker="any", order=CaseOrder.OLDEST))
-        kinds = Counter({kind: _total(tx, those(blocker=kind.value)) for kind in BlockerCategory})
+        total, unowned, *held = tx.count_cases(
+            [base, those(unowned=True), *(those(blocker=kind.value) for kind in BlockerCategory)]
+        )
+        kinds = Counter(dict(zip(BlockerCategory, held, strict=True)))
         closed = _closed(tx, those(is_open=None, closed_since=now - WEEK, order=CaseOrder.CLOSED))
         to_close = [case for case in looked if _is_to_close(case)]
         return Review(
-            total=_total(tx, base),
+            total=total,
             looked_at=len(looked),
-            unowned=_total(tx, those(unowned=True)),
+            unowned=unowned,
             oldest=_listed(tx, those(order=CaseOrder.OLDEST)),
             escalated=_listed(tx, those(escalated=True, order=CaseOrder.OLDEST)),
             overdue=_listed(tx, those(overdue_at=now)),
@@ -105,10 +108,6 @@ def late_by(case: Case, now: datetime) -> float:
 
 def _is_to_close(case: Case) -> bool:
     return case.next_action is not None and case.next_action.code is Action.CLOSE_WITH_REASON
-
-
-def _total(tx: Tx, where: CaseFilter) -> int:
-    return tx.list_cases(where, limit=1).total
 
 
 def _listed(tx: Tx, where: CaseFilter) -> Listed:

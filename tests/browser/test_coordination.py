@@ -1,4 +1,4 @@
-"""The practical tests of coordination: one page answers, three keys record, many cases change hands, plots are drawn."""
+"""The practical tests of coordination: one page answers, three keys record, cases change hands, plots are drawn."""
 
 from __future__ import annotations
 
@@ -193,7 +193,9 @@ def test_plots_are_drawn_from_the_tables_and_on_paper_in_ink(clinic: Clinic, pag
     dark = """canvas => {
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
       let count = 0;
-      for (let at = 0; at < data.length; at += 4) if (data[at + 3] > 200 && data[at] + data[at + 1] + data[at + 2] < 60) count += 1;
+      for (let at = 0; at < data.length; at += 4) {
+        if (data[at + 3] > 200 && data[at] + data[at + 1] + data[at + 2] < 60) count += 1;
+      }
       return count;
     }"""
     page.emulate_media(color_scheme="dark")

@@ -30,6 +30,9 @@ def listed(store: Store, **fields: Any) -> list[str]:
     """The ids that a filter lets through, and that the total agrees."""
     with store.reading() as tx:
         page = tx.list_cases(CaseFilter(**fields), limit=100)
+        counted = tx.count_cases([CaseFilter(**fields), CaseFilter(merged=True), CaseFilter(lane="unheard-of")])
+        assert counted == [page.total, len(tx.list_cases(CaseFilter(merged=True), limit=100).cases), 0]
+        assert tx.count_cases([]) == []
     assert page.total == len(page.cases)
     assert page.next_cursor is None
     return [case.id for case in page.cases]

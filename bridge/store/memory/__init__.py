@@ -259,7 +259,7 @@ class MemoryTx(OutboxRoom):
 
     # Reading for people -----------------------------------------------------------------------------------
     def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
-        waiting = {row.intent.case_id for row in self._now.outbox.values() if row.state in WAITING}
+        waiting = self._waiting()
         found = sorted(
             (((*place(case, where.order), pk), case) for pk, case in self._now.cases.values()),
             key=itemgetter(0),
@@ -273,6 +273,13 @@ class MemoryTx(OutboxRoom):
             total=len(found),
             next_cursor=to_cursor(page[-1][0]) if len(rest) > limit else None,
         )
+
+    def count_cases(self, wheres: Sequence[CaseFilter]) -> list[int]:
+        waiting = self._waiting()
+        return [sum(matches(case, where, waiting) for _, case in self._now.cases.values()) for where in wheres]
+
+    def _waiting(self) -> set[str]:
+        return {row.intent.case_id for row in self._now.outbox.values() if row.state in WAITING}
 
     def history(self, case_id: str) -> list[Change]:
         return list(self._now.history.get(case_id, ()))

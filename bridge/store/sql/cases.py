@@ -275,6 +275,12 @@ class CasesRoom(Work):
             next_cursor=None if last is None else to_cursor((last.place, last.then, last.pk)),
         )
 
+    def count_cases(self, wheres: Sequence[CaseFilter]) -> list[int]:
+        if not wheres:
+            return []
+        counts = [func.count().filter(and_(true(), *self._conditions(where))) for where in wheres]
+        return list(self.conn.execute(select(*counts).select_from(care_case)).one())
+
     def _count(self, where: CaseFilter, wanted: Sequence[ColumnElement[bool]]) -> int:
         """
         Return how many cases there are.

@@ -179,19 +179,19 @@ def _freshness(context: WebContext) -> list[Freshness]:
 def _tabs(context: WebContext, filters: Filters, me: str) -> list[tuple[str, str, str, int]]:
     """Each view's name, words, address and how many cases it holds."""
     with context.store.reading() as tx:
-        totals = {view: tx.list_cases(_where(filters, context, me, view=view), limit=1).total for view in VIEWS}
-    return [(view, words, filters.address(view=view, cursor=""), totals[view]) for view, words in VIEWS.items()]
+        totals = tx.count_cases([_where(filters, context, me, view=view) for view in VIEWS])
+    return [
+        (view, words, filters.address(view=view, cursor=""), total)
+        for (view, words), total in zip(VIEWS.items(), totals, strict=True)
+    ]
 
 
 def _next_from(context: WebContext, me: str) -> list[tuple[str, str, int]]:
     """The queues that whoever acts works: name, words, and how many cases wait there."""
-    titles = _choices(context)["owners"]
+    titles, mine = _choices(context)["owners"], queues(context, me)
     with context.store.reading() as tx:
-        waiting = {
-            role: tx.list_cases(CaseFilter(owner=role, is_open=True, unowned=True), limit=1).total
-            for role in queues(context, me)
-        }
-    return [(role, titles[role], total) for role, total in waiting.items() if total]
+        totals = tx.count_cases([CaseFilter(owner=role, is_open=True, unowned=True) for role in mine])
+    return [(role, titles[role], total) for role, total in zip(mine, totals, strict=True) if total]
 
 
 def _choices(context: WebContext) -> dict[str, Any]:
