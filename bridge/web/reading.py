@@ -36,6 +36,7 @@ class Read(msgspec.Struct, frozen=True):
     changes: Sequence[Change]
     writes: Sequence[OutboxRow]
     suggestions: Sequence[Suggestion]
+    sources: Sequence[SourceRow]
 
 
 def list_cases(context: WebContext, where: CaseFilter, *, limit: int, cursor: str | None) -> Listed:
@@ -75,7 +76,7 @@ def read_case(context: WebContext, case_id: str) -> Read:
         as_of = _as_of(tx, context, {case.connection})[case.connection]
         sources = tx.sources_of_roots(case.connection, [case.root])
     found = _suggested(context, case, sources) if case.is_open else []
-    return Read(case, case_view(case, writes, data_as_of=as_of, now=context.clock()), changes, writes, found)
+    return Read(case, case_view(case, writes, data_as_of=as_of, now=context.clock()), changes, writes, found, sources)
 
 
 def _suggested(context: WebContext, case: Case, sources: Iterable[SourceRow]) -> list[Suggestion]:

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bridge.cases.commands import AnyCommand
+from bridge.cases.duties import work_begun_at
+from bridge.cases.facts import gather
 from bridge.cases.lanes import Lane
 from bridge.cases.model import (
     ACTION_TEXT,
@@ -20,6 +22,7 @@ from bridge.cases.model import (
     Concern,
     OwnerKind,
 )
+from bridge.cases.outreach import in_vain
 from bridge.cases.proof import proof_wanted
 from bridge.web.api import CaseId, carry_out
 from bridge.web.bodies import FormBody
@@ -127,6 +130,7 @@ def _values(context: WebContext, request: Request, read: Read) -> Mapping[str, A
         last=max(read.view.outreach, key=lambda attempt: attempt.at, default=None),
         escalations=sorted(read.view.escalations, key=lambda one: (one.resolved_at is None, one.since), reverse=True),
         suggestions=read.suggestions,
+        tried=_tried(context, read),
         acts=stand_in(context, read.case),
         may_claim=_may_claim(context, request, read),
         entries=[entry for entry in reversed(entries) if _is_told(entry)],
@@ -137,6 +141,16 @@ def _values(context: WebContext, request: Request, read: Read) -> Mapping[str, A
         typed={},
         **_choices(context, read),
     )
+
+
+def _tried(context: WebContext, read: Read) -> tuple[int, int] | None:
+    """Return how many attempts were in vain since somebody last had to act, and how many the lane makes."""
+    line, case = context.lines.get(read.case.connection), read.case
+    facts = gather(case.root, read.sources, line.rules, case.lane) if line is not None and read.sources else None
+    if line is None or facts is None or facts.lane.outreach is None or not case.is_open:
+        return None
+    begun_at = work_begun_at(facts, line.rules, case.local, case.opened_at, context.clock())
+    return len(in_vain(case.outreach, begun_at)), facts.lane.outreach.attempts
 
 
 def _may_claim(context: WebContext, request: Request, read: Read) -> bool:

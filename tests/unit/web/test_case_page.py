@@ -175,3 +175,17 @@ def test_each_channel_and_outcome_has_a_letter_of_its_own(clinic: Clinic, client
         letters = dict(re.findall(r'<option value="([^"]+)" data-key="(\w)"', select))
         assert letters == {str(name): key for name, key in keys.items()}
         assert len(set(letters.values())) == len(letters)
+
+
+def test_how_many_attempts_were_in_vain_is_told_against_how_many_the_lane_makes(
+    clinic: Clinic, client: TestClient
+) -> None:
+    case = clinic.referral()
+    told = []
+    for outcome in (AttemptOutcome.NO_ANSWER, AttemptOutcome.REACHED, *(AttemptOutcome.LEFT_MESSAGE,) * 3):
+        clinic.now += timedelta(minutes=1)
+        clinic.do(case, do.LogOutreach(channel=Channel.PHONE, outcome=outcome))
+        told.append(re.findall(r"\d of 3 attempts in vain[^.]*", client.get(f"/cases/{case.id}").text)[0])
+
+    assert [one[:1] for one in told] == ["1", "0", "1", "2", "3"]
+    assert told[-1] == "3 of 3 attempts in vain: that was enough by this lane"
