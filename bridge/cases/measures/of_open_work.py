@@ -96,3 +96,11 @@ def blockers_again(story: Story, on: Surroundings) -> Iterator[Seen]:
             if is_work(story, one) and on.period.holds(blocked.recorded_at) and on.covers(blocked.standing):
                 part = Part.MET if blocked.again else Part.NOT_MET
                 yield Seen(part, blocked.standing, category=blocked.category.value)
+
+
+def suggestions(story: Story, on: Surroundings) -> Iterator[Seen]:
+    """What remarks suggested and people answered: did they agree?"""
+    for one in story.rounds:
+        for said in one.answers:
+            if on.period.holds(said.recorded_at) and on.covers(said.standing):
+                yield Seen(Part.MET if said.accepted else Part.NOT_MET, said.standing, category=said.rule)

@@ -85,6 +85,15 @@ class Blocked(NamedTuple):
     again: bool
 
 
+class Answered(NamedTuple):
+    """What a person said to a suggestion of a rule."""
+
+    rule: str
+    accepted: bool
+    recorded_at: datetime
+    standing: Standing
+
+
 class Closing(NamedTuple):
     """
     How a round ended.
@@ -125,6 +134,7 @@ class Round:
     attempts: list[Tried] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     blocked: list[Blocked] = field(default_factory=list)
+    answers: list[Answered] = field(default_factory=list)
     raised: list[Raised] = field(default_factory=list)
     statuses: list[Stretch] = field(default_factory=list)
     owners: list[Stretch] = field(default_factory=list)

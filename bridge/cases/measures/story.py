@@ -24,6 +24,7 @@ from typing import Any
 from bridge.cases import changes as facts_of
 from bridge.cases.changes import CauseKind, Change
 from bridge.cases.measures.rounds import (
+    Answered,
     Blocked,
     Closing,
     Raised,
@@ -141,6 +142,12 @@ class _Teller:
     def blocker_raised(self, fact: facts_of.BlockerRaised, _: Change) -> None:
         self._blocker = fact.blocker.category
 
+    def suggestion_answered(self, fact: facts_of.SuggestionAnswered, change: Change) -> None:
+        """An answer that came along when another case was merged into this one was given there."""
+        if change.cause.kind is CauseKind.PERSON:
+            said = Answered(fact.answer.rule, fact.answer.accepted, change.at, self._before)
+            self._rounds[-1].answers.append(said)
+
     def blocker_cleared(self, _: facts_of.BlockerCleared, __: Change) -> None:
         self._blocker = None
 
@@ -231,6 +238,7 @@ _TELL: dict[type, Callable[[_Teller, Any, Change], None]] = {
     facts_of.NextActionSet: _Teller.due,
     facts_of.BlockerRaised: _Teller.blocker_raised,
     facts_of.BlockerCleared: _Teller.blocker_cleared,
+    facts_of.SuggestionAnswered: _Teller.suggestion_answered,
     facts_of.OutreachLogged: _Teller.attempt,
     facts_of.VisitHappened: _Teller.visit,
     facts_of.Escalated: _Teller.escalated,

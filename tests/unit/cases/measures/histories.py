@@ -19,6 +19,7 @@ from bridge.cases.owners import OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.suggesting import offered
 from bridge.errors import CommandRefused
 from tests.unit.cases.builders import FULFIL, SHIPPED_TEXT, Desk, by, patient, said
 
@@ -130,6 +131,16 @@ def _close(play: _Play) -> do.AnyCommand:
     return do.Close(reason=reason, outcome="so it ended", evidence=evidence)
 
 
+def _remark(play: _Play) -> do.AnyCommand:
+    return do.Note(text=play.dice.choice(("Has no ride.", "Cannot afford it.", "Needs an interpreter.")))
+
+
+def _answer(play: _Play) -> do.AnyCommand:
+    open_ = [one for case in play.desk.alive().values() for one in offered(case, ())]
+    key = play.dice.choice(open_).key if open_ else "none"
+    return play.dice.choice((do.AcceptSuggestion, do.DismissSuggestion))(key=key)
+
+
 _COMMANDS: tuple[Callable[[_Play], do.AnyCommand], ...] = (
     _outreach,
     _outreach,
@@ -148,6 +159,8 @@ _COMMANDS: tuple[Callable[[_Play], do.AnyCommand], ...] = (
     lambda play: do.Escalate(why="stuck"),
     lambda play: do.AcknowledgeEscalation(resolved=play.dice.random() < 0.4),
     lambda play: do.Note(text="a remark"),
+    _remark,
+    _answer,
     lambda play: do.Reopen(why="not over"),
 )
 

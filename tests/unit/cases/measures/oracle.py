@@ -22,6 +22,7 @@ from bridge.cases.changes import (
     Change,
     Escalated,
     OutreachLogged,
+    SuggestionAnswered,
     VisitHappened,
     fold,
 )
@@ -457,6 +458,15 @@ def _time_by(of: Callable[[Case], Any]) -> Measure:
 # Obstacles ----------------------------------------------------------------------------------------------------
 
 
+def suggestions_accepted(told: Told) -> Iterator[Row]:
+    for step in told.steps:
+        for change in step.changes:
+            fact = change.fact
+            by_person = change.cause.kind is CauseKind.PERSON
+            if isinstance(fact, SuggestionAnswered) and by_person and told.within(step.at):
+                yield "+" if fact.answer.accepted else "-", step.standing, 0, fact.answer.rule
+
+
 def _blockers(told: Told) -> Iterator[tuple[Case, str, bool]]:
     runs = told.runs(lambda case: case.blocker.category.value if case.blocker else None)
     for index, (life, kind, begin, _, _, standing) in enumerate(runs):
@@ -532,6 +542,7 @@ MEASURES: dict[str, tuple[str, Measure, set[str]]] = {
     "time-by-owner": ("time", _time_by(label), set()),
     "blockers": ("count", blockers, set()),
     "blockers-again": ("proportion", blockers_again, set()),
+    "suggestions-accepted": ("proportion", suggestions_accepted, set()),
     "time-blocked": ("time", _time_by(lambda case: case.blocker.category.value if case.blocker else None), set()),
     "escalations": ("count", escalations, set()),
     "escalation-answer": ("distribution", escalation_answer, set()),

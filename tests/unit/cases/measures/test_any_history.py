@@ -15,6 +15,7 @@ from bridge.cases.measures.period import midnight, period_of
 from bridge.cases.measures.tally import Tally
 from bridge.cases.model import (
     Action,
+    Answer,
     Attempt,
     AttemptOutcome,
     Blocker,
@@ -138,6 +139,11 @@ def _blocker(draw: st.DrawFn, case: Case, now: datetime) -> list[Fact]:
     return [facts_of.BlockerRaised(Blocker(kind, draw(st.sampled_from(("a", "b"))), now, "x"))]
 
 
+def _suggestion(draw: st.DrawFn, case: Case, now: datetime) -> list[Fact]:
+    rule = draw(st.sampled_from(("transport", "cost")))
+    return [facts_of.SuggestionAnswered(Answer(str(len(case.answered)), rule, draw(st.booleans())))]
+
+
 def _escalation(draw: st.DrawFn, case: Case, now: datetime) -> list[Fact]:
     on = case.escalation
     if on is not None and draw(st.booleans()):
@@ -188,6 +194,7 @@ ACTS = (
     _visit,
     _blocker,
     _blocker,
+    _suggestion,
     _escalation,
     _due,
     _assign,
