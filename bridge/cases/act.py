@@ -150,9 +150,6 @@ def _check_lives(facts: Facts, at: datetime, instead: str) -> None:
 
 
 def _raise_blocker(on: _Decision, command: do.RaiseBlocker) -> list[Fact]:
-    if command.category not in on.facts.lane.blockers:
-        allowed = ", ".join(on.facts.lane.blockers)
-        raise CommandRefused(f"A case of lane {on.facts.lane.name} is not held up by that; it may be {allowed}.")
     blocker = Blocker(command.category, _needed(command.text, "text"), on.now, f"person:{on.by}", command.barrier)
     return [on.local(blocker=BlockerOverride(over=on.said.blocker, by=on.by, at=on.now, blocker=blocker))]
 

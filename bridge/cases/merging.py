@@ -55,12 +55,12 @@ def _hand_over(case: Case, heir: str, book: Book, cause: Cause) -> None:
     for attempt in case.outreach:
         if attempt.id not in known:
             book.write(heir, cause, facts_of.OutreachLogged(attempt))
-    for remark in case.notes:
-        if remark not in target.notes:
-            book.write(heir, cause, facts_of.NoteAdded(remark))
     for answer in case.answered:
         if answer not in target.answered:
             book.write(heir, cause, facts_of.SuggestionAnswered(answer))
+    for remark in case.notes:
+        if remark not in target.notes:
+            book.write(heir, cause, facts_of.NoteAdded(remark))
     if target.escalation is None:
         for escalation in case.escalations:
             if escalation.is_open:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from bridge.cases.act import act
-from bridge.cases.book import Outcome
 from bridge.cases.commands import AnyCommand
 from bridge.cases.model import Case
 from bridge.errors import CommandRefused, StaleVersion
-from bridge.store.port import Store, Tx
+from bridge.store.port import Store
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 
@@ -43,11 +42,20 @@ def execute(
         CommandRefused: The command does not fit the case as it is; nothing was done.
     """
     with store.transaction() as tx:
-        case, line = _found(tx, lines, case_id)
+        case = tx.case(case_id)
+        if case is None:
+            raise CaseUnknown(f"There is no case {case_id}.")
+        line = lines.get(case.connection)
+        if line is None:
+            raise CommandRefused(f"The connection {case.connection} is not configured any longer.")
         tx.lock(line.name)
-        outcome, case = _decided(tx, line, case, command, by, expected_version, now, new_id)
+        known = load_roots(tx, line.name, {case.root})
+        case = known.cases.get(case.root, case)
+        if expected_version is not None and case.version != expected_version:
+            raise StaleVersion(f"The case is at version {case.version}, not {expected_version}; look at it again.")
+        outcome = act(case, command, by, known, line.rules, now, new_id)
         record(tx, line, outcome, now)
-    return _after(outcome, case)
+    return next((after for _, after in outcome.pairs if after.id == case_id), case)
 
 
 def preview(
@@ -62,37 +70,14 @@ def preview(
 ) -> Case:
     """Return the case as it would be after a command that is not carried out; raises as ``execute`` does."""
     with store.reading() as tx:
-        case, line = _found(tx, lines, case_id)
-        outcome, case = _decided(tx, line, case, command, by, expected_version, now, "preview")
-    return _after(outcome, case)
-
-
-def _found(tx: Tx, lines: Mapping[str, Line], case_id: str) -> tuple[Case, Line]:
-    case = tx.case(case_id)
-    if case is None:
-        raise CaseUnknown(f"There is no case {case_id}.")
-    line = lines.get(case.connection)
-    if line is None:
-        raise CommandRefused(f"The connection {case.connection} is not configured any longer.")
-    return case, line
-
-
-def _decided(
-    tx: Tx,
-    line: Line,
-    case: Case,
-    command: AnyCommand,
-    by: str,
-    expected_version: int | None,
-    now: datetime,
-    new_id: str,
-) -> tuple[Outcome, Case]:
-    known = load_roots(tx, line.name, {case.root})
-    case = known.cases.get(case.root, case)
-    if expected_version is not None and case.version != expected_version:
-        raise StaleVersion(f"The case is at version {case.version}, not {expected_version}; look at it again.")
-    return act(case, command, by, known, line.rules, now, new_id), case
-
-
-def _after(outcome: Outcome, case: Case) -> Case:
-    return next((after for _, after in outcome.pairs if after.id == case.id), case)
+        case = tx.case(case_id)
+        if case is None:
+            raise CaseUnknown(f"There is no case {case_id}.")
+        line = lines.get(case.connection)
+        if line is None:
+            raise CommandRefused(f"The connection {case.connection} is not configured any longer.")
+        if expected_version is not None and case.version != expected_version:
+            raise StaleVersion(f"The case is at version {case.version}, not {expected_version}; look at it again.")
+        known = load_roots(tx, line.name, {case.root})
+        outcome = act(case, command, by, known, line.rules, now, "preview")
+    return next((after for _, after in outcome.pairs if after.id == case_id), case)

@@ -38,6 +38,13 @@ def answer(page: Page, question: str) -> str:
     return " ".join(shown.inner_text().split())
 
 
+def say_who(page: Page) -> None:
+    """Say that one is Maria, and wait until the page knows."""
+    page.get_by_label("I am").select_option("maria")
+    page.get_by_role("button", name="Set").click()
+    expect(page.get_by_text("as “Maria Synthetic”")).to_be_visible()
+
+
 @pytest.mark.parametrize("size", [(1280, 900), (1024, 768)], ids=str)
 def test_a_newcomer_finds_all_five_answers_on_one_page(clinic: Clinic, page: Page, size: tuple[int, int]) -> None:
     """
@@ -68,7 +75,7 @@ def test_a_newcomer_reads_the_same_without_scripts(browser: Browser, clinic: Cli
     page.goto(f"/cases/{case.id}")
 
     assert answer(page, "Last outreach") == "Voicemail: message left today 11:00 by Maria Synthetic"
-    page.get_by_text("Record an outreach attempt").click()
+    page.locator("#act-log-outreach summary").click()
     expect(page.get_by_text("please call us back at").first).to_be_visible()
     expect(page.locator("#quick")).to_be_hidden()
     context.close()
@@ -144,8 +151,7 @@ def test_keys_that_mean_nothing_record_nothing(clinic: Clinic, page: Page) -> No
 def test_cases_are_ticked_by_key_and_given_away_after_a_look(clinic: Clinic, page: Page) -> None:
     cases = [clinic.referral(number, f"Patient {number}") for number in (1, 2, 3)]
     page.goto("/")
-    page.get_by_label("I am").select_option("maria")
-    page.get_by_role("button", name="Set").click()
+    say_who(page)
     for key in ("j", "x", "j", "x"):
         page.keyboard.press(key)
     clinic.do(cases[2], do.Note(text="something else happens, and the list is renewed"))
@@ -165,8 +171,7 @@ def test_cases_are_ticked_by_key_and_given_away_after_a_look(clinic: Clinic, pag
 def test_the_next_case_is_taken_with_a_button(clinic: Clinic, page: Page) -> None:
     case = clinic.referral(1, "Ada Synthetic")
     page.goto("/?view=team")
-    page.get_by_label("I am").select_option("maria")
-    page.get_by_role("button", name="Set").click()
+    say_who(page)
 
     page.get_by_role("button", name="Take the next of Referral coordinators").click()
 
@@ -202,7 +207,7 @@ def test_plots_are_drawn_from_the_tables_and_on_paper_in_ink(clinic: Clinic, pag
     expect(plots.first).to_be_visible()
     assert plots.first.evaluate(dark) == 0
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert plots.first.evaluate(dark) > 100
+    assert plots.first.evaluate(dark) > 20
     expect(page.locator("table.measures").first).to_be_visible()
 
 

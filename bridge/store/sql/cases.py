@@ -9,19 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    ColumnElement,
-    Executable,
-    and_,
-    bindparam,
-    func,
-    literal_column,
-    select,
-    true,
-    tuple_,
-    union,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, literal_column, select, true, tuple_, union
 
 from bridge.cases.changes import CaseOpened, Change
 from bridge.cases.model import Case, OwnerKind, Status
@@ -143,7 +131,7 @@ _PLACES: Mapping[CaseOrder, tuple[ColumnElement[int], ...]] = {
     CaseOrder.CLOSED: (func.coalesce(-care_case.c.closed_at, NEVER), care_case.c.opened_at, care_case.c.pk),
 }
 # Three selects, because each state has an index of its own. "STUCK" says so to SQLite, which compares the words.
-_WAITING = union_all(
+_WAITING = union(
     select(outbox.c.case_pk).where(QUEUED),
     select(outbox.c.case_pk).where(SENDING),
     select(outbox.c.case_pk).where(STUCK, outbox.c.state == literal_column("'parked'")),

@@ -133,7 +133,10 @@
   for (const field of document.querySelectorAll("select")) {
     const parts = [...document.querySelectorAll(`[data-chosen="${field.id}"]`)];
     if (field.id === "" || parts.length === 0) continue;
-    const show = () => parts.forEach((part) => { part.hidden = part.dataset.value !== field.value; });
+    const show = () => {
+      parts.forEach((part) => { part.hidden = part.dataset.value !== field.value; });
+      parts[0].parentElement.hidden = parts.every((part) => part.hidden);
+    };
     field.addEventListener("change", show);
     show();
   }

@@ -7,6 +7,8 @@
   const NARROW = 74;
   const HOUR = 3600;
   const DAY = 24 * HOUR;
+  const WHOLE = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+  const SPANS = [0.25, 0.5, ...WHOLE];
   const drawn = [];
   let onPaper = false;
 
@@ -63,6 +65,7 @@
     return {
       width,
       height: HEIGHT + (slanted ? 50 : 0),
+      padding: [20, 10, 0, slanted ? 45 : 0],
       legend: { show: false },
       cursor: { show: false },
       scales: {
@@ -75,10 +78,10 @@
           grid: { show: false },
           splits: () => found.map((one, at) => at),
           values: () => found.map((one) => (slanted ? one.label : wrapped(one.label))),
-          rotate: slanted ? -40 : 0,
+          rotate: slanted ? 40 : 0,
           size: slanted ? 100 : 50,
         },
-        { ...axis, grid: { stroke: line, width: 1 }, label: scale.words, labelFont: font, size: 56 },
+        { ...axis, incrs: scale.size === 1 ? WHOLE : SPANS, grid: { stroke: line, width: 1 }, label: scale.words, labelFont: font, size: 56 },
       ],
       series: [{}, { stroke: bar, fill: bar, width: 0, paths: uPlot.paths.bars({ size: [0.6, 72] }), points: { show: false } }],
       hooks: { draw: [said(found)] },

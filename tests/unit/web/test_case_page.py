@@ -72,7 +72,7 @@ def test_every_escalation_is_shown_with_how_it_stands(clinic: Clinic, client: Te
     assert "still none person, by Maria Synthetic Clinicians step 1 Not answered" in shown
     assert "no slot in spring person, by Maria Synthetic Supervisors step 1 Over today 10:00 by Maria" in shown
     assert shown.index("still none") < shown.index("no slot in spring")
-    assert "The work is new" in words_of(text)
+    assert "beneath: new" in words_of(text)
 
 
 def test_the_stage_is_in_the_answers_of_the_api(clinic: Clinic, client: TestClient) -> None:

@@ -37,14 +37,16 @@ def cases(clinic: Clinic) -> dict[str, Case]:
     entries = [replace(one, roles=("referral-coordinator",)) if one.name == "maria" else one for one in OWNERS]
     line = clinic.lines[MAIN]
     clinic.lines[MAIN] = replace(line, rules=replace(line.rules, owners=OwnerBook(entries)))
-    names = ("mine", "queue", "elsewhere", "blocked", "escalated", "old", "closed")
-    found = {name: clinic.referral(number) for number, name in enumerate(names, 1)}
+    clinic.now = NOW - RECENTLY - timedelta(seconds=1)
+    old = clinic.referral(9, authored_at=clinic.now, updated_at=clinic.now)
+    clinic.do(old, do.Close(reason=ClosureReason.COMPLETED, outcome="seen"))
+    clinic.now = NOW
+    names = ("mine", "queue", "elsewhere", "blocked", "escalated", "closed")
+    found = {"old": old} | {name: clinic.referral(number) for number, name in enumerate(names, 1)}
     clinic.do(found["mine"], do.Assign(owner="maria"))
     clinic.do(found["elsewhere"], do.Assign(owner="scheduler"))
     clinic.do(found["blocked"], do.RaiseBlocker(category=BlockerCategory.TRANSPORT, text="no car"))
     clinic.do(found["escalated"], do.Escalate(why="no slot", to="clinician"))
-    clinic.do(found["old"], do.Close(reason=ClosureReason.COMPLETED, outcome="seen"))
-    clinic.now = NOW + RECENTLY + timedelta(seconds=1)
     clinic.do(found["closed"], do.Close(reason=ClosureReason.COMPLETED, outcome="seen"))
     for case in found.values():
         for _ in range(3):
