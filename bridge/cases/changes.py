@@ -351,8 +351,8 @@ _EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
     NoteAdded: lambda case, fact, _: msgspec.structs.replace(case, notes=(*case.notes, fact.note)),
     LocalDecided: lambda case, fact, _: msgspec.structs.replace(case, local=fact.local),
     CaseClosed: _closed,
-    CaseReopened: lambda case, fact, _: msgspec.structs.replace(
-        case, closure=None, closed_at=None, round=case.round + 1, waits=()
+    CaseReopened: lambda case, fact, change: msgspec.structs.replace(
+        case, closure=None, closed_at=None, round=case.round + 1, waits=(), known_at=change.at
     ),
     CaseMerged: lambda case, fact, _: msgspec.structs.replace(case, merged_into=fact.into),
     OddityNoted: lambda case, fact, _: case,

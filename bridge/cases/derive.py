@@ -34,7 +34,7 @@ from bridge.cases.decisions import (
 )
 from bridge.cases.duties import Clock, backup_of, decided_next, next_step, owner_of, work_begun_at
 from bridge.cases.ending import ending
-from bridge.cases.escalating import ASKS_ANEW, Climbed, Position, after, climb, ended
+from bridge.cases.escalating import ASKS_ANEW, Climbed, Position, after, climb, ended, unanswered
 from bridge.cases.facts import Answer, Facts, visit_at
 from bridge.cases.grouping import CROSSES_PATIENTS
 from bridge.cases.holding import holding
@@ -92,6 +92,8 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     said = work_said(facts, rules, stated) if prior is not None else ""
     local = lapse_closure(local, over, _said_of_life(facts, rules, said), revived=revived)
     closure = closure_in_force(local, over)
+    if closure is not None and _waits_for_answer(prior, facts, closure):
+        closure = None
     status = status_of(facts, rules, prior, blocker, closure, now)
     owner = owner_of(facts, rules)
     local = lapse_owner(local, owner)
@@ -104,7 +106,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     local = lapse_snooze(lapse_next_action(local, said), said)
     is_open = status.value is not Status.CLOSED
     backup = backup_of(owner.value, facts.lane, rules)
-    known_at = _known_at(prior, now)
+    known_at = _known_at(prior, now) if is_open else now
     waits = waits_after(prior, status.value, now) if prior is not None else ()
     clock = Clock(begun_at, _entered_at(prior, status.value, known_at, now), waits)
     step = next_step(facts, rules, status, blocker, priority, clock, last, _attempts(prior), now)
@@ -163,8 +165,20 @@ def _attempts(prior: Case | None) -> tuple[Attempt, ...]:
     return prior.outreach if prior is not None else ()
 
 
+def _waits_for_answer(prior: Case | None, facts: Facts, closure: Answer[Closure]) -> bool:
+    """
+    Whether the end that the EHR tells is put off: the patient asked something that only licensed staff may answer.
+
+    An order that is completed answers no question about a symptom; whoever acknowledges it lets the case end.
+    """
+    if prior is None or not prior.is_open or facts.has_died or closure.rule == "closed-by-person":
+        return False
+    return unanswered(prior)
+
+
 def _known_at(prior: Case | None, now: datetime) -> datetime:
-    return (prior.known_at or prior.opened_at) if prior is not None else now
+    """Return since when it is known, in this life of the case, that there is something to do."""
+    return (prior.known_at or prior.opened_at) if prior is not None and prior.is_open else now
 
 
 def _entered_at(prior: Case | None, stage: Status, known_at: datetime, now: datetime) -> datetime:

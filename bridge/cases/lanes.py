@@ -245,6 +245,12 @@ class Lane(_Section):
         missing = [status.value for status in open_statuses if status not in self.next]
         if missing:
             raise ValueError(f"next lacks {', '.join(missing)}")
+        named: set[tuple[Trigger, Priority]] = set()
+        for rule in self.escalates:
+            for priority in rule.priorities or tuple(Priority):
+                if (rule.when, priority) in named:
+                    raise ValueError(f"escalates: {rule.when.value} is given twice for {priority.value}")
+                named.add((rule.when, priority))
         return self
 
     def rule_for(self, snapshot: Snapshot) -> Opens | None:

@@ -395,7 +395,7 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     updated_at: datetime
     closed_at: datetime | None = None
     known_at: datetime | None = None
-    """When Bridge first knew of the work: nobody is called late for the time before."""
+    """When Bridge first knew of the work, in this life of the case: nobody is called late for the time before."""
     entered_at: datetime | None = None
     """Since when it is at its stage; ``None`` for since it was known."""
     beneath: Status | None = None
