@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -108,6 +109,9 @@ def revisit(
     """
     Derive the groups of *refs* again: time has passed, a source is gone, or a person became known.
 
+    Where time alone changed what is asked for since anybody looked (a visit began, a supply runs out), what had come
+    due until then comes first.
+
     Args:
         cause: Why, for all of them or for each.
     """
@@ -118,7 +122,8 @@ def revisit(
         row = rows[ref]
         told = opening(row.snapshot, rules, now)
         rows[ref] = replace(row, opened=row.opened or told.opens, watch_at=told.watch_at)
-    return _settle(rows, touched, causes, {}, set(), known, rules, now)
+    turns = {row.root: _turns(row.root, known, now) for row in (known.sources[ref] for ref in touched)}
+    return _settle(rows, touched, causes, {}, set(), known, rules, now, turns=turns)
 
 
 def rederive(root: str, rows: Sequence[SourceRow], cause: Cause, book: Book) -> Outcome:
@@ -145,6 +150,7 @@ def _settle(
     rules: Rules,
     now: datetime,
     revived: Set[str] = frozenset(),
+    turns: Mapping[str, Sequence[datetime]] = MappingProxyType({}),
 ) -> Outcome:
     _regroup(rows, known.people)
     notes = _with_crossings(rows, known, notes)
@@ -152,6 +158,8 @@ def _settle(
     affected = _affected(groups, rows, known, touched)
     book = Book(known, rules, now)
     for root in affected:
+        for at in turns.get(root, ()):
+            _climb_until(at, root, [row for row in known.sources.values() if row.root == root], book)
         _reconcile_group(root, groups.get(root, ()), causes, notes, book, revived)
     emptied = [root for root in affected if root in known.cases and not _is_work(groups.get(root, ()))]
     heirs = [merge_away(root, known, rows, causes, book) for root in emptied]
@@ -265,6 +273,30 @@ def _why_idle(row: SourceRow) -> str:
 
 
 # Cases ----------------------------------------------------------------------------------------------------
+
+
+def _turns(root: str, known: Known, now: datetime) -> list[datetime]:
+    """Return the moments, since the case last changed, at which time alone changed what is asked for."""
+    case = known.cases.get(root)
+    if case is None or not case.is_open:
+        return []
+    moments = {row.watch_at for row in known.sources.values() if row.root == root and row.watch_at is not None}
+    return sorted(at for at in moments if case.updated_at < at <= now)
+
+
+def _climb_until(turn: datetime, root: str, rows: Sequence[SourceRow], book: Book) -> None:
+    """Write down who had to be asked to step in before *turn*, by what was asked for then."""
+    prior = book.case(root)
+    facts = gather(root, rows, book.rules, prior.lane if prior is not None else None, book.known.people)
+    if prior is None or facts is None:
+        return
+    view = derive(facts, book.rules, prior, turn - _JUST_BEFORE)
+    for one in view.escalations if view.closure is None else ():
+        told = Cause(CauseKind.TIMER, "clock", f"{'escalate' if one.is_open else 'resolve'}:{one.trigger.value}")
+        book.write(root, told, facts_of.Escalated(one))
+
+
+_JUST_BEFORE = timedelta(microseconds=1)
 
 
 def _reconcile_group(
