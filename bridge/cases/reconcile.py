@@ -31,6 +31,7 @@ from bridge.cases.differences import differences
 from bridge.cases.facts import ENDED_TASK, LIVE_TASK, gather
 from bridge.cases.grouping import CROSSES_PATIENTS, group
 from bridge.cases.merging import merge_away
+from bridge.cases.model import Case
 from bridge.cases.naming import with_names
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules, case_id, opening
@@ -275,6 +276,15 @@ def _why_idle(row: SourceRow) -> str:
 # Cases ----------------------------------------------------------------------------------------------------
 
 
+LANE_OFF = "its lane is switched off: it stays as it is, and nobody is called"
+
+
+def _say_that_it_stays(prior: Case | None, cause: Cause, book: Book) -> None:
+    """An open case whose kind of work no lane is for any longer is neither ended nor moved, and says so."""
+    if prior is not None and prior.is_open and LANE_OFF not in prior.oddities:
+        book.write(prior.root, cause, facts_of.SourcesChanged(prior.sources, (*prior.oddities, LANE_OFF)))
+
+
 def _turns(root: str, known: Known, now: datetime) -> list[datetime]:
     """Return the moments, since the case last changed, at which time alone changed what is asked for."""
     case = known.cases.get(root)
@@ -311,9 +321,10 @@ def _reconcile_group(
         return
     prior = book.case(root)
     facts = gather(root, rows, book.rules, prior.lane if prior is not None else None, book.known.people)
-    if facts is None:
-        return
     cause = cause_for(rows, causes)
+    if facts is None:
+        _say_that_it_stays(prior, cause, book)
+        return
     back = any(task.ref in revived for task in facts.tasks)
     view = with_names(derive(facts, book.rules, prior, book.now, revived=back), book.known.people)
     for fact_cause, fact in differences(prior, view, facts, root, cause, book):
