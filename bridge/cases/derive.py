@@ -19,7 +19,7 @@ from datetime import datetime
 
 import msgspec
 
-from bridge.cases.changes import waits_after
+from bridge.cases.changes import queued_anew, waits_after
 from bridge.cases.decisions import (
     blocker_in_force,
     blocker_said,
@@ -122,7 +122,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
         opened_at=opened_at,
         begun_at=begun_at,
         due_at=due.value if due is not None else None,
-        owned_at=_owned_at(prior, owner.value, known_at, now),
+        owned_at=_owned_at(prior, owner.value, status.value, known_at, now),
         known_at=known_at,
         now=now,
     )
@@ -188,9 +188,9 @@ def _entered_at(prior: Case | None, stage: Status, known_at: datetime, now: date
     return prior.entered_at or known_at
 
 
-def _owned_at(prior: Case | None, owner: Owner, known_at: datetime, now: datetime) -> datetime:
+def _owned_at(prior: Case | None, owner: Owner, stage: Status, known_at: datetime, now: datetime) -> datetime:
     """Return since when *owner* owns the case."""
-    if prior is None or prior.owner.id != owner.id:
+    if prior is None or prior.owner.id != owner.id or queued_anew(prior, stage):
         return now
     return prior.owned_at or known_at
 

@@ -403,7 +403,10 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     waits: tuple[Wait, ...] = ()
     """When it waited on somebody, in this life of the case; what it waits for now is not in it."""
     owned_at: datetime | None = None
-    """Since when the owner owns it, as far as Bridge knows; ``None`` for since it was known."""
+    """
+    Since when the owner owns it, as far as Bridge knows; ``None`` for since it was known. For a queue, anew since it
+    was not scheduled any longer.
+    """
     merged_into: str | None = None
     round: int = 1
     """Which life of the case this is: reopening, or another patient, begins the next, with a Task of its own."""
