@@ -261,10 +261,35 @@ class Lane(_Section):
         return None
 
 
-class Lanes:
-    """Every lane that is switched on, the first to be asked first."""
+class Holds(_Section):
+    """
+    What stands for one category of blocker where the EHR says why something waits or was called off.
 
-    def __init__(self, lanes: Iterable[Lane]) -> None:
+    ``codes`` are "system|code" among the codings of status reason, business status or cancelation reason; ``words`` how
+    words in them begin, where something is paused.
+    """
+
+    category: BlockerCategory
+    codes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @field_validator("words")
+    @classmethod
+    def _spoken(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(word.casefold() for word in words)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Holds:
+        if not self.codes and not self.words:
+            raise ValueError("expected codes, words or both")
+        return self
+
+
+class Lanes:
+    """Every lane that is switched on, the first to be asked first, and what the site says holds work up."""
+
+    def __init__(self, lanes: Iterable[Lane], blockers: Iterable[Holds] = ()) -> None:
+        self.blockers = tuple(blockers)
         self.all = tuple(sorted(lanes, key=lambda lane: (lane.order, lane.name)))
         self._by_name = {lane.name: lane for lane in self.all}
         self._rules = {
@@ -310,12 +335,22 @@ def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
         raise ConfigError(f"{file}: expected at least one section [lanes.NAME]")
     defaults = document.get("defaults", {})
     problems = [
-        f"{file}: {name}: unknown section; expected lanes and defaults" for name in document if name not in _TOP
+        f"{file}: {name}: unknown section; expected lanes, defaults and blockers"
+        for name in document
+        if name not in _TOP
     ]
     if not isinstance(defaults, dict):
         raise ConfigError(f"{file}: defaults: expected a section, not a single value")
     problems += [f"{file}: defaults.{name}: only a lane has one" for name in defaults if name in _OWN]
-    lanes = []
+    lanes, blockers = [], []
+    table = document.get("blockers", [])
+    if not isinstance(table, list):
+        table, problems = [], [*problems, f"{file}: blockers: expected sections [[blockers]]"]
+    for number, line in enumerate(table, start=1):
+        try:
+            blockers.append(Holds.model_validate(line))
+        except ValidationError as error:
+            problems += _problems(f"{file}: blockers.{number}", error)
     for name, section in sections.items():
         try:
             lanes.append(_lane(name, section, defaults))
@@ -325,10 +360,10 @@ def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
             problems.append(f"{file}: lanes.{name}{error}")
     if problems:
         raise ConfigError("\n".join(problems))
-    return Lanes(lane for lane in lanes if lane.enabled)
+    return Lanes((lane for lane in lanes if lane.enabled), blockers)
 
 
-_TOP = frozenset({"lanes", "defaults"})
+_TOP = frozenset({"lanes", "defaults", "blockers"})
 _OWN = frozenset({"name", "title", "order", "opens"})
 """What one lane has and no other."""
 

@@ -38,6 +38,7 @@ def fingerprint(rules: Rules) -> str:
     calendar, owners = rules.calendar, rules.owners
     told = (
         [lane.model_dump_json() for lane in rules.lanes.all],
+        [line.model_dump_json() for line in rules.lanes.blockers],
         [repr(entry) for entry in owners.entries()],
         calendar.zone.key,
         sorted((day, str(opens), str(closes)) for day, (opens, closes) in calendar.hours.items()),
