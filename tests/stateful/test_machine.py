@@ -166,6 +166,7 @@ class Coordination(RuleBasedStateMachine):
 
     @rule()
     def deliver_again(self) -> None:
+        tick(self.store, LINE, self.now)
         again = self._delivered()
         before = self._cases()
 
