@@ -121,7 +121,7 @@ class Calendar:
         """
         if span.amount == 0 or span.unit is not Unit.BUSINESS_DAYS:
             return self.after(deadline, span)
-        return self.after(deadline - timedelta(microseconds=1), span)
+        return _days_beyond(self, deadline, span)
 
     def resumed(self, deadline: datetime, unit: Unit, since: datetime, until: datetime) -> datetime:
         """
@@ -224,6 +224,11 @@ def _after_days(calendar: Calendar, day: date, days: int) -> datetime:
     for _ in range(days):
         day = calendar._next_open(day)
     return calendar._closing(day)
+
+
+@lru_cache(maxsize=4096)
+def _days_beyond(calendar: Calendar, deadline: datetime, span: Span) -> datetime:
+    return calendar.after(deadline - timedelta(microseconds=1), span)
 
 
 @lru_cache(maxsize=4096)

@@ -89,7 +89,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     local = lapse_blocker(local, stated)
     blocker = blocker_in_force(local, stated)
     over = ending(facts, rules, now)
-    said = work_said(facts, rules, stated) if prior is not None else ""
+    said = work_said(facts, rules, stated) if _is_decided(local) else ""
     local = lapse_closure(local, over, _said_of_life(facts, rules, said), revived=revived)
     closure = closure_in_force(local, over)
     if closure is not None and _waits_for_answer(prior, facts, closure):
@@ -159,6 +159,11 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
         escalations=climbed.changed,
         wake_at=climbed.wake_at,
     )
+
+
+def _is_decided(local: Local) -> bool:
+    """Whether a person decided something that lapses with what the EHR says about the work."""
+    return local.closure is not None or local.next_action is not None or local.snoozed_until is not None
 
 
 def _attempts(prior: Case | None) -> tuple[Attempt, ...]:

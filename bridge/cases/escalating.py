@@ -14,9 +14,10 @@ concern that a person raised, and an escalation that a person made, are resolved
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from bridge.cases.facts import Facts, visit_at
@@ -57,8 +58,7 @@ ASKS_ANEW = CLINICAL | {Trigger.PERSON}
 """Whoever steps in because of these has to decide something; in all other cases what was to be done still is."""
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, gc=False):
     """What the triggers look at: the case as it is derived so far, without any escalation."""
 
     facts: Facts
@@ -76,16 +76,14 @@ class Position:
     now: datetime
 
 
-@dataclass(frozen=True)
-class Climbed:
+class Climbed(NamedTuple):
     """The escalations that are not as they were, in the order in which they came about, and the next moment."""
 
     changed: tuple[Escalation, ...]
     wake_at: datetime | None
 
 
-@dataclass(frozen=True)
-class _Alarm:
+class _Alarm(NamedTuple):
     """One reason to climb, since a moment that may be still to come."""
 
     rule: Climb
@@ -106,12 +104,10 @@ def climb(on: Position) -> Climbed:
             changed.append(before := replace(before, resolved_by=None, resolved_at=None))
         if before is not None and (not before.is_open or before.acknowledged_at is not None):
             continue
-        for level, at, to in _steps(alarm, on):
-            if at > on.now:
-                moments.append(at)
-                break
-            if before is None or level > before.level:
-                changed.append(_step(alarm, level, at, to))
+        due, next_at = _steps(alarm, on)
+        changed += [_step(alarm, *step) for step in due if before is None or step[0] > before.level]
+        if next_at is not None:
+            moments.append(next_at)
     over = (one for key, one in known.items() if key not in holding and one.is_open and one.trigger not in _BY_PEOPLE)
     changed += [replace(one, resolved_by=f"rule:{one.trigger.value}", resolved_at=on.now) for one in over]
     return Climbed(tuple(changed), min(moments, default=None))
@@ -153,15 +149,21 @@ def _step(alarm: _Alarm, level: int, at: datetime, to: Owner) -> Escalation:
     )
 
 
-def _steps(alarm: _Alarm, on: Position) -> Iterator[tuple[int, datetime, Owner]]:
-    """Return the steps of the ladder, each with the moment at which it is due."""
+def _steps(alarm: _Alarm, on: Position) -> tuple[list[tuple[int, datetime, Owner]], datetime | None]:
+    """Return the steps of the ladder that are due, each with its moment and whom it asks, and when the next one is."""
     owners, zone = on.rules.owners, on.rules.calendar.zone
+    due: list[tuple[int, datetime, Owner]] = []
     at = on.rules.calendar.beyond(alarm.begun_at, alarm.rule.after)
+    if at > on.now:
+        return due, at
     for level, named in enumerate(_ladder(alarm.rule, on), start=1):
-        yield level, at, owners.stand_in(named, on.backup, at.astimezone(zone).date())
+        if at > on.now:
+            return due, at
+        due.append((level, at, owners.stand_in(named, on.backup, at.astimezone(zone).date())))
         if alarm.rule.every is None:
-            return
+            break
         at = on.rules.calendar.beyond(at, alarm.rule.every)
+    return due, None
 
 
 def _ladder(rule: Climb, on: Position) -> Sequence[Owner]:

@@ -182,8 +182,7 @@ def _does_the_work(snapshot: Snapshot, root: str, lane: Lane, rules: Rules) -> b
         return True
     if snapshot.parent != root or any(coding.token in _ABOUT_THE_REQUEST for coding in snapshot.codes):
         return False
-    own_lane = rules.lanes.of(snapshot)
-    rule = own_lane.rule_for(snapshot) if own_lane is not None else None
+    rule = rules.lanes.rule_of(snapshot)
     return rule is None or rule.blocker is None
 
 

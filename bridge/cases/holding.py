@@ -54,8 +54,7 @@ def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCat
             return BlockerCategory.CLINICAL_REVIEW, *withdrawn
     reason = snapshot.status_reason.label() if snapshot.status_reason is not None else None
     if snapshot.type == "Task" and effect in LIVE_TASK:
-        lane = rules.lanes.of(snapshot)
-        rule = lane.rule_for(snapshot) if lane is not None else None
+        rule = rules.lanes.rule_of(snapshot)
         if rule is not None and rule.blocker is not None:
             return rule.blocker, reason or LABELS[rule.blocker], "lane-says-task-blocks"
     coded = category_by_code(snapshot, rules.lanes.blockers) if _may_be_held(snapshot, facts) else None

@@ -292,6 +292,7 @@ class Lanes:
         self.blockers = tuple(blockers)
         self.all = tuple(sorted(lanes, key=lambda lane: (lane.order, lane.name)))
         self._by_name = {lane.name: lane for lane in self.all}
+        self._found: dict[tuple[object, ...], tuple[Lane | None, Opens | None]] = {}
         self._rules = {
             kind: tuple(
                 (lane, rule, rule.takes_all) for lane in self.all for rule in lane.opens if rule.resource == kind
@@ -307,10 +308,27 @@ class Lanes:
 
     def of(self, snapshot: Snapshot) -> Lane | None:
         """Return the first lane whose kind of work *snapshot* is."""
+        return self._look_up(snapshot)[0]
+
+    def rule_of(self, snapshot: Snapshot) -> Opens | None:
+        """Return the rule by which *snapshot* is that lane's kind of work."""
+        return self._look_up(snapshot)[1]
+
+    def _look_up(self, snapshot: Snapshot) -> tuple[Lane | None, Opens | None]:
+        """The same few kinds of work come again and again: what was found for one is found for the next."""
+        key = _looks(snapshot)
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= _MOST_KEPT:
+                self._found.clear()
+            found = self._found[key] = self._search(snapshot)
+        return found
+
+    def _search(self, snapshot: Snapshot) -> tuple[Lane | None, Opens | None]:
         for lane, rule, takes_all in self._rules.get(snapshot.type, ()):
             if takes_all or rule.fits(snapshot):
-                return lane
-        return None
+                return lane, rule
+        return None, None
 
     def roles(self) -> frozenset[str]:
         """Return every owner name that the lanes mention."""
@@ -391,6 +409,24 @@ def _problems(where: str, error: ValidationError) -> list[str]:
         f"{'.'.join([where, *(str(part) for part in problem['loc'])])}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors()
     ]
+
+
+_MOST_KEPT = 4096
+
+
+def _looks(snapshot: Snapshot) -> tuple[object, ...]:
+    """Return everything of a snapshot that a rule looks at."""
+    return (
+        snapshot.type,
+        snapshot.status,
+        (snapshot.parent or "").partition("/")[0],
+        snapshot.title,
+        snapshot.codes,
+        snapshot.categories,
+        snapshot.reasons,
+        snapshot.status_reason,
+        snapshot.business_status,
+    )
 
 
 def _has_code(snapshot: Snapshot, wanted: tuple[str, ...]) -> bool:

@@ -332,4 +332,4 @@ def _reconcile_group(
     for row in rows:
         for note_cause, text in notes.get(row.ref, ()):
             book.write(root, note_cause, facts_of.OddityNoted(text))
-    book.wakes[case_id(book.rules.connection, root)] = view.wake_at
+    book.wakes[prior.id if prior is not None else case_id(book.rules.connection, root)] = view.wake_at
