@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bridge.cases.calendar import Span, Unit, parse_span
-from bridge.cases.model import ACTION_TEXT, Action, BlockerCategory, Channel, ClosureReason, Status, Trigger
+from bridge.cases.model import ACTION_TEXT, Action, Barrier, BlockerCategory, Channel, ClosureReason, Status, Trigger
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
 from bridge.cases.wording import check_script
@@ -216,6 +216,43 @@ class Evidence(StrEnum):
     """The patient was reached, and what they understood was noted."""
 
 
+class Complex(_Section):
+    """
+    Work of a lane that is not routine: it goes to *owner*, and *next* is done before anything else.
+
+    It is told by ``codes`` ("system|code") or ``words``, as what belongs to a lane is.
+    """
+
+    owner: str
+    codes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    next: Step
+
+    def fits(self, snapshot: Snapshot) -> bool:
+        """Whether *snapshot* is such work."""
+        return _has_code(snapshot, self.codes) or _has_word(snapshot, self.words)
+
+
+class Recovery(_Section):
+    """
+    What is done about a visit that was missed or called off, by what is known of it; all that is given has to hold.
+
+    ``missed`` is how many visits of the case were missed at least, ``barriers`` what the patient gave as a reason in an
+    attempt since.
+    """
+
+    priorities: tuple[Priority, ...] = ()
+    missed: int = Field(default=0, ge=0)
+    barriers: tuple[Barrier, ...] = ()
+    next: Step
+
+    def fits(self, priority: Priority, missed: int, barriers: Collection[Barrier]) -> bool:
+        """Whether this is how to go on after a visit that failed."""
+        if self.priorities and priority not in self.priorities:
+            return False
+        return missed >= self.missed and (not self.barriers or any(one in barriers for one in self.barriers))
+
+
 class Lane(_Section):
     """One kind of work; see the shipped file for what each line means."""
 
@@ -232,6 +269,8 @@ class Lane(_Section):
     closes_with: tuple[ClosureReason, ...] = tuple(ClosureReason)
     evidence: Mapping[ClosureReason, Annotated[tuple[Evidence, ...], Field(min_length=1)]] = {}
     outreach: Outreach | None = None
+    complex: tuple[Complex, ...] = ()
+    recovers: tuple[Recovery, ...] = ()
     escalates: tuple[Climb, ...] = ()
     blockers: tuple[BlockerCategory, ...] = tuple(BlockerCategory)
     tell: tuple[Status, ...] = ()
@@ -334,7 +373,8 @@ class Lanes:
         """Return every owner name that the lanes mention."""
         named = (name for lane in self.all for rule in lane.escalates for name in rule.to)
         asked = (name for lane in self.all for name in (lane.owner, lane.backup, *lane.escalates_to))
-        return frozenset((*asked, *named)) - {"owner", "backup"}
+        expert = (rule.owner for lane in self.all for rule in lane.complex)
+        return frozenset((*asked, *named, *expert)) - {"owner", "backup"}
 
 
 def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
