@@ -13,7 +13,17 @@ from bridge.cases import commands as do
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Change, Escalated
 from bridge.cases.lanes import parse_lanes
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, Concern, OwnerKind
+from bridge.cases.model import (
+    Action,
+    AttemptOutcome,
+    Barrier,
+    BlockerCategory,
+    Case,
+    Channel,
+    ClosureReason,
+    Concern,
+    OwnerKind,
+)
 from bridge.cases.owners import Absence, OwnerBook, OwnerEntry
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules
@@ -111,7 +121,7 @@ class Play:
 
     def begin(self) -> None:
         dice = self.dice
-        lane, priority = dice.choice(sorted(TITLES)), dice.choice(PRIORITIES)
+        lane, priority = dice.choice([*sorted(TITLES), "referral", "referral", "referral"]), dice.choice(PRIORITIES)
         self.now = datetime(2026, 1, 1, 12, tzinfo=UTC) + dice.randrange(340 * 1440) * MINUTE
         asked = self.now - dice.choice((0, 0, 3, 90, 3000)) * MINUTE
         self.root = "ServiceRequest/1" if lane == "referral" else "Task/1"
@@ -253,6 +263,8 @@ _MAY: dict[str, Callable[[Play], bool]] = {
 def _attempt(play: Play) -> dict[str, Any]:
     dice = play.dice
     found: dict[str, Any] = {"outcome": dice.choice([*(one.value for one in AttemptOutcome), "no-answer", "no-answer"])}
+    if dice.random() < 0.3:
+        found["barrier"] = dice.choice(tuple(Barrier)).value
     if dice.random() < 0.15:
         found["concerns"] = (dice.choice(tuple(Concern)).value,)
     if found["outcome"] == "reached" and dice.random() < 0.5:
@@ -282,9 +294,18 @@ _HOW: dict[str, Callable[[Play], dict[str, Any]]] = {name: lambda play: {} for n
 }
 
 
-def _do_attempt(play: Play, outcome: str, concerns: tuple[str, ...] = (), **promise: Any) -> None:
-    named = tuple(map(Concern, concerns))
-    play.do(do.LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome(outcome), concerns=named, **promise))
+def _do_attempt(
+    play: Play, outcome: str, concerns: tuple[str, ...] = (), barrier: str | None = None, **promise: Any
+) -> None:
+    play.do(
+        do.LogOutreach(
+            channel=Channel.PHONE,
+            outcome=AttemptOutcome(outcome),
+            concerns=tuple(map(Concern, concerns)),
+            barrier=Barrier(barrier) if barrier is not None else None,
+            **promise,
+        )
+    )
 
 
 def _do_decide(play: Play, due: datetime | None) -> None:

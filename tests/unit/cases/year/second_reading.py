@@ -96,6 +96,7 @@ class Reading:
     reopened: datetime | None = None
     visit: tuple[str, datetime] | None = None
     failed: datetime | None = None
+    missed: int = 0
     attempts: list[dict[str, Any]] = field(default_factory=list)
     waits: list[tuple[datetime, datetime]] = field(default_factory=list)
     asked: dict[tuple[str, datetime], Asked] = field(default_factory=dict)
@@ -146,7 +147,7 @@ class Reading:
 
     def _miss(self, at: datetime) -> None:
         assert self.visit is not None
-        self.failed = min(self.visit[1], at)
+        self.failed, self.missed = min(self.visit[1], at), self.missed + 1
         self.visit = ("missed", self.visit[1])
         self._moves_work()
 
@@ -251,7 +252,7 @@ class Reading:
     def _due_by_lane(self) -> datetime:
         last = self.counting[-1] if self.by_outreach() else None
         begun = self.begun if last is None else max(self.begun, last["at"])
-        words = self.lane["next"][self.status].get("due", "window")
+        words = self._step().get("due", "window")
         due = self._due_by_words(words, begun)
         if last is None:
             return due
@@ -266,6 +267,18 @@ class Reading:
             wait = outreach["wait"]
             return self.almanac.after(vain[-1]["at"], wait if isinstance(wait, str) else wait[self.priority])
         return due
+
+    def _step(self) -> dict[str, Any]:
+        """What is next here: by how a visit that failed is recovered, else by the status."""
+        if self.failed is not None and self.status in ("new", "needs-outreach"):
+            reasons = {one["barrier"] for one in self.attempts if one.get("barrier") and one["at"] >= self.failed}
+            for line in self.lane.get("recovers", ()):
+                matters = self.priority in line.get("priorities", (self.priority,))
+                held = not line.get("barriers") or reasons & set(line["barriers"])
+                if matters and held and self.missed >= line.get("missed", 0):
+                    step: dict[str, Any] = line["next"]
+                    return step
+        return dict(self.lane["next"][self.status])
 
     def _due_by_words(self, words: str, begun: datetime) -> datetime:
         span, _, anchor = words.partition(" after ")
