@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bridge.cases.calendar import Span, Unit, parse_span
+from bridge.cases.loops import Mark
 from bridge.cases.model import ACTION_TEXT, Action, Barrier, BlockerCategory, Channel, ClosureReason, Status, Trigger
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
@@ -274,6 +275,7 @@ class Lane(_Section):
     escalates: tuple[Climb, ...] = ()
     blockers: tuple[BlockerCategory, ...] = tuple(BlockerCategory)
     tell: tuple[Status, ...] = ()
+    loop: tuple[Mark, ...] = (Mark.RECEIVED, Mark.ACCEPTED, Mark.DECIDED, Mark.TOLD)
 
     @model_validator(mode="after")
     def _complete(self) -> Lane:

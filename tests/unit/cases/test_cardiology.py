@@ -86,6 +86,17 @@ def test_its_own_words_say_what_holds_it_up() -> None:
     assert blocker.category is BlockerCategory.MISSING_DOCUMENTATION
 
 
+def test_what_is_not_routine_goes_to_the_cardiologist() -> None:
+    desk = a_clinic()
+
+    desk.take(a_snapshot(title="Referral to cardiology: pulmonary hypertension"))
+
+    case = desk.case()
+    assert case.owner.id == "cardiologist"
+    assert case.next_action is not None
+    assert case.next_action.text == "Decide who sees the patient"
+
+
 @pytest.mark.parametrize("gone", [lane.name for lane in SHIPPED.all])
 def test_each_shipped_lane_can_be_switched_off_and_its_open_cases_stay_and_say_so(gone: str) -> None:
     rest = Lanes((lane for lane in SHIPPED.all if lane.name != gone), SHIPPED.blockers)
