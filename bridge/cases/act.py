@@ -151,6 +151,12 @@ def _check_lives(facts: Facts, at: datetime, instead: str) -> None:
 
 
 def _raise_blocker(on: _Decision, command: do.RaiseBlocker) -> list[Fact]:
+    lane = on.facts.lane
+    if command.category not in lane.blockers:
+        allowed = ", ".join(lane.blockers)
+        raise CommandRefused(
+            f"A case of lane {lane.name} is not held up by {command.category}; it may be by {allowed}."
+        )
     blocker = Blocker(command.category, _needed(command.text, "text"), on.now, f"person:{on.by}", command.barrier)
     return [on.local(blocker=BlockerOverride(over=on.said.blocker, by=on.by, at=on.now, blocker=blocker))]
 

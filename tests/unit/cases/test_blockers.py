@@ -7,11 +7,23 @@ from typing import Any
 import pytest
 
 from bridge.cases.blockers import LABELS, UNBLOCKS, WAITS, category_of_pause
-from bridge.cases.lanes import parse_lanes
+from bridge.cases.commands import RaiseBlocker
+from bridge.cases.lanes import Lanes, parse_lanes
 from bridge.cases.model import BlockerCategory, Status
 from bridge.cases.snapshot import Code, Concept, Snapshot
-from bridge.errors import ConfigError
-from tests.unit.cases.builders import SHIPPED, SHIPPED_TEXT, a_prescription, a_snapshot, a_task, a_visit, said, taken
+from bridge.errors import CommandRefused, ConfigError
+from tests.unit.cases.builders import (
+    SHIPPED,
+    SHIPPED_TEXT,
+    Desk,
+    a_prescription,
+    a_snapshot,
+    a_task,
+    a_visit,
+    said,
+    some_rules,
+    taken,
+)
 
 B = BlockerCategory
 
@@ -140,3 +152,17 @@ def test_a_table_that_says_nothing_sound_is_refused(text: str, message: str) -> 
     rest = SHIPPED_TEXT[SHIPPED_TEXT.index("\n[defaults]") :]
     with pytest.raises(ConfigError, match=message):
         parse_lanes(f"{text}\n{rest}")
+
+
+def test_a_person_may_give_the_reasons_that_the_lane_knows_and_no_others() -> None:
+    some = (B.TRANSPORT, B.LANGUAGE)
+    lanes = Lanes(lane.model_copy(update={"blockers": some}) for lane in SHIPPED.all)
+    desk = Desk(some_rules(lanes=lanes))
+    desk.take(a_snapshot())
+
+    with pytest.raises(CommandRefused, match="not held up by eligibility; it may be by transport, language"):
+        desk.do(RaiseBlocker(category=B.ELIGIBILITY, text="not covered"))
+    blocker = desk.do(RaiseBlocker(category=B.TRANSPORT, text="no ride")).blocker
+
+    assert blocker is not None
+    assert blocker.category is B.TRANSPORT
