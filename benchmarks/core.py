@@ -12,6 +12,7 @@ looked at. Everything is drawn beforehand, in pages of 200 as they come; only ``
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -82,6 +83,8 @@ class Memory:
         for _, case in outcome.pairs:
             self.cases[case.root] = case
             self.roots[case.id] = case.root
+        # A store keeps bytes, which nobody looks through for reference cycles with every few pages.
+        gc.freeze()
         for change in outcome.changes:
             self.seqs[change.case_id] = change.seq
         for case_id, at in outcome.wakes.items():

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.cases.builders import refolded
 from tests.unit.cases.year.drawn import LORD_HOWE, NEW_YORK, Play, Site, rules_of
 
-CASES = 60
+CASES = 40
 STEPS = 14
 CLOCKS = ("steady", "loose", "behind")
 
