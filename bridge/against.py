@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.model import Case
-from bridge.cases.reconcile import revisit
+from bridge.cases.reconcile import LANE_OFF, revisit
 from bridge.store.port import CaseFilter, Store
 from bridge.sync.known import load_roots
 from bridge.sync.line import Line
@@ -38,7 +38,7 @@ def altered(store: Store, line: Line, now: datetime, zone: tzinfo) -> Iterator[A
         outcome = revisit(refs, known, line.rules, Cause(CauseKind.RULE, "configuration"), now)
         after = {case.id: case for before, case in outcome.pairs if before is not None}
         for case in cases:
-            if case.lane not in line.rules.lanes and case.id not in after:
+            if case.lane not in line.rules.lanes and LANE_OFF in after.get(case.id, case).oddities:
                 yield Altered(case, (("lane", case.lane, "switched off: the case stays as it is"),))
             elif case.id in after and (found := tuple(_differences(case, after[case.id], zone))):
                 yield Altered(case, found)

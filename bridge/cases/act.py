@@ -18,6 +18,7 @@ from bridge.cases.book import Book, Known, Outcome
 from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, Fact
 from bridge.cases.derive import Standing, standing
+from bridge.cases.escalating import ASKS_ANEW, unanswered
 from bridge.cases.facts import Facts, gather
 from bridge.cases.model import (
     ACTION_TEXT,
@@ -124,6 +125,8 @@ def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
     if at > on.now:
         raise CommandRefused("An attempt cannot lie in the future; log it once it was made.")
     _check_lives(on.facts, at, "no attempt to reach them is logged; write a note instead")
+    if command.concerns and not on.case.is_open:
+        raise CommandRefused("What came up needs an answer, and this case is closed; reopen it first.")
     if command.promised_for is not None and command.promised_for < at:
         raise CommandRefused("promised_for lies before the attempt in which it was promised.")
     attempt = Attempt(
@@ -150,6 +153,12 @@ def _check_lives(facts: Facts, at: datetime, instead: str) -> None:
 
 
 def _raise_blocker(on: _Decision, command: do.RaiseBlocker) -> list[Fact]:
+    lane = on.facts.lane
+    if command.category not in lane.blockers:
+        allowed = ", ".join(lane.blockers)
+        raise CommandRefused(
+            f"A case of lane {lane.name} is not held up by {command.category}; it may be by {allowed}."
+        )
     blocker = Blocker(command.category, _needed(command.text, "text"), on.now, f"person:{on.by}", command.barrier)
     return [on.local(blocker=BlockerOverride(over=on.said.blocker, by=on.by, at=on.now, blocker=blocker))]
 
@@ -200,22 +209,35 @@ def _snooze(on: _Decision, command: do.Snooze) -> list[Fact]:
 
 
 def _escalate(on: _Decision, command: do.Escalate) -> list[Fact]:
-    ladder, standing = on.facts.lane.escalates_to, on.case.escalation
+    standing = on.case.escalation
     level = standing.level + 1 if standing is not None else 1
-    name = command.to or ladder[min(level, len(ladder)) - 1]
+    name = command.to or _next_rung(on, standing, level)
     if name not in on.rules.owners.names():
         raise CommandRefused(f"There is no owner called {name!r} to escalate to.")
+    if name == on.case.owner.id:
+        raise CommandRefused(f"{name} has this case already; name somebody else to step in.")
     if standing is not None and standing.trigger in CLINICAL and not on.rules.owners.is_licensed(name):
         raise CommandRefused(f"{name} is not licensed staff, and this is a clinical question.")
     to = on.rules.owners.owner(name)
     why = _needed(command.why, "why")
-    if standing is None:
+    if standing is None or standing.trigger not in ASKS_ANEW:
+        # What a rule asked for resolves itself once that is over; what a person asks for does not.
         escalation = Escalation(level=level, to=to, why=why, since=on.now, by=on.by, begun_at=on.now)
     else:
         escalation = replace(
             standing, level=level, to=to, why=why, since=on.now, by=on.by, acknowledged_by=None, acknowledged_at=None
         )
     return [facts_of.Escalated(escalation)]
+
+
+def _next_rung(on: _Decision, standing: Escalation | None, level: int) -> str:
+    """Return whom the lane names next: not who has the case, and for a clinical question licensed staff alone."""
+    ladder = [name for name in on.facts.lane.escalates_to if name != on.case.owner.id]
+    if standing is not None and standing.trigger in CLINICAL:
+        ladder = [name for name in ladder if on.rules.owners.is_licensed(name)]
+    if not ladder:
+        raise CommandRefused("The lane names nobody else to step in; say who should.")
+    return ladder[min(level, len(ladder)) - 1]
 
 
 def _acknowledge(on: _Decision, command: do.AcknowledgeEscalation) -> list[Fact]:
@@ -238,6 +260,8 @@ def _note(on: _Decision, command: do.Note) -> list[Fact]:
 
 def _close(on: _Decision, command: do.Close) -> list[Fact]:
     lane, reason, outcome = on.facts.lane, command.reason, command.outcome.strip()
+    if unanswered(on.case) and not on.facts.has_died:
+        raise CommandRefused("A clinical question is open; somebody licensed has to acknowledge it before the end.")
     evidence = tuple(filter(None, map(str.strip, command.evidence)))
     if reason not in lane.closes_with:
         allowed = ", ".join(lane.closes_with)

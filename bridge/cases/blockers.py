@@ -1,8 +1,10 @@
-"""What holds a case up, as tables: from what the EHR says to a blocker, and from a blocker to what follows."""
+"""What holds a case up: from what the EHR says to a blocker by the site's table, and from a blocker to what follows."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Protocol
 
 from bridge.cases.model import Action, BlockerCategory, Status
 from bridge.cases.snapshot import Concept, Snapshot
@@ -49,19 +51,6 @@ LABELS = {
 }
 """What people read."""
 
-_AUTHORIZATION_WORDS = ("authorization", "authorisation", "prior auth", "preauth", "payer")
-_WORDS: tuple[tuple[tuple[str, ...], BlockerCategory], ...] = (
-    (_AUTHORIZATION_WORDS, BlockerCategory.AUTHORIZATION),
-    (("eligib", "ineligib", "coverage", "insurance"), BlockerCategory.ELIGIBILITY),
-    (("document", "record", "form", "information", "attachment"), BlockerCategory.MISSING_DOCUMENTATION),
-    (("transport", "ride"), BlockerCategory.TRANSPORT),
-    (("interpreter", "language"), BlockerCategory.LANGUAGE),
-    (("unreachable", "unable to reach", "no contact"), BlockerCategory.PATIENT_UNREACHABLE),
-    (("capacity", "no slot", "waitlist", "wait list", "no availability"), BlockerCategory.SCHEDULING_CAPACITY),
-    (("review", "clarif", "prescriber", "physician", "clinician"), BlockerCategory.CLINICAL_REVIEW),
-)
-"""How words in a pause's reason begin and what they mean; the first hit counts (rule ours)."""
-
 _PAUSED_WITHOUT_REASON = {
     "Task": BlockerCategory.EXTERNAL_PROVIDER,
     "ServiceRequest": BlockerCategory.CLINICAL_REVIEW,
@@ -69,21 +58,46 @@ _PAUSED_WITHOUT_REASON = {
 }
 
 
-def category_of_pause(snapshot: Snapshot) -> BlockerCategory:
+class Holds(Protocol):
+    """One line of a site's table: what stands for a category of blocker (``lanes.Holds``)."""
+
+    @property
+    def category(self) -> BlockerCategory: ...
+    @property
+    def codes(self) -> tuple[str, ...]: ...
+    @property
+    def words(self) -> tuple[str, ...]: ...
+
+
+def category_of_pause(snapshot: Snapshot, table: Sequence[Holds]) -> BlockerCategory:
     """
-    Return what holds a paused resource up, by the words of its status reason, else by its type.
+    Return what holds a paused resource up: by the codes, then the words of its status reason, else by its type.
 
     Why the work was asked for says nothing about why it waits ("speech and language delay" needs no
     interpreter), except where it names the payer: an R4 ServiceRequest has no status reason.
+
+    Args:
+        table: The site's, of which the first line that fits counts.
     """
+    coded = category_by_code(snapshot, table)
+    if coded is not None:
+        return coded
     if snapshot.status_reason is not None or snapshot.business_status is not None:
         spoken = _words(snapshot.status_reason, snapshot.business_status)
-        for words, category in _WORDS:
-            if _begins(spoken, words):
-                return category
-    if _begins(_words(*snapshot.reasons), _AUTHORIZATION_WORDS):
+        for line in table:
+            if _begins(spoken, line.words):
+                return line.category
+    payer = (line for line in table if line.category is BlockerCategory.AUTHORIZATION)
+    if any(_begins(_words(*snapshot.reasons), line.words) for line in payer):
         return BlockerCategory.AUTHORIZATION
     return _PAUSED_WITHOUT_REASON.get(snapshot.type, BlockerCategory.INTERNAL_QUEUE)
+
+
+def category_by_code(snapshot: Snapshot, table: Sequence[Holds]) -> BlockerCategory | None:
+    """Return what the codes of a resource's status reason or business status say holds it up, if they do."""
+    concepts = (snapshot.status_reason, snapshot.business_status)
+    said = {coding.token for concept in concepts if concept is not None for coding in concept.codes}
+    return next((line.category for line in table if not said.isdisjoint(line.codes)), None) if said else None
 
 
 def _begins(spoken: str, words: tuple[str, ...]) -> bool:

@@ -95,13 +95,14 @@ class Calendar:
         Return when *span* after *start* is over (aware UTC).
 
         Business days end at closing time of the nth open day after the day *start* falls on (a start outside
-        opening hours counts as the next opening). Business hours count only while the site is open.
+        opening hours counts as the next opening). Business hours count only while the site is open. Never before
+        *start*, though a start in the second of two equal hours is counted from the first.
         """
         match span.unit:
             case Unit.BUSINESS_DAYS:
-                return _after_days(self, self._opening_day(start), span.amount)
+                return max(start, _after_days(self, self._opening_day(start), span.amount))
             case Unit.BUSINESS_HOURS:
-                return self._after_hours(start, timedelta(hours=span.amount))
+                return max(start, self._after_hours(start, timedelta(hours=span.amount)))
             case Unit.MINUTES:
                 return start + timedelta(minutes=span.amount)
             case Unit.HOURS:
@@ -109,7 +110,7 @@ class Calendar:
             case Unit.DAYS | Unit.WEEKS:
                 days = span.amount * (7 if span.unit is Unit.WEEKS else 1)
                 local = start.astimezone(self.zone).replace(tzinfo=None) + timedelta(days=days)
-                return self._instant(local)
+                return max(start, self._instant(local))
 
     def beyond(self, deadline: datetime, span: Span) -> datetime:
         """
@@ -120,7 +121,7 @@ class Calendar:
         """
         if span.amount == 0 or span.unit is not Unit.BUSINESS_DAYS:
             return self.after(deadline, span)
-        return self.after(deadline - timedelta(microseconds=1), span)
+        return _days_beyond(self, deadline, span)
 
     def resumed(self, deadline: datetime, unit: Unit, since: datetime, until: datetime) -> datetime:
         """
@@ -223,6 +224,11 @@ def _after_days(calendar: Calendar, day: date, days: int) -> datetime:
     for _ in range(days):
         day = calendar._next_open(day)
     return calendar._closing(day)
+
+
+@lru_cache(maxsize=4096)
+def _days_beyond(calendar: Calendar, deadline: datetime, span: Span) -> datetime:
+    return calendar.after(deadline - timedelta(microseconds=1), span)
 
 
 @lru_cache(maxsize=4096)

@@ -28,6 +28,7 @@ from bridge.cases.model import (
     Local,
     NextAction,
     Owner,
+    OwnerKind,
     SourceLine,
     Status,
     Wait,
@@ -307,7 +308,15 @@ def _moved(case: Case, fact: StatusChanged, change: Change) -> Case:
     moved = msgspec.structs.replace(case, status=fact.status, beneath=fact.beneath)
     if after is case.stage:
         return moved
-    return msgspec.structs.replace(moved, entered_at=change.at, waits=waits_after(case, after, change.at))
+    owned_at = change.at if queued_anew(case, after) else case.owned_at
+    return msgspec.structs.replace(
+        moved, entered_at=change.at, waits=waits_after(case, after, change.at), owned_at=owned_at
+    )
+
+
+def queued_anew(case: Case, stage: Status) -> bool:
+    """Whether a queue has something to take again: nobody needs to take what is scheduled."""
+    return case.stage is Status.SCHEDULED and stage is not Status.SCHEDULED and case.owner.kind is OwnerKind.ROLE
 
 
 def waits_after(case: Case, stage: Status, at: datetime) -> tuple[Wait, ...]:
@@ -360,8 +369,8 @@ _EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
     SuggestionAnswered: lambda case, fact, _: msgspec.structs.replace(case, answered=(*case.answered, fact.answer)),
     LocalDecided: lambda case, fact, _: msgspec.structs.replace(case, local=fact.local),
     CaseClosed: _closed,
-    CaseReopened: lambda case, fact, _: msgspec.structs.replace(
-        case, closure=None, closed_at=None, round=case.round + 1, waits=()
+    CaseReopened: lambda case, fact, change: msgspec.structs.replace(
+        case, closure=None, closed_at=None, round=case.round + 1, waits=(), known_at=change.at
     ),
     CaseMerged: lambda case, fact, _: msgspec.structs.replace(case, merged_into=fact.into),
     OddityNoted: lambda case, fact, _: case,

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from bridge.cases.facts import Answer, Facts
+from bridge.cases.facts import Answer, Facts, is_amended
 from bridge.cases.model import Blocker, Closure, ClosureReason, Local, Owner
 from bridge.cases.rules import Rules
 
@@ -36,7 +36,9 @@ def work_said(facts: Facts, rules: Rules, stated: Answer[Blocker] | None) -> str
     visit = f"{facts.visit.ref} {facts.visit.status} {facts.visit.start_at}" if facts.visit is not None else ""
     theirs = [task for task in facts.tasks if not rules.owners.is_us(task.owner)]
     tasks = " ".join(f"{task.ref} {task.status}" for task in theirs)
-    return "; ".join((lead, visit, tasks, blocker_said(stated.value if stated else None)))
+    told = (lead, visit, tasks, blocker_said(stated.value if stated else None))
+    anew = [f"amended {task.ref} {' '.join(task.outputs)}" for task in facts.tasks if is_amended(task)]
+    return "; ".join((*told, *anew))
 
 
 def lapse_blocker(local: Local, stated: Answer[Blocker] | None) -> Local:

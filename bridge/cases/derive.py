@@ -19,7 +19,7 @@ from datetime import datetime
 
 import msgspec
 
-from bridge.cases.changes import waits_after
+from bridge.cases.changes import queued_anew, waits_after
 from bridge.cases.decisions import (
     blocker_in_force,
     blocker_said,
@@ -34,7 +34,7 @@ from bridge.cases.decisions import (
 )
 from bridge.cases.duties import Clock, backup_of, decided_next, next_step, owner_of, work_begun_at
 from bridge.cases.ending import ending
-from bridge.cases.escalating import ASKS_ANEW, Climbed, Position, after, climb, ended
+from bridge.cases.escalating import ASKS_ANEW, Climbed, Position, after, climb, ended, unanswered
 from bridge.cases.facts import Answer, Facts, visit_at
 from bridge.cases.grouping import CROSSES_PATIENTS
 from bridge.cases.holding import holding
@@ -89,9 +89,11 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     local = lapse_blocker(local, stated)
     blocker = blocker_in_force(local, stated)
     over = ending(facts, rules, now)
-    said = work_said(facts, rules, stated) if prior is not None else ""
+    said = work_said(facts, rules, stated) if _is_decided(local) else ""
     local = lapse_closure(local, over, _said_of_life(facts, rules, said), revived=revived)
     closure = closure_in_force(local, over)
+    if closure is not None and _waits_for_answer(prior, facts, closure):
+        closure = None
     status = status_of(facts, rules, prior, blocker, closure, now)
     owner = owner_of(facts, rules)
     local = lapse_owner(local, owner)
@@ -104,7 +106,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     local = lapse_snooze(lapse_next_action(local, said), said)
     is_open = status.value is not Status.CLOSED
     backup = backup_of(owner.value, facts.lane, rules)
-    known_at = _known_at(prior, now)
+    known_at = _known_at(prior, now) if is_open else now
     waits = waits_after(prior, status.value, now) if prior is not None else ()
     clock = Clock(begun_at, _entered_at(prior, status.value, known_at, now), waits)
     step = next_step(facts, rules, status, blocker, priority, clock, last, _attempts(prior), now)
@@ -120,7 +122,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
         opened_at=opened_at,
         begun_at=begun_at,
         due_at=due.value if due is not None else None,
-        owned_at=_owned_at(prior, owner.value, known_at, now),
+        owned_at=_owned_at(prior, owner.value, status.value, known_at, now),
         known_at=known_at,
         now=now,
     )
@@ -159,12 +161,29 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     )
 
 
+def _is_decided(local: Local) -> bool:
+    """Whether a person decided something that lapses with what the EHR says about the work."""
+    return local.closure is not None or local.next_action is not None or local.snoozed_until is not None
+
+
 def _attempts(prior: Case | None) -> tuple[Attempt, ...]:
     return prior.outreach if prior is not None else ()
 
 
+def _waits_for_answer(prior: Case | None, facts: Facts, closure: Answer[Closure]) -> bool:
+    """
+    Whether the end that the EHR tells is put off: the patient asked something that only licensed staff may answer.
+
+    An order that is completed answers no question about a symptom; whoever acknowledges it lets the case end.
+    """
+    if prior is None or not prior.is_open or facts.has_died or closure.rule == "closed-by-person":
+        return False
+    return unanswered(prior)
+
+
 def _known_at(prior: Case | None, now: datetime) -> datetime:
-    return (prior.known_at or prior.opened_at) if prior is not None else now
+    """Return since when it is known, in this life of the case, that there is something to do."""
+    return (prior.known_at or prior.opened_at) if prior is not None and prior.is_open else now
 
 
 def _entered_at(prior: Case | None, stage: Status, known_at: datetime, now: datetime) -> datetime:
@@ -174,9 +193,9 @@ def _entered_at(prior: Case | None, stage: Status, known_at: datetime, now: date
     return prior.entered_at or known_at
 
 
-def _owned_at(prior: Case | None, owner: Owner, known_at: datetime, now: datetime) -> datetime:
+def _owned_at(prior: Case | None, owner: Owner, stage: Status, known_at: datetime, now: datetime) -> datetime:
     """Return since when *owner* owns the case."""
-    if prior is None or prior.owner.id != owner.id:
+    if prior is None or prior.owner.id != owner.id or queued_anew(prior, stage):
         return now
     return prior.owned_at or known_at
 

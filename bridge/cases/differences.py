@@ -55,6 +55,10 @@ def differences(
     note(told != was, lambda: facts_of.FactsChanged(*told))
     if prior.patient != patient:
         found.append(_patient_changed(prior, patient, cause, book))
+    closure = _value(view.closure)
+    if prior.closure is not None and (closure is None or _was_never(prior.closure, closure)):
+        before = prior.closure
+        note(True, lambda: facts_of.CaseReopened(before), view.status.rule)
     found += _climbed(view, cause)
     _differ_in_work(prior, view, note)
     note(prior.local != view.local, lambda: facts_of.LocalDecided(view.local))
@@ -82,10 +86,6 @@ def _patient_changed(prior: Case, patient: CasePatient | None, cause: Cause, boo
 
 
 def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:
-    closure = _value(view.closure)
-    if prior.closure is not None and (closure is None or _was_never(prior.closure, closure)):
-        was = prior.closure
-        note(True, lambda: facts_of.CaseReopened(was), view.status.rule)
     blocker = _value(view.blocker)
     if blocker is not None:
         note(prior.blocker != blocker, lambda: facts_of.BlockerRaised(blocker), _rule(view.blocker))
@@ -108,6 +108,7 @@ def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:
         lambda: facts_of.NextActionSet(action, due),
         _rule(view.next_action),
     )
+    closure = _value(view.closure)
     if closure is not None and prior.closure != closure:
         note(True, lambda: facts_of.CaseClosed(closure), _rule(view.closure))
 

@@ -12,14 +12,27 @@ from bridge.cases.facts import (
     LIVE_TASK,
     Answer,
     Facts,
+    amended,
     cancellation_asked,
+    complexity,
     stated_at,
     visit_at,
     visit_failed_at,
     visit_outlives_request,
 )
 from bridge.cases.lanes import Due, Lane, Step
-from bridge.cases.model import ACTION_TEXT, Action, Attempt, Blocker, Local, NextAction, Owner, Status, Wait
+from bridge.cases.model import (
+    ACTION_TEXT,
+    Action,
+    Attempt,
+    AttemptOutcome,
+    Blocker,
+    Local,
+    NextAction,
+    Owner,
+    Status,
+    Wait,
+)
 from bridge.cases.outreach import in_vain, next_try
 from bridge.cases.owners import owner_in_ehr
 from bridge.cases.patients import REVIEW
@@ -42,6 +55,9 @@ def owner_of(facts: Facts, rules: Rules) -> Answer[Owner]:
     named = rules.owners.find(facts.lead.owner)
     if named is not None:
         return Answer(named, "performer-is-ours")
+    expert = complexity(facts)
+    if expert is not None:
+        return Answer(rules.owners.owner(expert.owner), "lane-complex")
     return Answer(rules.owners.owner(facts.lane.owner), "lane-role")
 
 
@@ -57,14 +73,56 @@ def backup_of(owner: Owner, lane: Lane, rules: Rules) -> Owner | None:
 
 _STOP = NextAction(Action.CLOSE_WITH_REASON, "Stop the work: the requester asks to cancel it")
 _CALL_OFF = NextAction(Action.SCHEDULE, "Call off the visit: the request was withdrawn")
+_AMENDED = NextAction(Action.REVIEW_CARE_PLAN, "Review the amended result")
 _HERE = NextAction(Action.CONFIRM_APPOINTMENT, "Record how the visit went: the patient has arrived")
 _WENT = NextAction(Action.CONFIRM_APPOINTMENT, "Find out whether the visit took place")
 AFTER_VISIT = Span(1, Unit.BUSINESS_DAYS)
 """How soon after a visit it has to be known how it went (rule ours)."""
 
 
+CONFIRMED = Step(
+    action=Action.CONFIRM_APPOINTMENT,
+    text="See that the visit takes place",
+    due=Due(AFTER_VISIT, False, "visit"),
+)
+"""What is left of a visit that the patient knows of (rule ours)."""
+
+
+def step_of(facts: Facts, status: Answer[Status], priority: Priority, attempts: Sequence[Attempt]) -> tuple[Step, str]:
+    """Return the lane's step for where the work stands, by what is known of the work, and the rule that says so."""
+    lane, plain = facts.lane, facts.lane.next[status.value]
+    expert = complexity(facts) if status.value in _BEGINS else None
+    if expert is not None:
+        return expert.next, "lane-complex"
+    failed_at = visit_failed_at(facts.visit)
+    if failed_at is not None and lane.recovers and status.value in _BEGINS:
+        missed = sum(one.effect is Effect.MISSED for one in facts.live)
+        barriers = {one.barrier for one in attempts if one.barrier is not None and one.at >= failed_at}
+        for number, rule in enumerate(lane.recovers, start=1):
+            if rule.fits(priority, missed, barriers):
+                return rule.next, f"lane-recovery-{number}"
+    if status.rule == "visit-booked" and plain.due.before and _knows_of_visit(facts, attempts):
+        return CONFIRMED, "visit-confirmed"
+    return plain, f"lane-step:{status.value.value}"
+
+
+_BEGINS = frozenset({Status.NEW, Status.NEEDS_OUTREACH})
+
+
+def _knows_of_visit(facts: Facts, attempts: Sequence[Attempt]) -> bool:
+    """Whether the patient was spoken with since the visit is as it is; one that was moved is to be confirmed anew."""
+    visit = facts.visit
+    return visit is not None and any(
+        one.outcome is AttemptOutcome.REACHED and one.at >= stated_at(visit) for one in attempts
+    )
+
+
 def next_action_of(
-    facts: Facts, status: Answer[Status], blocker: Answer[Blocker] | None, now: datetime
+    facts: Facts,
+    status: Answer[Status],
+    blocker: Answer[Blocker] | None,
+    lane_step: tuple[Step, str],
+    now: datetime,
 ) -> Answer[NextAction]:
     """
     Return what happens next: to stop where that is asked, what undoes the blocker, else the lane's step.
@@ -77,13 +135,15 @@ def next_action_of(
         return Answer(REVIEW, "patient-deceased")
     if visit_outlives_request(facts, now):
         return Answer(_CALL_OFF, "request-withdrawn")
+    if amended(facts) is not None and status.value is not Status.ESCALATED:
+        return Answer(_AMENDED, "result-amended")
     if blocker is not None and status.value is not Status.ESCALATED:
         action = UNBLOCKS[blocker.value.category]
         return Answer(NextAction(action, ACTION_TEXT[action]), f"unblock:{blocker.value.category.value}")
     if _visit_began(facts, status, now):
         return Answer(_HERE if status.rule == "visit-arrived" else _WENT, "visit-began")
-    step = facts.lane.next[status.value]
-    return Answer(NextAction(step.action, step.words()), f"lane-step:{status.value.value}")
+    step, rule = lane_step
+    return Answer(NextAction(step.action, step.words()), rule)
 
 
 def _visit_began(facts: Facts, status: Answer[Status], now: datetime) -> bool:
@@ -108,7 +168,13 @@ class Clock(NamedTuple):
 
 
 def due_at(
-    facts: Facts, rules: Rules, status: Answer[Status], priority: Priority, clock: Clock, now: datetime
+    facts: Facts,
+    rules: Rules,
+    status: Answer[Status],
+    priority: Priority,
+    clock: Clock,
+    lane_step: tuple[Step, str],
+    now: datetime,
 ) -> Answer[datetime] | None:
     """Return when the next action is due: by the EHR's own limit, else by the lane's step, else by its window."""
     if status.value is Status.CLOSED:
@@ -126,7 +192,7 @@ def due_at(
     began = visit_at(facts) if _visit_began(facts, status, now) else None
     if began is not None:
         return Answer(rules.calendar.after(began, AFTER_VISIT), "visit-began")
-    due = facts.lane.next[status.value].due
+    due, rule = lane_step[0].due, lane_step[1]
     anchor = _anchor(facts, due, rules, clock) if due.span is not None else None
     if due.span is None or anchor is None:
         return Answer(_window_end(facts, rules, priority, clock), "lane-window")
@@ -137,7 +203,7 @@ def due_at(
     else:
         at = rules.calendar.after(anchor, due.span)
         at = _put_off(at, due.span, rules, clock) if due.anchor == "opened" else at
-    return Answer(at, f"lane-step:{status.value.value}")
+    return Answer(at, rule)
 
 
 def _by_visit(facts: Facts, rules: Rules, priority: Priority) -> datetime:
@@ -169,6 +235,9 @@ def work_begun_at(facts: Facts, rules: Rules, local: Local, opened_at: datetime,
     case (rule ours).
     """
     anew = [visit_failed_at(facts.visit), local.reopened_at]
+    review = amended(facts)
+    if review is not None:
+        anew.append(stated_at(review))
     if facts.lead.effect is Effect.PRESCRIBED:
         anew.append(running_out_since(facts.lead, facts.lane, rules.calendar, now))
         anew.append(min((_asked_at(one) for one in facts.live if one.effect in LIVE_TASK), default=None))
@@ -198,9 +267,10 @@ def next_step(
     """
     if status.value is Status.CLOSED:
         return None, None
-    action = next_action_of(facts, status, blocker, now)
+    lane_step = step_of(facts, status, priority, attempts)
+    action = next_action_of(facts, status, blocker, lane_step, now)
     counted = clock if last is None else clock._replace(begun_at=max(clock.begun_at, last.at))
-    due = promised(due_at(facts, rules, status, priority, counted, now), last)
+    due = promised(due_at(facts, rules, status, priority, counted, lane_step, now), last)
     if last is None or last.promised_for is not None or facts.lane.outreach is None:
         return action, due
     policy, vain = facts.lane.outreach, in_vain(attempts, clock.begun_at)

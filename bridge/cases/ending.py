@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bridge.cases.facts import LIVE_TASK, Answer, Facts, by_time, stated_at, visit_outlives_request
+from bridge.cases.facts import LIVE_TASK, Answer, Facts, amended, by_time, stated_at, visit_outlives_request
 from bridge.cases.model import Closure, ClosureReason
 from bridge.cases.rules import Rules, running_out_since
 from bridge.cases.snapshot import Effect, Snapshot
@@ -37,6 +37,8 @@ def _root_ended(facts: Facts, root: SourceRow, rules: Rules, now: datetime) -> A
         words = "The request now says that it is not to be done"
         return Answer(_ended_by(snapshot, ClosureReason.CANCELLED_BY_REQUESTER, words), "root-do-not-perform")
     if visit_outlives_request(facts, now):
+        return None
+    if amended(facts) is not None and snapshot.effect is not Effect.VOID:
         return None
     if snapshot.effect in _ENDS:
         return Answer(_ended_by(snapshot, *_ENDS[snapshot.effect]), f"root-{snapshot.effect.value}")

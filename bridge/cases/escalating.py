@@ -6,16 +6,18 @@ that came up in one. Each has a beginning that follows from the case alone, and 
 given time later; so the same case at the same moment stands on the same step, whichever process looks, however
 often, and however long nobody looked. A step that was due meanwhile is taken with the time it was due.
 
-Acknowledged, a case climbs no further. Where what triggered it is over, it is resolved by itself; a concern that
-a person raised, and an escalation that a person made, are resolved by people alone.
+Acknowledged, a case climbs no further. Where what triggered it is over, it is resolved by itself, and goes on where
+it stood should the same thing hold again (a case that was put off is due when it was before, once that lapses); a
+concern that a person raised, and an escalation that a person made, are resolved by people alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from bridge.cases.facts import Facts, visit_at
@@ -56,8 +58,7 @@ ASKS_ANEW = CLINICAL | {Trigger.PERSON}
 """Whoever steps in because of these has to decide something; in all other cases what was to be done still is."""
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, gc=False):
     """What the triggers look at: the case as it is derived so far, without any escalation."""
 
     facts: Facts
@@ -75,16 +76,14 @@ class Position:
     now: datetime
 
 
-@dataclass(frozen=True)
-class Climbed:
+class Climbed(NamedTuple):
     """The escalations that are not as they were, in the order in which they came about, and the next moment."""
 
     changed: tuple[Escalation, ...]
     wake_at: datetime | None
 
 
-@dataclass(frozen=True)
-class _Alarm:
+class _Alarm(NamedTuple):
     """One reason to climb, since a moment that may be still to come."""
 
     rule: Climb
@@ -101,17 +100,27 @@ def climb(on: Position) -> Climbed:
         key = (alarm.rule.when, alarm.begun_at)
         holding.add(key)
         before = known.get(key)
+        if before is not None and _is_over_by_itself(before):
+            changed.append(before := replace(before, resolved_by=None, resolved_at=None))
         if before is not None and (not before.is_open or before.acknowledged_at is not None):
             continue
-        for level, at, to in _steps(alarm, on):
-            if at > on.now:
-                moments.append(at)
-                break
-            if before is None or level > before.level:
-                changed.append(_step(alarm, level, at, to))
+        due, next_at = _steps(alarm, on)
+        changed += [_step(alarm, *step) for step in due if before is None or step[0] > before.level]
+        if next_at is not None:
+            moments.append(next_at)
     over = (one for key, one in known.items() if key not in holding and one.is_open and one.trigger not in _BY_PEOPLE)
     changed += [replace(one, resolved_by=f"rule:{one.trigger.value}", resolved_at=on.now) for one in over]
     return Climbed(tuple(changed), min(moments, default=None))
+
+
+def _is_over_by_itself(one: Escalation) -> bool:
+    return one.resolved_by == f"rule:{one.trigger.value}"
+
+
+def unanswered(prior: Case | None) -> bool:
+    """Whether a clinical question is open that nobody has acknowledged."""
+    standing = prior.escalations if prior is not None else ()
+    return any(one.is_open and one.trigger in CLINICAL and one.acknowledged_at is None for one in standing)
 
 
 def ended(prior: Case | None, by: str, now: datetime) -> tuple[Escalation, ...]:
@@ -140,15 +149,21 @@ def _step(alarm: _Alarm, level: int, at: datetime, to: Owner) -> Escalation:
     )
 
 
-def _steps(alarm: _Alarm, on: Position) -> Iterator[tuple[int, datetime, Owner]]:
-    """Return the steps of the ladder, each with the moment at which it is due."""
+def _steps(alarm: _Alarm, on: Position) -> tuple[list[tuple[int, datetime, Owner]], datetime | None]:
+    """Return the steps of the ladder that are due, each with its moment and whom it asks, and when the next one is."""
     owners, zone = on.rules.owners, on.rules.calendar.zone
+    due: list[tuple[int, datetime, Owner]] = []
     at = on.rules.calendar.beyond(alarm.begun_at, alarm.rule.after)
+    if at > on.now:
+        return due, at
     for level, named in enumerate(_ladder(alarm.rule, on), start=1):
-        yield level, at, owners.stand_in(named, on.backup, at.astimezone(zone).date())
+        if at > on.now:
+            return due, at
+        due.append((level, at, owners.stand_in(named, on.backup, at.astimezone(zone).date())))
         if alarm.rule.every is None:
-            return
+            break
         at = on.rules.calendar.beyond(at, alarm.rule.every)
+    return due, None
 
 
 def _ladder(rule: Climb, on: Position) -> Sequence[Owner]:
@@ -165,7 +180,8 @@ def _ladder(rule: Climb, on: Position) -> Sequence[Owner]:
 
 def _named(name: str, on: Position) -> Owner | None:
     if name == "owner":
-        return on.owner
+        # Whom the EHR names does not look at our worklist: the lane's own queue is asked.
+        return on.owner if on.owner.kind is not OwnerKind.EHR else on.rules.owners.owner(on.facts.lane.owner)
     if name == "backup":
         return on.backup
     return on.rules.owners.owner(name)
@@ -188,27 +204,29 @@ def _overdue(rule: Climb, on: Position) -> Iterable[datetime]:
 
 
 def _unowned(rule: Climb, on: Position) -> Iterable[datetime]:
-    """A role queue owns the case, and nobody in it took it."""
+    """A role queue owns the case, and nobody in it took it since it came there or the work began anew."""
     if on.owner.kind is not OwnerKind.ROLE or on.status is Status.SCHEDULED:
         return ()
-    return (_within(rule, on, max(on.owned_at, on.known_at)),)
+    return (_within(rule, on, max(on.owned_at, on.known_at, on.begun_at)),)
 
 
 def _not_scheduled(rule: Climb, on: Position) -> Iterable[datetime]:
-    if on.status is Status.SCHEDULED or _was_seen(on):
+    if on.status is Status.SCHEDULED or _was_seen(on) or on.facts.has_died:
         return ()
     return (_within(rule, on, max(on.begun_at, on.known_at)),)
 
 
 def _not_followed_up(rule: Climb, on: Position) -> Iterable[datetime]:
-    """The patient was not reached since the visit, the discharge or the result."""
+    """The patient was not reached since the visit, the discharge or the result. Nobody calls one who has died."""
+    if on.facts.has_died:
+        return ()
     anchor = visit_at(on.facts) or on.opened_at
     reached = (one for one in _attempts(on) if one.outcome is AttemptOutcome.REACHED and one.at >= anchor)
     return () if any(reached) else (_within(rule, on, max(anchor, on.known_at)),)
 
 
 def _failed_contact(rule: Climb, on: Position) -> Iterable[datetime]:
-    tries = on.facts.lane.outreach
+    tries = on.facts.lane.outreach if not on.facts.has_died else None
     vain = in_vain(_attempts(on), on.begun_at)
     return () if tries is None or len(vain) < tries.attempts else (vain[tries.attempts - 1].at,)
 

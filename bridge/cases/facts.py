@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from bridge.cases.calendar import plausible
-from bridge.cases.lanes import Lane
+from bridge.cases.lanes import Complex, Lane
 from bridge.cases.patients import person_of
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules
@@ -117,8 +117,8 @@ def _lane_of_errand(lead: Snapshot, live: Sequence[Snapshot], rules: Rules) -> L
 
 def cancellation_asked(facts: Facts) -> Snapshot | None:
     """Return the Task by which the requester asks to stop the work (HL7 Clinical Order Workflows 1.0.0), if any."""
-    asking = [task for task in facts.live if task.type == "Task" and task.effect in LIVE_TASK and _aborts(task)]
-    return min(asking, key=by_time, default=None)
+    asking = [task for task in facts.live if task.codes and task.type == "Task" and _aborts(task)]
+    return min((task for task in asking if task.effect in LIVE_TASK), key=by_time, default=None) if asking else None
 
 
 def _aborts(task: Snapshot) -> bool:
@@ -146,6 +146,33 @@ def visit_outlives_request(facts: Facts, now: datetime) -> bool:
         return False
     at = plausible(visit.start_at)
     return at is not None and at > now
+
+
+def complexity(facts: Facts) -> Complex | None:
+    """Return why this work is not routine, as its lane tells it."""
+    rules = facts.lane.complex
+    return next((rule for rule in rules if any(rule.fits(one) for one in facts.live)), None) if rules else None
+
+
+_AMENDED = frozenset(
+    f"http://hl7.org/fhir/{system}|{code}"
+    for system in ("observation-status", "diagnostic-report-status")
+    for code in ("amended", "corrected", "appended")
+)
+"""What says that a result is not what it was when it was given out (FHIR R4 observation-status and others)."""
+
+
+def amended(facts: Facts) -> Snapshot | None:
+    """Return the finished Task that says of its result that it was amended, if one does."""
+    return max((task for task in facts.tasks if is_amended(task)), key=by_time, default=None)
+
+
+def is_amended(task: Snapshot) -> bool:
+    """Whether a finished Task says that what it gave out was amended since."""
+    if task.effect is not Effect.DONE:
+        return False
+    said = (task.business_status, task.status_reason)
+    return any(coding.token in _AMENDED for concept in said if concept is not None for coding in concept.codes)
 
 
 def visit_at(facts: Facts) -> datetime | None:
@@ -182,8 +209,7 @@ def _does_the_work(snapshot: Snapshot, root: str, lane: Lane, rules: Rules) -> b
         return True
     if snapshot.parent != root or any(coding.token in _ABOUT_THE_REQUEST for coding in snapshot.codes):
         return False
-    own_lane = rules.lanes.of(snapshot)
-    rule = own_lane.rule_for(snapshot) if own_lane is not None else None
+    rule = rules.lanes.rule_of(snapshot)
     return rule is None or rule.blocker is None
 
 

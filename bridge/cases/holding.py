@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.cases.blockers import LABELS, category_of_pause
+from bridge.cases.blockers import LABELS, category_by_code, category_of_pause
 from bridge.cases.calendar import plausible
 from bridge.cases.facts import FIRM_VISIT, LIVE_TASK, Answer, Facts, stated_at
 from bridge.cases.lanes import NEVER_OPENING_INTENTS
@@ -54,14 +54,16 @@ def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCat
             return BlockerCategory.CLINICAL_REVIEW, *withdrawn
     reason = snapshot.status_reason.label() if snapshot.status_reason is not None else None
     if snapshot.type == "Task" and effect in LIVE_TASK:
-        lane = rules.lanes.of(snapshot)
-        rule = lane.rule_for(snapshot) if lane is not None else None
+        rule = rules.lanes.rule_of(snapshot)
         if rule is not None and rule.blocker is not None:
             return rule.blocker, reason or LABELS[rule.blocker], "lane-says-task-blocks"
+    coded = category_by_code(snapshot, rules.lanes.blockers) if _may_be_held(snapshot, facts) else None
+    if coded is not None:
+        return coded, reason or LABELS[coded], "coded-in-ehr"
     if effect not in _HOLDS:
         return None
     if effect is Effect.PAUSED and (snapshot is facts.lead or snapshot in facts.tasks):
-        category = category_of_pause(snapshot)
+        category = category_of_pause(snapshot, rules.lanes.blockers)
         return category, reason or LABELS[category], "paused-in-ehr"
     if effect is Effect.UNCLEAR and snapshot is facts.lead:
         return BlockerCategory.INTERNAL_QUEUE, "The EHR does not know the status", "status-unknown-in-ehr"
@@ -72,6 +74,13 @@ def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCat
         category = BlockerCategory.SCHEDULING_CAPACITY
         return category, reason or LABELS[category], "on-waitlist"
     return None
+
+
+def _may_be_held(snapshot: Snapshot, facts: Facts) -> bool:
+    """Whether what the EHR gives as a reason is one why the work waits: of a live Task, or of a visit that failed."""
+    if snapshot is facts.visit:
+        return snapshot.effect in (Effect.VISIT_CANCELLED, Effect.MISSED)
+    return snapshot.effect in LIVE_TASK and (snapshot in facts.tasks or snapshot is facts.lead)
 
 
 def _not_asked_for(lead: Snapshot, rules: Rules) -> tuple[str, str] | None:

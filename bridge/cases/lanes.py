@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -17,7 +17,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bridge.cases.calendar import Span, Unit, parse_span
-from bridge.cases.model import ACTION_TEXT, Action, BlockerCategory, Channel, ClosureReason, Status, Trigger
+from bridge.cases.loops import Mark
+from bridge.cases.model import ACTION_TEXT, Action, Barrier, BlockerCategory, Channel, ClosureReason, Status, Trigger
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
 from bridge.cases.wording import check_script
@@ -216,6 +217,43 @@ class Evidence(StrEnum):
     """The patient was reached, and what they understood was noted."""
 
 
+class Complex(_Section):
+    """
+    Work of a lane that is not routine: it goes to *owner*, and *next* is done before anything else.
+
+    It is told by ``codes`` ("system|code") or ``words``, as what belongs to a lane is.
+    """
+
+    owner: str
+    codes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    next: Step
+
+    def fits(self, snapshot: Snapshot) -> bool:
+        """Whether *snapshot* is such work."""
+        return _has_code(snapshot, self.codes) or _has_word(snapshot, self.words)
+
+
+class Recovery(_Section):
+    """
+    What is done about a visit that was missed or called off, by what is known of it; all that is given has to hold.
+
+    ``missed`` is how many visits of the case were missed at least, ``barriers`` what the patient gave as a reason in an
+    attempt since.
+    """
+
+    priorities: tuple[Priority, ...] = ()
+    missed: int = Field(default=0, ge=0)
+    barriers: tuple[Barrier, ...] = ()
+    next: Step
+
+    def fits(self, priority: Priority, missed: int, barriers: Collection[Barrier]) -> bool:
+        """Whether this is how to go on after a visit that failed."""
+        if self.priorities and priority not in self.priorities:
+            return False
+        return missed >= self.missed and (not self.barriers or any(one in barriers for one in self.barriers))
+
+
 class Lane(_Section):
     """One kind of work; see the shipped file for what each line means."""
 
@@ -232,9 +270,12 @@ class Lane(_Section):
     closes_with: tuple[ClosureReason, ...] = tuple(ClosureReason)
     evidence: Mapping[ClosureReason, Annotated[tuple[Evidence, ...], Field(min_length=1)]] = {}
     outreach: Outreach | None = None
+    complex: tuple[Complex, ...] = ()
+    recovers: tuple[Recovery, ...] = ()
     escalates: tuple[Climb, ...] = ()
     blockers: tuple[BlockerCategory, ...] = tuple(BlockerCategory)
     tell: tuple[Status, ...] = ()
+    loop: tuple[Mark, ...] = (Mark.RECEIVED, Mark.ACCEPTED, Mark.DECIDED, Mark.TOLD)
 
     @model_validator(mode="after")
     def _complete(self) -> Lane:
@@ -245,6 +286,12 @@ class Lane(_Section):
         missing = [status.value for status in open_statuses if status not in self.next]
         if missing:
             raise ValueError(f"next lacks {', '.join(missing)}")
+        named: set[tuple[Trigger, Priority]] = set()
+        for rule in self.escalates:
+            for priority in rule.priorities or tuple(Priority):
+                if (rule.when, priority) in named:
+                    raise ValueError(f"escalates: {rule.when.value} is given twice for {priority.value}")
+                named.add((rule.when, priority))
         return self
 
     def rule_for(self, snapshot: Snapshot) -> Opens | None:
@@ -255,12 +302,38 @@ class Lane(_Section):
         return None
 
 
-class Lanes:
-    """Every lane that is switched on, the first to be asked first."""
+class Holds(_Section):
+    """
+    What stands for one category of blocker where the EHR says why something waits or was called off.
 
-    def __init__(self, lanes: Iterable[Lane]) -> None:
+    ``codes`` are "system|code" among the codings of status reason, business status or cancelation reason; ``words`` how
+    words in them begin, where something is paused.
+    """
+
+    category: BlockerCategory
+    codes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @field_validator("words")
+    @classmethod
+    def _spoken(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(word.casefold() for word in words)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Holds:
+        if not self.codes and not self.words:
+            raise ValueError("expected codes, words or both")
+        return self
+
+
+class Lanes:
+    """Every lane that is switched on, the first to be asked first, and what the site says holds work up."""
+
+    def __init__(self, lanes: Iterable[Lane], blockers: Iterable[Holds] = ()) -> None:
+        self.blockers = tuple(blockers)
         self.all = tuple(sorted(lanes, key=lambda lane: (lane.order, lane.name)))
         self._by_name = {lane.name: lane for lane in self.all}
+        self._found: dict[tuple[object, ...], tuple[Lane | None, Opens | None]] = {}
         self._rules = {
             kind: tuple(
                 (lane, rule, rule.takes_all) for lane in self.all for rule in lane.opens if rule.resource == kind
@@ -276,16 +349,34 @@ class Lanes:
 
     def of(self, snapshot: Snapshot) -> Lane | None:
         """Return the first lane whose kind of work *snapshot* is."""
+        return self._look_up(snapshot)[0]
+
+    def rule_of(self, snapshot: Snapshot) -> Opens | None:
+        """Return the rule by which *snapshot* is that lane's kind of work."""
+        return self._look_up(snapshot)[1]
+
+    def _look_up(self, snapshot: Snapshot) -> tuple[Lane | None, Opens | None]:
+        """The same few kinds of work come again and again: what was found for one is found for the next."""
+        key = _looks(snapshot)
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= _MOST_KEPT:
+                self._found.clear()
+            found = self._found[key] = self._search(snapshot)
+        return found
+
+    def _search(self, snapshot: Snapshot) -> tuple[Lane | None, Opens | None]:
         for lane, rule, takes_all in self._rules.get(snapshot.type, ()):
             if takes_all or rule.fits(snapshot):
-                return lane
-        return None
+                return lane, rule
+        return None, None
 
     def roles(self) -> frozenset[str]:
         """Return every owner name that the lanes mention."""
         named = (name for lane in self.all for rule in lane.escalates for name in rule.to)
         asked = (name for lane in self.all for name in (lane.owner, lane.backup, *lane.escalates_to))
-        return frozenset((*asked, *named)) - {"owner", "backup"}
+        expert = (rule.owner for lane in self.all for rule in lane.complex)
+        return frozenset((*asked, *named, *expert)) - {"owner", "backup"}
 
 
 def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
@@ -304,12 +395,22 @@ def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
         raise ConfigError(f"{file}: expected at least one section [lanes.NAME]")
     defaults = document.get("defaults", {})
     problems = [
-        f"{file}: {name}: unknown section; expected lanes and defaults" for name in document if name not in _TOP
+        f"{file}: {name}: unknown section; expected lanes, defaults and blockers"
+        for name in document
+        if name not in _TOP
     ]
     if not isinstance(defaults, dict):
         raise ConfigError(f"{file}: defaults: expected a section, not a single value")
     problems += [f"{file}: defaults.{name}: only a lane has one" for name in defaults if name in _OWN]
-    lanes = []
+    lanes, blockers = [], []
+    table = document.get("blockers", [])
+    if not isinstance(table, list):
+        table, problems = [], [*problems, f"{file}: blockers: expected sections [[blockers]]"]
+    for number, line in enumerate(table, start=1):
+        try:
+            blockers.append(Holds.model_validate(line))
+        except ValidationError as error:
+            problems += _problems(f"{file}: blockers.{number}", error)
     for name, section in sections.items():
         try:
             lanes.append(_lane(name, section, defaults))
@@ -319,10 +420,10 @@ def parse_lanes(text: str, *, file: str = "lanes file") -> Lanes:
             problems.append(f"{file}: lanes.{name}{error}")
     if problems:
         raise ConfigError("\n".join(problems))
-    return Lanes(lane for lane in lanes if lane.enabled)
+    return Lanes((lane for lane in lanes if lane.enabled), blockers)
 
 
-_TOP = frozenset({"lanes", "defaults"})
+_TOP = frozenset({"lanes", "defaults", "blockers"})
 _OWN = frozenset({"name", "title", "order", "opens"})
 """What one lane has and no other."""
 
@@ -350,6 +451,24 @@ def _problems(where: str, error: ValidationError) -> list[str]:
         f"{'.'.join([where, *(str(part) for part in problem['loc'])])}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors()
     ]
+
+
+_MOST_KEPT = 4096
+
+
+def _looks(snapshot: Snapshot) -> tuple[object, ...]:
+    """Return everything of a snapshot that a rule looks at."""
+    return (
+        snapshot.type,
+        snapshot.status,
+        (snapshot.parent or "").partition("/")[0],
+        snapshot.title,
+        snapshot.codes,
+        snapshot.categories,
+        snapshot.reasons,
+        snapshot.status_reason,
+        snapshot.business_status,
+    )
 
 
 def _has_code(snapshot: Snapshot, wanted: tuple[str, ...]) -> bool:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from bridge.cases import changes as facts_of
 from bridge.cases.book import Book, Known, cause_for
 from bridge.cases.changes import Cause, Fact
+from bridge.cases.escalating import ended
 from bridge.cases.model import Case, Closure, ClosureReason, Status
 from bridge.cases.sources import SourceRow
 
@@ -33,6 +34,7 @@ def merge_away(
     _hand_over(case, heir, book, replace(cause, rule="merged"))
     closure = Closure(reason=ClosureReason.DUPLICATE, outcome="Belongs to another case", by=cause.what, at=book.now)
     ending: list[Fact] = [facts_of.SourcesChanged(())]
+    ending += [facts_of.Escalated(one) for one in ended(case, "rule:case-merged", book.now)]
     if case.blocker is not None:
         ending.append(facts_of.BlockerCleared(case.blocker))
     if case.status is not Status.CLOSED:
@@ -48,7 +50,7 @@ def merge_away(
 
 
 def _hand_over(case: Case, heir: str, book: Book, cause: Cause) -> None:
-    """Give the heir what people did on *case*: attempts, remarks, the escalation, standing decisions."""
+    """Give the heir what people did on *case*: attempts, remarks, standing decisions, and who was asked to step in."""
     target = book.case(heir)
     assert target is not None
     known = {attempt.id for attempt in target.outreach}
@@ -61,10 +63,10 @@ def _hand_over(case: Case, heir: str, book: Book, cause: Cause) -> None:
     for remark in case.notes:
         if remark not in target.notes:
             book.write(heir, cause, facts_of.NoteAdded(remark))
-    if target.escalation is None:
-        for escalation in case.escalations:
-            if escalation.is_open:
-                book.write(heir, cause, facts_of.Escalated(escalation))
+    asked = {(one.trigger, one.begun_at) for one in target.escalations}
+    for escalation in case.escalations:
+        if (escalation.trigger, escalation.begun_at) not in asked:
+            book.write(heir, cause, facts_of.Escalated(escalation))
     ours, theirs = target.local, case.local
     combined = replace(
         ours,

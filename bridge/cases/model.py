@@ -405,7 +405,7 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     updated_at: datetime
     closed_at: datetime | None = None
     known_at: datetime | None = None
-    """When Bridge first knew of the work: nobody is called late for the time before."""
+    """When Bridge first knew of the work, in this life of the case: nobody is called late for the time before."""
     entered_at: datetime | None = None
     """Since when it is at its stage; ``None`` for since it was known."""
     beneath: Status | None = None
@@ -413,7 +413,10 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     waits: tuple[Wait, ...] = ()
     """When it waited on somebody, in this life of the case; what it waits for now is not in it."""
     owned_at: datetime | None = None
-    """Since when the owner owns it, as far as Bridge knows; ``None`` for since it was known."""
+    """
+    Since when the owner owns it, as far as Bridge knows; ``None`` for since it was known. For a queue, anew since it
+    was not scheduled any longer.
+    """
     merged_into: str | None = None
     round: int = 1
     """Which life of the case this is: reopening, or another patient, begins the next, with a Task of its own."""

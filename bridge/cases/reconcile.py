@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -30,6 +31,7 @@ from bridge.cases.differences import differences
 from bridge.cases.facts import ENDED_TASK, LIVE_TASK, gather
 from bridge.cases.grouping import CROSSES_PATIENTS, group
 from bridge.cases.merging import merge_away
+from bridge.cases.model import Case
 from bridge.cases.naming import with_names
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules, case_id, opening
@@ -108,6 +110,9 @@ def revisit(
     """
     Derive the groups of *refs* again: time has passed, a source is gone, or a person became known.
 
+    Where time alone changed what is asked for since anybody looked (a visit began, a supply runs out), what had come
+    due until then comes first.
+
     Args:
         cause: Why, for all of them or for each.
     """
@@ -118,7 +123,8 @@ def revisit(
         row = rows[ref]
         told = opening(row.snapshot, rules, now)
         rows[ref] = replace(row, opened=row.opened or told.opens, watch_at=told.watch_at)
-    return _settle(rows, touched, causes, {}, set(), known, rules, now)
+    turns = {row.root: _turns(row.root, known, now) for row in (known.sources[ref] for ref in touched)}
+    return _settle(rows, touched, causes, {}, set(), known, rules, now, turns=turns)
 
 
 def rederive(root: str, rows: Sequence[SourceRow], cause: Cause, book: Book) -> Outcome:
@@ -145,6 +151,7 @@ def _settle(
     rules: Rules,
     now: datetime,
     revived: Set[str] = frozenset(),
+    turns: Mapping[str, Sequence[datetime]] = MappingProxyType({}),
 ) -> Outcome:
     _regroup(rows, known.people)
     notes = _with_crossings(rows, known, notes)
@@ -152,6 +159,8 @@ def _settle(
     affected = _affected(groups, rows, known, touched)
     book = Book(known, rules, now)
     for root in affected:
+        for at in turns.get(root, ()):
+            _climb_until(at, root, [row for row in known.sources.values() if row.root == root], book)
         _reconcile_group(root, groups.get(root, ()), causes, notes, book, revived)
     emptied = [root for root in affected if root in known.cases and not _is_work(groups.get(root, ()))]
     heirs = [merge_away(root, known, rows, causes, book) for root in emptied]
@@ -267,6 +276,39 @@ def _why_idle(row: SourceRow) -> str:
 # Cases ----------------------------------------------------------------------------------------------------
 
 
+LANE_OFF = "its lane is switched off: it stays as it is, and nobody is called"
+
+
+def _say_that_it_stays(prior: Case | None, cause: Cause, book: Book) -> None:
+    """An open case whose kind of work no lane is for any longer is neither ended nor moved, and says so."""
+    if prior is not None and prior.is_open and LANE_OFF not in prior.oddities:
+        book.write(prior.root, cause, facts_of.SourcesChanged(prior.sources, (*prior.oddities, LANE_OFF)))
+
+
+def _turns(root: str, known: Known, now: datetime) -> list[datetime]:
+    """Return the moments, since the case last changed, at which time alone changed what is asked for."""
+    case = known.cases.get(root)
+    if case is None or not case.is_open:
+        return []
+    moments = {row.watch_at for row in known.sources.values() if row.root == root and row.watch_at is not None}
+    return sorted(at for at in moments if case.updated_at < at <= now)
+
+
+def _climb_until(turn: datetime, root: str, rows: Sequence[SourceRow], book: Book) -> None:
+    """Write down who had to be asked to step in before *turn*, by what was asked for then."""
+    prior = book.case(root)
+    facts = gather(root, rows, book.rules, prior.lane if prior is not None else None, book.known.people)
+    if prior is None or facts is None:
+        return
+    view = derive(facts, book.rules, prior, turn - _JUST_BEFORE)
+    for one in view.escalations if view.closure is None else ():
+        told = Cause(CauseKind.TIMER, "clock", f"{'escalate' if one.is_open else 'resolve'}:{one.trigger.value}")
+        book.write(root, told, facts_of.Escalated(one))
+
+
+_JUST_BEFORE = timedelta(microseconds=1)
+
+
 def _reconcile_group(
     root: str,
     rows: Sequence[SourceRow],
@@ -279,9 +321,10 @@ def _reconcile_group(
         return
     prior = book.case(root)
     facts = gather(root, rows, book.rules, prior.lane if prior is not None else None, book.known.people)
-    if facts is None:
-        return
     cause = cause_for(rows, causes)
+    if facts is None:
+        _say_that_it_stays(prior, cause, book)
+        return
     back = any(task.ref in revived for task in facts.tasks)
     view = with_names(derive(facts, book.rules, prior, book.now, revived=back), book.known.people)
     for fact_cause, fact in differences(prior, view, facts, root, cause, book):
@@ -289,4 +332,4 @@ def _reconcile_group(
     for row in rows:
         for note_cause, text in notes.get(row.ref, ()):
             book.write(root, note_cause, facts_of.OddityNoted(text))
-    book.wakes[case_id(book.rules.connection, root)] = view.wake_at
+    book.wakes[prior.id if prior is not None else case_id(book.rules.connection, root)] = view.wake_at

@@ -33,6 +33,21 @@ class Rules:
     """Whether ``intent`` proposal and plan open cases."""
 
 
+def fingerprint(rules: Rules) -> str:
+    """Return what tells these rules from others: what is derived by them may be otherwise by others."""
+    calendar, owners = rules.calendar, rules.owners
+    told = (
+        [lane.model_dump_json() for lane in rules.lanes.all],
+        [line.model_dump_json() for line in rules.lanes.blockers],
+        [repr(entry) for entry in owners.entries()],
+        calendar.zone.key,
+        sorted((day, str(opens), str(closes)) for day, (opens, closes) in calendar.hours.items()),
+        sorted(map(str, calendar.holidays)),
+        rules.open_proposals,
+    )
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+
+
 class Opening(NamedTuple):
     """Whether a version opens a case, and when time alone might make it do so or change what has to be done."""
 

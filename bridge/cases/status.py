@@ -83,7 +83,7 @@ _AFTER_ATTEMPT = {
 
 
 def _status_of_outreach(prior: Case | None, facts: Facts) -> Answer[Status] | None:
-    """What people did counts from when the visit was missed or called off, where it was."""
+    """What people did counts from when the visit was missed or called off, or the case reopened, where it was."""
     if prior is None:
         return None
     last = _last_attempt(prior, facts)
@@ -97,7 +97,7 @@ def _status_of_outreach(prior: Case | None, facts: Facts) -> Answer[Status] | No
 
 
 def _last_attempt(prior: Case, facts: Facts) -> Attempt | None:
-    since = visit_failed_at(facts.visit)
+    since = max(filter(None, (visit_failed_at(facts.visit), prior.local.reopened_at)), default=None)
     attempts = [attempt for attempt in prior.outreach if since is None or attempt.at >= since]
     return max(attempts, key=lambda attempt: (attempt.at, attempt.id), default=None)
 

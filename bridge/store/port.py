@@ -388,6 +388,9 @@ class Tx(Protocol):
     def set_wakes(self, wakes: Mapping[str, datetime | None]) -> None:
         """Say when time alone will change cases next, by case id; one that is not stored is passed over."""
 
+    def wake_open(self, connection: str, at: datetime) -> None:
+        """Say that every open case is to be looked at again at *at*."""
+
     def save_cases(
         self, cases: Sequence[Case], changes: Sequence[Change], wakes: Mapping[str, datetime | None] | None = None
     ) -> None:

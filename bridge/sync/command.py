@@ -12,6 +12,7 @@ from bridge.errors import CommandRefused, StaleVersion
 from bridge.store.port import Store
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
+from bridge.sync.timers import catch_up
 
 
 class CaseUnknown(CommandRefused):
@@ -49,10 +50,12 @@ def execute(
         if line is None:
             raise CommandRefused(f"The connection {case.connection} is not configured any longer.")
         tx.lock(line.name)
+        seen = tx.case(case_id) or case
+        if expected_version is not None and seen.version != expected_version:
+            raise StaleVersion(f"The case is at version {seen.version}, not {expected_version}; look at it again.")
+        catch_up(tx, line, now)
         known = load_roots(tx, line.name, {case.root})
-        case = known.cases.get(case.root, case)
-        if expected_version is not None and case.version != expected_version:
-            raise StaleVersion(f"The case is at version {case.version}, not {expected_version}; look at it again.")
+        case = known.cases.get(case.root, seen)
         outcome = act(case, command, by, known, line.rules, now, new_id)
         record(tx, line, outcome, now)
     return next((after for _, after in outcome.pairs if after.id == case_id), case)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from threading import Lock
+from threading import Event, Lock
 
 from bridge.cases.intents import IntentState
 from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAnswer
@@ -28,7 +28,7 @@ from bridge.sync.scan import poll_by_date, poll_snapshot
 from bridge.sync.subscribe import Subscriber
 from bridge.sync.sweep import SWEEP_STREAM, SweepReport, sweep
 from bridge.sync.taking import PollReport, Progress
-from bridge.sync.timers import tick
+from bridge.sync.timers import notice_rules, tick
 from bridge.sync.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ class Connector:
     """Shares the reading out among processes; without them, this one has it all."""
     _reading: Lock = field(default_factory=Lock)
     """One crawl at a time: two over one stream would move each other's cursor."""
+    _rules_noticed: Event = field(default_factory=Event)
 
     def read(
         self, watch: Callable[[Progress], None] = lambda _: None, *, due_only: bool = False
@@ -255,7 +256,10 @@ class Connector:
         return [[(step.param, key.partition("/")[2]), *window] for key in self.ladder.keys(step)]
 
     def pass_time(self) -> int:
-        """Look at what time alone brought about."""
+        """Look at what time alone brought about, and once at what other rules than before do."""
+        if not self._rules_noticed.is_set():
+            notice_rules(self.store, self.line, self.clock())
+            self._rules_noticed.set()
         return tick(self.store, self.line, self.clock())
 
     def deliver(self, stop: Callable[[], bool] = lambda: False) -> DeliveryReport:

@@ -26,6 +26,7 @@ from bridge.sync.known import load, record
 from bridge.sync.lateness import noted_late
 from bridge.sync.line import Line
 from bridge.sync.noticed import notice_copies
+from bridge.sync.timers import catch_up
 from bridge.sync.unversioned import told_apart
 from bridge.tasks.identity import is_own
 from bridge.tasks.transitions import path
@@ -100,6 +101,7 @@ class _PatientsLeft(Exception):
 def _ingest(page: Intake, store: Store, line: Line, now: datetime, *, certain: bool) -> IngestReport:
     with store.transaction() as tx:
         tx.lock(line.name)
+        catch_up(tx, line, now)
         fresh = _fresh(tx, line, told_apart(tx, line.name, page.versions, now))
         verdicts = read_versions(tx, fresh, line)
         snapshots = [verdict for _, verdict in verdicts if isinstance(verdict, Snapshot)]

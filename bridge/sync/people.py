@@ -30,6 +30,7 @@ from bridge.store.port import Store, Tx
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.several import read_several
+from bridge.sync.timers import catch_up
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +182,7 @@ def _keep(store: Store, line: Line, found: Mapping[str, Person], missing: Sequen
     """Store who was read and give the cases of these patients what is known of them now."""
     with store.transaction() as tx:
         tx.lock(line.name)
+        catch_up(tx, line, now)
         known = tx.people(line.name, found)
         tx.save_people(line.name, [_dated(who, known.get(ref), now) for ref, who in found.items()], now)
         tx.people_unreadable(line.name, missing, now + TRY_AGAIN)
@@ -194,6 +196,7 @@ def _renew(
     """Store who is not as before, and derive the cases that name them; returns how many, and the intents."""
     with store.transaction() as tx:
         tx.lock(line.name)
+        catch_up(tx, line, now)
         known = tx.people(line.name, found)
         read = [_dated(who, known.get(ref), now) for ref, who in found.items()]
         changed = {who.ref: who for who in read if who != known.get(who.ref)}

@@ -19,6 +19,7 @@ from bridge.sync.known import load, record
 from bridge.sync.line import Line
 from bridge.sync.notify import NOTIFY_STREAM
 from bridge.sync.sweep import SWEEP_STREAM
+from bridge.sync.timers import catch_up
 
 _AS_COUNTED = {
     InboxState.APPLIED: Counts(applied=1, parked=-1),
@@ -80,6 +81,7 @@ def _replay_one(store: Store, lines: Mapping[str, Line], row_id: int, now: datet
         if row is None or line is None or row.state is not InboxState.PARKED:
             return False
         tx.lock(line.name)
+        catch_up(tx, line, now)
         version = _version(row)
         verdict, outcome = _judged(tx, line, version, now)
         if isinstance(verdict, Parked):

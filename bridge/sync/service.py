@@ -30,6 +30,9 @@ LOOK_FOR_WORK = timedelta(seconds=1)
 BETWEEN_ANSWERS = timedelta(milliseconds=500)
 """A resource that rings all the time is read again no more often than this (rule ours)."""
 
+LOOK_AT_CLOCK = timedelta(seconds=20)
+"""How often it is looked whose time has come, whether or not the EHR answers: two indexed reads (rule ours)."""
+
 LOOK_FOR_SWEEP = timedelta(minutes=1)
 """How often it is looked whether a sweep is due: one that another process died over is not late for long."""
 
@@ -80,6 +83,7 @@ class Service:
         for connector in self._connectors:
             name = connector.line.name
             self._every(self._poll[name], self._read, connector, f"poll/{name}")
+            self._every(LOOK_AT_CLOCK, self._pass_time, connector, f"clock/{name}")
             self._every(
                 min(LOOK_FOR_SWEEP, self._sweep[name]), self._compare, connector, f"sweep/{name}", at_once=False
             )
@@ -151,11 +155,15 @@ class Service:
         self._never_read.discard(name)
         if won or (first and not self._stopping.is_set()):
             connector.read(due_only=True)
-            connector.pass_time()
             if connector.pauses().whole is not None:
                 return
             self._guarded(connector, connector.name_people)
             self._guarded(connector, connector.learn)
+
+    def _pass_time(self, connector: Connector) -> None:
+        """Look whose time has come; an EHR that is down or paused puts nothing off."""
+        if self._won(f"clock/{connector.line.name}", LOOK_AT_CLOCK):
+            connector.pass_time()
 
     def _answer(self, connector: Connector) -> None:
         """Read again what rang, if anything did."""

@@ -35,6 +35,7 @@ from bridge.sync.people import asking, read_again
 from bridge.sync.several import read_several
 from bridge.sync.standing import check_standing
 from bridge.sync.taking import add
+from bridge.sync.timers import catch_up
 
 AT_ONCE = 100
 CONFIRM_AFTER = timedelta(minutes=5)
@@ -286,6 +287,7 @@ def _mark(store: Store, line: Line, before: SourceRow, row: SourceRow, now: date
     """
     with store.transaction() as tx:
         tx.lock(line.name)
+        catch_up(tx, line, now)
         current = tx.sources(line.name, [row.ref]).get(row.ref)
         if current is None or current.snapshot.version != row.snapshot.version or current.missed_at != before.missed_at:
             return

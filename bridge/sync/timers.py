@@ -13,8 +13,8 @@ from datetime import datetime
 
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.reconcile import revisit
-from bridge.cases.rules import case_id
-from bridge.store.port import Store, Tx
+from bridge.cases.rules import case_id, fingerprint
+from bridge.store.port import Cursor, Store, Tx
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 
@@ -24,6 +24,39 @@ AT_ONCE = 100
 def tick(store: Store, line: Line, now: datetime) -> int:
     """Look again at every resource and every case whose time has come; returns how many there were."""
     return _all(store, line, now, _look_at_sources) + _all(store, line, now, _wake_cases)
+
+
+def notice_rules(store: Store, line: Line, now: datetime) -> bool:
+    """
+    Have every open case looked at again if the rules are other ones than when that was done last.
+
+    A lane that gives less time than it did calls for somebody earlier, and nothing comes in that would tell.
+    """
+    told = fingerprint(line.rules)
+    with store.transaction() as tx:
+        tx.lock(line.name)
+        last = tx.cursor(line.name, _RULES)
+        if last is not None and last.place == told:
+            return False
+        tx.wake_open(line.name, now)
+        tx.save_cursor(Cursor(connection=line.name, stream=_RULES, place=told, checked_at=now))
+    return True
+
+
+_RULES = "rules"
+"""Where it is kept by which rules the cases were derived; no type of resource is called so."""
+
+
+def catch_up(tx: Tx, line: Line, now: datetime) -> None:
+    """
+    Bring about what time alone has, before something else changes the cases in the same transaction.
+
+    Who was to be asked at nine is asked as things stood at nine, although nobody looked until an attempt was logged
+    five minutes later.
+    """
+    for some in (_look_at_sources, _wake_cases):
+        while some(tx, line, now):
+            pass
 
 
 def _all(store: Store, line: Line, now: datetime, some: Callable[[Tx, Line, datetime], int]) -> int:

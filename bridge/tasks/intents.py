@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from bridge.cases import changes as facts_of
 from bridge.cases.blockers import LABELS
@@ -80,9 +80,22 @@ def intents_for(
         return found
     found += [_outreach(case, fact.attempt.id, fact) for fact in facts if isinstance(fact, facts_of.OutreachLogged)]
     entered = (prior is None or prior.status is not case.status) and case.status.value in tell
-    if entered:
-        found.append(_told(case, _entering(changes), zone))
+    if entered or (prior is not None and _is_not_so_any_more(prior, case, facts, tell)):
+        failed = prior.visit_at if prior is not None and _has_failed(facts) else None
+        found.append(_told(case, _entering(changes), zone, failed))
     return found
+
+
+def _is_not_so_any_more(prior: Case, case: Case, facts: Sequence[facts_of.Fact], tell: Collection[str]) -> bool:
+    """Whether the requester was told of a visit that was called off, missed or moved since: the last word is wrong."""
+    if not case.is_open or Status.SCHEDULED.value not in tell or prior.visit_at is None:
+        return False
+    was_told = prior.status is Status.SCHEDULED
+    return was_told and (_has_failed(facts) or (case.status is prior.status and case.visit_at != prior.visit_at))
+
+
+def _has_failed(facts: Sequence[facts_of.Fact]) -> bool:
+    return any(isinstance(fact, facts_of.VisitHappened) and fact.event in ("missed", "cancelled") for fact in facts)
 
 
 def task_again(case: Case, why: str) -> Intent:
@@ -123,7 +136,7 @@ def _entering(changes: Sequence[Change]) -> Change:
     return next((change for change in reversed(changes) if isinstance(change.fact, entered)), changes[-1])
 
 
-def _told(case: Case, change: Change, zone: tzinfo) -> Intent:
+def _told(case: Case, change: Change, zone: tzinfo, failed: datetime | None = None) -> Intent:
     """
     The key names the status and what brought it about: the version of a resource, or the moment.
 
@@ -141,7 +154,7 @@ def _told(case: Case, change: Change, zone: tzinfo) -> Intent:
         slot="told",
         key=key,
         case_version=case.version,
-        message=Message(at=change.at, text=message_text(case, zone), status=case.status.value),
+        message=Message(at=change.at, text=message_text(case, zone, failed), status=case.status.value),
     )
 
 
@@ -160,18 +173,23 @@ def _outreach(case: Case, attempt_id: str, fact: facts_of.OutreachLogged) -> Int
     )
 
 
-def message_text(case: Case, zone: tzinfo) -> str:
+def message_text(case: Case, zone: tzinfo, failed: datetime | None = None) -> str:
     """
     Return where the work stands, with the least a clinician needs: no diagnosis, drug or reason.
 
     Only words of the lane and of ours, as a person's own may say more. The one exception is the outcome that a
     person gave in closing: it is the answer to whoever asked.
+
+    Args:
+        failed: When the visit was to be that does not take place, where the requester may have been told of it.
     """
     parts = [f"{case.lane.replace('-', ' ').capitalize()}: {status_words(case.status).lower()}."]
     if case.closure is not None:
         parts.append(ended_sentences(case.closure, _told_outcome(case, case.closure), "Outcome"))
     if case.status is Status.SCHEDULED and case.visit_at is not None:
         parts.append(f"Visit on {day(case.visit_at, zone)}.")
+    elif failed is not None:
+        parts.append(f"The visit on {day(failed, zone)} does not take place.")
     if case.blocker is not None:
         parts.append(f"Waiting because: {in_sentence(LABELS[case.blocker.category])}.")
     if case.next_action is not None:

@@ -310,6 +310,18 @@ def test_a_case_whose_patient_has_no_name_is_stored(store: Store) -> None:
         assert tx.case("c1") == case
 
 
+def test_every_open_case_of_a_connection_can_be_woken(store: Store) -> None:
+    over = a_case("c3", root="Task/3", status=Status.CLOSED, closed_at=NOW)
+    with_cases(store, a_case("c1", root="Task/1"), a_case("c2", root="Task/2"), over)
+
+    with store.transaction() as tx:
+        tx.wake_open(EHR, NOW)
+        tx.wake_open("other", NOW)
+
+    with store.reading() as tx:
+        assert tx.cases_to_wake(EHR, NOW, 10) == ["Task/1", "Task/2"]
+
+
 def test_cases_wake_when_their_time_has_come_earliest_first(store: Store) -> None:
     cases = [a_case(f"c{number}", root=f"Task/{number}") for number in range(1, 5)]
     with store.transaction() as tx:

@@ -17,10 +17,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bridge.cases import commands as do
-from bridge.cases.changes import fold
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, Status
+from bridge.cases.changes import Escalated, fold
+from bridge.cases.model import (
+    CLINICAL,
+    Action,
+    AttemptOutcome,
+    BlockerCategory,
+    Case,
+    Channel,
+    ClosureReason,
+    Concern,
+    OwnerKind,
+    Status,
+)
 from bridge.cases.patients import CONTACTS_PATIENT
 from bridge.cases.people import Person, heir
+from bridge.cases.snapshot import Effect
 from bridge.cases.sources import SourceRow
 from bridge.cases.status_table import EFFECTS
 from bridge.cases.suggesting import Said, suggestions
@@ -56,14 +68,16 @@ RIDE = suggestions([Said("Has no ride.", "note:1", NOW)])[0].key
 
 words = st.sampled_from(("why", "no car", "later"))
 commands = st.one_of(
-    st.builds(do.Assign, owner=st.sampled_from(("ann", "supervisor", "nobody"))),
+    st.builds(do.Assign, owner=st.sampled_from(("ann", "scheduler", "supervisor", "nobody"))),
     st.builds(
         do.LogOutreach,
         channel=st.sampled_from(Channel),
         outcome=st.sampled_from(AttemptOutcome),
         promised_by=st.sampled_from((None, "patient")),
         promised_for=st.sampled_from((None, NOW + timedelta(days=9))),
+        concerns=st.sampled_from(((), (), (), *((one,) for one in Concern))),
     ),
+    st.just(do.Claim()),
     st.builds(do.RaiseBlocker, category=st.sampled_from(BlockerCategory), text=words),
     st.just(do.ClearBlocker()),
     st.sampled_from((do.AcceptSuggestion(key=RIDE), do.DismissSuggestion(key=RIDE))),
@@ -156,6 +170,7 @@ class Coordination(RuleBasedStateMachine):
 
     @rule()
     def deliver_again(self) -> None:
+        tick(self.store, LINE, self.now)
         again = self._delivered()
         before = self._cases()
 
@@ -216,18 +231,41 @@ class Coordination(RuleBasedStateMachine):
         except CommandRefused:
             assert self._cases() == cases
             return
-        assert after.version == case.version + 1
+        assert after.version > case.version
         assert after.first_response_at is not None
+        if isinstance(command, do.Claim):
+            assert (case.owner.kind, after.owner.id) == (OwnerKind.ROLE, "ann")
+        if isinstance(command, do.Close):
+            assert self._is_proven(command, after)
         if isinstance(command, do.LogOutreach):
             self.attempts[case.id].add(name)
         if isinstance(command, do.Note):
             self.notes[case.id].add(name)
 
-    @rule(hours=st.sampled_from((1, 30, 24 * 14)))
-    def pass_time(self, hours: int) -> None:
-        self.now += timedelta(hours=hours)
+    @staticmethod
+    def _is_proven(command: do.Close, case: Case) -> bool:
+        """Whether there is what the shipped lanes ask for, in the words of their file."""
+        vain = [one for one in case.outreach if one.outcome.value not in ("reached", "declined")]
+        seen = any(line.effect is Effect.ATTENDED for line in case.sources)
+        match command.reason:
+            case ClosureReason.UNABLE_TO_REACH:
+                return len(vain) >= 3
+            case ClosureReason.COMPLETED:
+                return bool(command.outcome) or seen
+            case ClosureReason.OTHER:
+                return bool(command.outcome)
+        return True
+
+    @rule(minutes=st.sampled_from((7, 60, 30 * 60, 14 * 24 * 60)))
+    def pass_time(self, minutes: int) -> None:
+        self.now += timedelta(minutes=minutes)
         tick(self.store, LINE, self.now)
         assert tick(self.store, LINE, self.now) == 0
+
+    @rule(minutes=st.sampled_from((1, 45, 20 * 60, 6 * 24 * 60)))
+    def pass_time_and_let_nobody_look(self, minutes: int) -> None:
+        """What comes next has to bring about first what time alone would have."""
+        self.now += timedelta(minutes=minutes)
 
     # What must hold ---------------------------------------------------------------------------------------
 
@@ -261,8 +299,24 @@ class Coordination(RuleBasedStateMachine):
             assert case.is_open == (case.closure is None) == (case.closed_at is None)
             assert case.is_open == (case.next_action is not None) == (case.due_at is not None)
             assert case.owner.id
+            assert case.backup is not None
+            assert case.backup.id != case.owner.id
             assert case.is_open or case.blocker is None
             assert (case.status is Status.ESCALATED) == (case.escalation is not None and case.is_open)
+
+    @invariant()
+    def each_step_is_taken_once_and_nobody_is_asked_about_what_is_over(self) -> None:
+        for case in self._cases().values():
+            with self.store.reading() as tx:
+                told = [one.fact.escalation for one in tx.history(case.id) if isinstance(one.fact, Escalated)]
+            keys = [(one.trigger, one.begun_at) for one in case.escalations]
+            assert len(set(keys)) == len(keys)
+            assert case.is_open or not any(one.is_open for one in case.escalations)
+            for key in keys:
+                levels = [one.level for one in told if (one.trigger, one.begun_at) == key]
+                assert levels == sorted(levels)
+            for one in case.escalations:
+                assert one.trigger not in CLINICAL or LINE.rules.owners.is_licensed(one.to.id)
 
     @invariant()
     def a_case_is_the_fold_of_its_history(self) -> None:

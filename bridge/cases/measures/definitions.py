@@ -33,7 +33,7 @@ class Stratum(StrEnum):
     PRIORITY = "priority"
     OWNER = "owner"
     CATEGORY = "category"
-    """A proportion's own category, such as the channel of an attempt."""
+    """The category of a proportion or distribution, such as the channel of an attempt."""
 
 
 _ALL = (Stratum.LANE, Stratum.PRIORITY, Stratum.OWNER)
@@ -445,10 +445,23 @@ DEFINITIONS: tuple[Definition, ...] = (
         group=OBSTACLES,
         kind=Kind.COUNT,
         observe=of_outreach.escalations,
-        population="steps of escalations, each once, on the case on which it was taken (merged ones too)",
+        population="steps of escalations, also those that only remind the owner, each once, on the case on which it "
+        "was taken (merged ones too)",
         counted="the step",
         measured="steps",
         category="level",
+        unit="escalations",
+    ),
+    Definition(
+        code="escalations-by-trigger",
+        title="Escalations, by what triggered them",
+        group=OBSTACLES,
+        kind=Kind.COUNT,
+        observe=of_outreach.escalations_by_trigger,
+        population="escalations, each once however far it climbed, on the case on which it began (merged ones too)",
+        counted="the first step",
+        measured="escalations",
+        category="trigger",
         unit="escalations",
     ),
     Definition(
@@ -461,7 +474,9 @@ DEFINITIONS: tuple[Definition, ...] = (
         counted="the answer",
         measured="from the first step to the first answer, on whatever step it came",
         pending="escalations that nobody has answered yet",
+        category="trigger",
         unit="s",
+        strata=_WITH_CATEGORY,
         better="lower",
     ),
     # Closing and who did it

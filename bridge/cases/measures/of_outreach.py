@@ -71,13 +71,27 @@ def escalations(story: Story, on: Surroundings) -> Iterator[Seen]:
                 yield Seen(Part.MET, raised.standing, 1, f"level {raised.level}")
 
 
+def escalations_by_trigger(story: Story, on: Surroundings) -> Iterator[Seen]:
+    """Each escalation once, with its first step, on the case on which that was taken; by what triggered it."""
+    seen = set()
+    for one in story.rounds:
+        for raised in one.raised:
+            key = (raised.trigger, raised.begun_at)
+            if key in seen:
+                continue
+            seen.add(key)
+            if not raised.copied and on.period.holds(raised.recorded_at) and on.covers(raised.standing):
+                yield Seen(Part.MET, raised.standing, 1, raised.trigger.value)
+
+
 def escalation_answer(story: Story, on: Surroundings) -> Iterator[Seen]:
-    """From somebody being asked to step in to an answer, on whatever step of the ladder."""
+    """From somebody being asked to step in to an answer, on whatever step of the ladder; by what triggered it."""
     for one in story.rounds:
         for raised in one.raised:
             if not raised.asks or story.merged or one.never_was or not on.covers(raised.standing):
                 continue
             if raised.answered_at is None:
-                yield Seen(Part.PENDING, raised.standing)
+                yield Seen(Part.PENDING, raised.standing, category=raised.trigger.value)
             elif on.period.holds(raised.answered_at):
-                yield Seen(Part.MET, raised.standing, on.elapsed(raised.since, raised.answered_at))
+                elapsed = on.elapsed(raised.since, raised.answered_at)
+                yield Seen(Part.MET, raised.standing, elapsed, raised.trigger.value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from bridge.cases.model import Attempt, AttemptOutcome, BlockerCategory, ClosureReason
+from bridge.cases.model import Attempt, AttemptOutcome, BlockerCategory, ClosureReason, Trigger
 
 NEVER_WAS = frozenset({ClosureReason.ENTERED_IN_ERROR, ClosureReason.DUPLICATE})
 """Closings that say there was no such work: their round counts nowhere."""
@@ -61,12 +61,14 @@ class Visit(NamedTuple):
 
 class Raised(NamedTuple):
     """
-    An escalation, step by step.
+    A step of an escalation.
 
-    ``asks`` on the first step: nobody was asked yet, or who was had answered. ``answered_at`` is then when somebody
-    acknowledged it, on whatever step, or when it ended.
+    ``trigger`` and ``begun_at`` say of which. ``asks`` on its first step, and on one taken after an answer;
+    ``answered_at`` is then when somebody acknowledged it, on whatever step, or when it ended.
     """
 
+    trigger: Trigger
+    begun_at: datetime | None
     level: int
     since: datetime
     recorded_at: datetime

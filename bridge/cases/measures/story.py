@@ -61,7 +61,7 @@ class _Teller:
         self._case_id = case_id
         self._rounds: list[Round] = []
         self._before = self._after = Standing("", "", "")
-        self._status: Status = Status.NEW
+        self._status = self._stage = Status.NEW
         self._blocker: BlockerCategory | None = None
         self._due_at: datetime | None = None
         self._escalations: dict[tuple[Trigger, datetime | None], Escalation] = {}
@@ -72,7 +72,7 @@ class _Teller:
 
     def tell(self, version: int, changes: Sequence[Change]) -> None:
         """Let the changes of one version take effect."""
-        self._before, self._waited = self._after, self._status is Status.WAITING_ON_PATIENT
+        self._before, self._waited = self._after, self._stage is Status.WAITING_ON_PATIENT
         if not self._rounds:
             self._before = _stood_after(changes)
         self._was_open = bool(self._rounds) and self._rounds[-1].is_open
@@ -94,7 +94,7 @@ class _Teller:
     def opened(self, fact: facts_of.CaseOpened, change: Change) -> None:
         case = fact.case
         self._after = Standing(case.lane, case.priority.value, owner_label(case.owner))
-        self._status, self._due_at = case.status, case.due_at
+        self._status, self._stage, self._due_at = case.status, case.stage, case.due_at
         self._blocker = case.blocker.category if case.blocker is not None else None
         self._rounds.append(Round(case.opened_at, change.version))
         if case.closure is not None:
@@ -124,7 +124,7 @@ class _Teller:
 
     # What stands --------------------------------------------------------------------------------------------
     def status(self, fact: facts_of.StatusChanged, _: Change) -> None:
-        self._status = fact.status
+        self._status, self._stage = fact.status, fact.beneath or fact.status
 
     def lane(self, fact: facts_of.LaneChanged, _: Change) -> None:
         self._after = self._after._replace(lane=fact.lane)
@@ -210,18 +210,18 @@ class _Teller:
         key = (now.trigger, now.begun_at)
         was = self._escalations.get(key)
         if was is None or now.since != was.since:
-            asks = was is None or was.acknowledged_at is not None
-            found = Raised(now.level, now.since, change.at, self._before, _is_copy(change), asks)
+            asks = was is None or _is_answered(was)
+            found = Raised(*key, now.level, now.since, change.at, self._before, _is_copy(change), asks)
             self._rounds[-1].raised.append(found)
-        if now.resolved_at is not None or now.acknowledged_at is not None:
-            self._answered(change.at)
+        if _is_answered(now):
+            self._answered(key, change.at)
         self._escalations[key] = now
 
-    def _answered(self, at: datetime) -> None:
-        """Answer the last question that was asked, in whichever round that was."""
+    def _answered(self, key: tuple[Trigger, datetime | None], at: datetime) -> None:
+        """Answer the last question that this escalation asked, in whichever round that was."""
         for each in reversed(self._rounds):
             for index, raised in reversed(list(enumerate(each.raised))):
-                if raised.asks:
+                if raised.asks and (raised.trigger, raised.begun_at) == key:
                     each.raised[index] = raised._replace(answered_at=raised.answered_at or at)
                     return
 
@@ -266,6 +266,10 @@ def owner_label(owner: Owner) -> str:
     if owner.kind is OwnerKind.EHR and not owner.id.startswith(_OWNER_TYPES):
         return NAMED_IN_EHR
     return owner.id
+
+
+def _is_answered(escalation: Escalation) -> bool:
+    return escalation.acknowledged_at is not None or escalation.resolved_at is not None
 
 
 def _is_copy(change: Change) -> bool:

@@ -185,6 +185,9 @@ class MemoryTx(OutboxRoom):
             if at is not None and case_id in self._now.cases:
                 self._now.wakes[case_id] = at
 
+    def wake_open(self, connection: str, at: datetime) -> None:
+        self.set_wakes({case.id: at for case in self._live(connection) if case.is_open})
+
     def save_cases(
         self, cases: Sequence[Case], changes: Sequence[Change], wakes: Mapping[str, datetime | None] | None = None
     ) -> None:

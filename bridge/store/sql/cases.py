@@ -9,7 +9,19 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, literal_column, select, true, tuple_, union
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    tuple_,
+    union,
+    update,
+)
 
 from bridge.cases.changes import CaseOpened, Change
 from bridge.cases.model import Case, OwnerKind, Status
@@ -67,6 +79,7 @@ _TO_WAKE = (
     .order_by(care_case.c.wake_at, care_case.c.pk)
     .limit(bindparam("limit"))
 )
+_WAKE_OPEN = update(care_case).where(care_case.c.connection_id == bindparam("of"), OPEN).values(wake_at=bindparam("at"))
 _ADD_STATE = insert(case_state, "case_pk", "body")
 _CHANGE_STATE = upsert(case_state, "case_pk", "body")
 _APPEND = insert(case_change, "case_pk", "seq", "body")
@@ -185,6 +198,9 @@ class CasesRoom(Work):
     def set_wakes(self, wakes: Mapping[str, datetime | None]) -> None:
         pks = self.case_pks(wakes)
         self.write(_WAKE, [(maybe_micros(wakes[case_id]), pk) for case_id, pk in pks.items()])
+
+    def wake_open(self, connection: str, at: datetime) -> None:
+        self.conn.execute(_WAKE_OPEN, {"of": self.connection_id(connection), "at": micros(at)})
 
     def save_cases(
         self, cases: Sequence[Case], changes: Sequence[Change], wakes: Mapping[str, datetime | None] | None = None

@@ -38,7 +38,7 @@ PATIENT = Party("Patient", "Patient/p1", None, "Pat Example")
 
 SHIPPED_TEXT = (resources.files("bridge.cases") / "lanes.toml").read_text("utf-8")
 SHIPPED = parse_lanes(SHIPPED_TEXT)
-CALM = Lanes(lane.model_copy(update={"escalates": ()}) for lane in SHIPPED.all)
+CALM = Lanes((lane.model_copy(update={"escalates": ()}) for lane in SHIPPED.all), SHIPPED.blockers)
 """The shipped lanes, without what makes a case climb by itself."""
 _ENTRIES = (
     OwnerEntry("ann", OwnerKind.PERSON, "Ann Weber", ("Practitioner/ann", "http://id.example|ann"), backup="bob"),

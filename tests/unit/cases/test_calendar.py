@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -197,3 +197,15 @@ def test_a_site_that_is_always_open_counts_weekends() -> None:
     calendar = Calendar(ZoneInfo(NEW_YORK), ALWAYS)
 
     assert calendar.after(at("2026-06-05T10:00-04:00"), parse_span("1 business day")) == at("2026-06-06T23:59-04:00")
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("span", ["0 business hours", "0 days", "1 business hour", "1 day", "0 business days"])
+def test_nothing_ends_before_it_began_on_the_night_when_an_hour_comes_twice(zone: str, span: str) -> None:
+    """A clinic that is open at that hour; the island's clock goes back by half an hour only."""
+    always = Calendar(ZoneInfo(zone), dict.fromkeys(range(7), (time(0, 0), time(23, 59))))
+    begins = datetime(2026, 10, 31, tzinfo=UTC) if "York" in zone else datetime(2026, 4, 4, tzinfo=UTC)
+
+    for minutes in range(0, 60 * 48, 10):
+        start = begins + timedelta(minutes=minutes)
+        assert always.after(start, parse_span(span)) >= start

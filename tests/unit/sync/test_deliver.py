@@ -84,6 +84,31 @@ def test_a_booked_visit_is_told_to_the_requester_once_as_part_of_our_task() -> N
     assert task["status"] == "in-progress"
 
 
+@pytest.mark.parametrize(
+    ("then", "said", "unsaid"),
+    [
+        ({"status": "cancelled"}, "The visit on 2026-06-20 does not take place.", "Visit on"),
+        ({"status": "noshow"}, "The visit on 2026-06-20 does not take place.", "Visit on"),
+        ({"start": "2026-06-25T15:00:00Z"}, "Visit on 2026-06-25.", "2026-06-20"),
+    ],
+)
+def test_the_last_word_to_the_requester_is_no_visit_that_is_not_any_more(
+    then: dict[str, Any], said: str, unsaid: str
+) -> None:
+    world = a_world()
+    world.ehr.put(visit())
+    world.sync()
+    world.ehr.put(visit(**then))
+
+    world.sync()
+    world.sync()
+
+    texts = [one["payload"][0]["contentString"] for one in world.ours("Communication", MESSAGES)]
+    (last,) = [text for text in texts if said in text]
+    assert len(texts) == 2
+    assert unsaid not in last
+
+
 def test_a_message_says_nothing_of_what_the_order_is_for() -> None:
     world = a_world()
     world.ehr.put(visit())

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.cases.changes import CauseKind
+from bridge.cases.commands import Assign, Note
+from bridge.cases.lanes import Lanes
 from bridge.cases.model import Status
-from tests.unit.sync.beside import Beside
+from bridge.cases.reconcile import LANE_OFF
+from bridge.sync.line import Line
+from bridge.sync.timers import notice_rules
+from tests.stateful.world import NOW
+from tests.unit.sync.beside import LINE, Beside
 
 ROOT = "MedicationRequest/m1"
 
@@ -123,3 +130,81 @@ def test_whoever_slept_through_it_takes_every_step_with_the_time_it_was_due() ->
 def steps(beside: Beside) -> list[tuple[str, int, Any]]:
     told = [change.fact for change in beside.history("ServiceRequest/s1") if type(change.fact).__name__ == "Escalated"]
     return sorted((fact.escalation.trigger.value, fact.escalation.level, fact.escalation.since) for fact in told)
+
+
+# Whose time has come ------------------------------------------------------------------------------------------
+
+
+def an_urgent_order() -> dict[str, Any]:
+    """Return an urgent referral that nobody took yet; whoever asks has four business hours."""
+    asked = {"status": "active", "intent": "order", "priority": "urgent", "authoredOn": "2026-05-29T13:00:00Z"}
+    return {"resourceType": "ServiceRequest", "id": "o1", "subject": {"reference": "Patient/p1"}, **asked}
+
+
+def asked_by(beside: Beside) -> list[tuple[str, str, datetime]]:
+    """Return who was asked to step in, because of what and since when."""
+    return [(one.trigger.value, one.to.id, one.since) for one in beside.case().escalations]
+
+
+def by_rules(**changes: Any) -> Line:
+    """Return the line with other lanes: every lane with these settings."""
+    lanes = Lanes(lane.model_copy(update=changes) for lane in LINE.rules.lanes.all)
+    return replace(LINE, rules=replace(LINE.rules, lanes=lanes))
+
+
+def test_who_was_to_be_asked_is_asked_though_something_is_done_before_anybody_looked() -> None:
+    """The tick comes after the attempt; without it the supervisor would never have heard of the four hours."""
+    timely, late = Beside(an_urgent_order()), Beside(an_urgent_order())
+    timely.tick(hours=23)
+    assert [trigger for trigger, _, _ in asked_by(timely)] == ["unowned"]
+
+    for beside in (timely, late):
+        beside.now = NOW + timedelta(hours=24)
+        beside.act(Assign(owner="supervisor"))
+
+    assert asked_by(late) == asked_by(timely)
+    assert [one.resolved_by for one in late.case().escalations] == ["rule:unowned"]
+
+
+def test_what_the_person_saw_is_not_stale_because_time_passed() -> None:
+    beside = Beside(an_urgent_order())
+    seen = beside.case().version
+    beside.now += timedelta(days=1)
+
+    after = beside.act(Note(text="on it"), version=seen)
+
+    assert after.escalation is not None
+
+
+def test_other_lanes_are_noticed_once_and_hold_for_cases_that_were_open() -> None:
+    beside = Beside(an_urgent_order(), line=by_rules(escalates=()))
+    assert notice_rules(beside.store, beside.line, beside.now)
+    beside.tick(days=9)
+    assert asked_by(beside) == []
+
+    beside.line = LINE
+    assert notice_rules(beside.store, beside.line, beside.now)
+    beside.tick()
+
+    assert {trigger for trigger, _, _ in asked_by(beside)} == {"unowned", "overdue"}
+    assert not notice_rules(beside.store, beside.line, beside.now)
+
+
+def test_a_case_whose_lane_is_switched_off_stays_and_says_so_until_it_is_switched_on() -> None:
+    beside = Beside(an_urgent_order())
+    others = Lanes(lane for lane in LINE.rules.lanes.all if lane.name != "referral")
+    beside.line = replace(LINE, rules=replace(LINE.rules, lanes=others))
+    notice_rules(beside.store, beside.line, beside.now)
+
+    beside.tick(days=9)
+
+    case = beside.case()
+    assert (case.is_open, case.lane, case.oddities, asked_by(beside)) == (True, "referral", (LANE_OFF,), [])
+    assert beside.tick(days=9) == 0
+
+    beside.line = LINE
+    notice_rules(beside.store, beside.line, beside.now)
+    beside.tick()
+
+    assert beside.case().oddities == ()
+    assert asked_by(beside)

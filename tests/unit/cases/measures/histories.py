@@ -13,15 +13,14 @@ from zoneinfo import ZoneInfo
 from bridge.cases import commands as do
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Change
-from bridge.cases.lanes import parse_lanes
 from bridge.cases.model import Action, AttemptOutcome, Barrier, BlockerCategory, Channel, ClosureReason, OwnerKind
-from bridge.cases.owners import OwnerBook, OwnerEntry
+from bridge.cases.owners import LICENSED_ROLES, OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
 from bridge.cases.suggesting import offered
 from bridge.errors import CommandRefused
-from tests.unit.cases.builders import FULFIL, SHIPPED_TEXT, Desk, by, patient, said
+from tests.unit.cases.builders import FULFIL, SHIPPED, Desk, by, patient, said
 
 NEW_YORK = ZoneInfo("America/New_York")
 """Clocks go forward on 8 March and back on 1 November 2026."""
@@ -29,44 +28,18 @@ HOLIDAYS = frozenset({date(2026, 1, 1), date(2026, 5, 25), date(2026, 7, 3), dat
 OFFICE = Calendar(NEW_YORK, holidays=HOLIDAYS)
 YEAR_BEGINS = datetime(2026, 1, 1, 5, tzinfo=UTC)
 
-_MORE = """
-[lanes.{name}]
-title = "{name}"
-order = 5
-owner = "referral-coordinator"
-backup = "supervisor"
-escalates_to = ["supervisor", "clinician"]
-[lanes.{name}.window]
-stat = "2 hours"
-asap = "4 business hours"
-urgent = "1 business day"
-routine = "2 business days"
-[[lanes.{name}.opens]]
-resource = "Task"
-words = ["{name}"]
-statuses = ["requested", "received", "accepted", "ready", "in-progress", "on-hold"]
-[lanes.{name}.next]
-new = {{ action = "call-patient" }}
-needs-outreach = {{ action = "call-patient" }}
-waiting-on-patient = {{ action = "call-patient" }}
-waiting-on-provider = {{ action = "call-patient" }}
-waiting-on-documents = {{ action = "request-document" }}
-scheduled = {{ action = "confirm-appointment" }}
-escalated = {{ action = "escalate-to-clinician" }}
-"""
-
 
 @cache
 def rules() -> Rules:
-    """Return the rules of a clinic in New York, with a lane for every measure."""
-    missing = [name for name in ("post-visit", "discharge", "missed-call") if f"[lanes.{name}]" not in SHIPPED_TEXT]
-    lanes = parse_lanes(SHIPPED_TEXT + "".join(_MORE.format(name=name) for name in missing))
+    """Return the rules of a clinic in New York, with the lanes as they are shipped."""
     people = (
         OwnerEntry("ann", OwnerKind.PERSON, "Ann Weber", ("Practitioner/ann",), backup="bob"),
         OwnerEntry("bob", OwnerKind.PERSON, "Bob Stone", ("Practitioner/bob",)),
     )
-    roles = (OwnerEntry(name, OwnerKind.ROLE, name) for name in sorted(lanes.roles()))
-    return Rules("main", lanes, OwnerBook((*people, *roles)), OFFICE)
+    roles = (
+        OwnerEntry(name, OwnerKind.ROLE, name, licensed=name in LICENSED_ROLES) for name in sorted(SHIPPED.roles())
+    )
+    return Rules("main", SHIPPED, OwnerBook((*people, *roles)), OFFICE)
 
 
 @dataclass
@@ -102,8 +75,11 @@ class _Play:
         )
 
     def wait(self) -> None:
-        """Let minutes to weeks pass."""
-        self.desk.now += timedelta(seconds=int(60 * self.dice.lognormvariate(6, 2)) + self.dice.randrange(90))
+        """Let minutes to weeks pass; mostly the clock is looked at in time, sometimes nobody looks."""
+        until = self.desk.now + timedelta(seconds=int(60 * self.dice.lognormvariate(6, 2)) + self.dice.randrange(90))
+        for root in sorted(self.desk.alive()) if self.dice.random() < 0.8 else ():
+            self.desk.wait(until, root)
+        self.desk.now = until
 
     def act(self) -> None:
         """Let somebody do something, to whichever case is alive."""
@@ -212,7 +188,7 @@ def _medication(play: _Play) -> list[Callable[[], None]]:
 
 def _errand(play: _Play) -> list[Callable[[], None]]:
     dice, task = play.dice, play.ref("Task")
-    title = dice.choice(("post-visit", "discharge", "missed-call", "prior authorization", "refill"))
+    title = dice.choice(("post-visit", "discharge", "missed call", "prior authorization", "refill"))
     return [
         lambda: play.say(task, "requested", title=title, priority=dice.choice(tuple(Priority))),
         lambda: play.say(task, dice.choice(("in-progress", "on-hold"))),

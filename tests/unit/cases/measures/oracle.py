@@ -298,7 +298,7 @@ def confirmation(told: Told) -> Iterator[Row]:
         tries = [attempt for each in told.lives for attempt, _, _ in told.attempts(each)]
         met = any(attempt.outcome.value == "reached" and known <= attempt.at < starts for attempt in tries)
         for fact, step, _ in events:
-            waited = step.before is not None and step.before.status.value == "waiting-on-patient"
+            waited = step.before is not None and step.before.stage.value == "waiting-on-patient"
             met = met or (fact.event == "booked" and waited)
         yield "+" if met else "-", standing, 0, ""
 
@@ -484,32 +484,63 @@ def blockers_again(told: Told) -> Iterator[Row]:
         yield "+" if again else "-", standing, 0, kind
 
 
-def escalations(told: Told) -> Iterator[Row]:
+def _by_escalation(told: Told) -> list[list[tuple[Step, Change, Any]]]:
+    """What was written of each escalation, from its first step on."""
+    found: dict[tuple[str, datetime | None], list[tuple[Step, Change, Any]]] = defaultdict(list)
     for step in told.steps:
         for change in step.changes:
-            fact, before = change.fact, step.before.escalation if step.before else None
-            if not isinstance(fact, Escalated) or fact.escalation is None or not told.within(change.at):
-                continue
-            if change.cause.rule != "merged" and (before is None or before.since != fact.escalation.since):
-                yield "+", step.standing, 1, f"level {fact.escalation.level}"
+            if isinstance(change.fact, Escalated):
+                now = change.fact.escalation
+                found[now.trigger.value, now.begun_at].append((step, change, now))
+    return list(found.values())
+
+
+def escalations(told: Told) -> Iterator[Row]:
+    for written in _by_escalation(told):
+        for index, (step, change, now) in enumerate(written):
+            is_step = index == 0 or written[index - 1][2].since != now.since
+            if is_step and told.within(change.at) and change.cause.rule != "merged":
+                yield "+", step.standing, 1, f"level {now.level}"
+
+
+def escalations_by_trigger(told: Told) -> Iterator[Row]:
+    for written in _by_escalation(told):
+        step, change, now = written[0]
+        if told.within(change.at) and change.cause.rule != "merged":
+            yield "+", step.standing, 1, now.trigger.value
 
 
 def escalation_answer(told: Told) -> Iterator[Row]:
     if told.last.merged_into is not None:
         return
-    asked: tuple[Life, Step, datetime] | None = None
-    for step in told.steps:
-        life = next(life for life in told.lives if step in life.steps)
-        was, now = step.before.escalation if step.before else None, step.after.escalation
-        rung = now is not None and (was is None or was.since != now.since)
-        if rung and now is not None and (was is None or was.acknowledged_at is not None):
-            asked = (life, step, now.since)
-        if asked is not None and (now is None or now.acknowledged_at is not None):
-            if told.within(step.at) and not _error(asked[0]):
-                yield "+", asked[1].standing, told.seconds(asked[2], step.at), ""
-            asked = None
-    if asked is not None and not _error(asked[0]):
-        yield "?", asked[1].standing, 0, ""
+    for written in _by_escalation(told):
+        asked: tuple[Step, Change, Any] | None = None
+        for index, (step, change, now) in enumerate(written):
+            was = written[index - 1][2] if index else None
+            if (was is None or was.since != now.since) and (was is None or _is_over(was)):
+                if asked is not None:
+                    yield from _unanswered(told, asked)
+                asked = (step, change, now)
+            if asked is not None and _is_over(now):
+                if told.within(step.at) and not _error(_life_of(told, asked)):
+                    yield "+", asked[0].standing, told.seconds(asked[2].since, step.at), now.trigger.value
+                asked = None
+        if asked is not None:
+            yield from _unanswered(told, asked)
+
+
+def _unanswered(told: Told, asked: tuple[Step, Change, Any]) -> Iterator[Row]:
+    if not _error(_life_of(told, asked)):
+        yield "?", asked[0].standing, 0, asked[2].trigger.value
+
+
+def _life_of(told: Told, asked: tuple[Step, Change, Any]) -> Life:
+    number = told._round_of(asked[1], asked[0])
+    return next(life for life in told.lives if life.steps[0].round == number)
+
+
+def _is_over(escalation: Any) -> bool:
+    return escalation.acknowledged_at is not None or escalation.resolved_at is not None
 
 
 def _error(life: Life) -> bool:
@@ -545,6 +576,7 @@ MEASURES: dict[str, tuple[str, Measure, set[str]]] = {
     "suggestions-accepted": ("proportion", suggestions_accepted, set()),
     "time-blocked": ("time", _time_by(lambda case: case.blocker.category.value if case.blocker else None), set()),
     "escalations": ("count", escalations, set()),
+    "escalations-by-trigger": ("count", escalations_by_trigger, set()),
     "escalation-answer": ("distribution", escalation_answer, set()),
     "closure-reasons": ("count", closure_reasons, set()),
     "closed-by-owner": ("count", closed_by_owner, set()),

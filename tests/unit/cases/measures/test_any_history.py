@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bridge.cases import changes as facts_of
 from bridge.cases.calendar import Calendar
@@ -29,6 +31,7 @@ from bridge.cases.model import (
     Owner,
     OwnerKind,
     Status,
+    Trigger,
 )
 from bridge.cases.snapshot import Priority
 from tests.unit.cases.measures import oracle
@@ -145,17 +148,21 @@ def _suggestion(draw: st.DrawFn, case: Case, now: datetime) -> list[Fact]:
 
 
 def _escalation(draw: st.DrawFn, case: Case, now: datetime) -> list[Fact]:
-    on = case.escalation
-    if on is not None and draw(st.booleans()):
-        return [facts_of.Escalated(draw(st.sampled_from((None, _acknowledged(on, now)))))]
-    level = on.level + 1 if on is not None else 1
-    return [facts_of.Escalated(Escalation(level=level, to=OWNERS[0], why="", since=now, by="ann"))]
+    """A new one, or one that stands: a step further, acknowledged, acknowledged and asked anew, or resolved."""
+    on = draw(st.sampled_from((None, *case.escalations)))
+    if on is None or not on.is_open:
+        trigger = draw(st.sampled_from((Trigger.PERSON, Trigger.OVERDUE)))
+        begun_at = now - draw(spans)
+        return [facts_of.Escalated(_escalation_to(level=1, since=now, trigger=trigger, begun_at=begun_at))]
+    answer = draw(st.sampled_from(("step", "acknowledged_at", "resolved_at")))
+    if answer == "step":
+        again = replace(on, level=on.level + 1, since=now, acknowledged_at=None)
+        return [facts_of.Escalated(again)]
+    return [facts_of.Escalated(replace(on, **{answer: now}))]
 
 
-def _acknowledged(on: Escalation, now: datetime) -> Escalation:
-    return Escalation(
-        level=on.level, to=on.to, why="", since=on.since, by=on.by, acknowledged_by="bob", acknowledged_at=now
-    )
+def _escalation_to(**fields: Any) -> Escalation:
+    return Escalation(to=OWNERS[0], why="", by="ann", **fields)
 
 
 def _due(draw: st.DrawFn, case: Case, now: datetime) -> list[Fact]:

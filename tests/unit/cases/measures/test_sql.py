@@ -28,6 +28,8 @@ _COLUMNS = {
     "by": ("fact", "attempt", "by"),
     "level": ("fact", "escalation", "level"),
     "since": ("fact", "escalation", "since"),
+    "trigger": ("fact", "escalation", "trigger"),
+    "begun_at": ("fact", "escalation", "begun_at"),
     "opened_at": ("fact", "opened_at"),
     "first_status": ("fact", "case", "status"),
     "first_opened_at": ("fact", "case", "opened_at"),
@@ -148,7 +150,7 @@ def test_escalations(report_and_database: tuple[Report, sqlite3.Connection]) -> 
     rows = asked(
         database,
         """WITH steps AS (
-            SELECT *, lag(since) OVER (PARTITION BY case_id ORDER BY seq) AS since_before
+            SELECT *, lag(since) OVER (PARTITION BY case_id, trigger, begun_at ORDER BY seq) AS since_before
             FROM change WHERE what = 'escalated'
         )
         SELECT 'level ' || level, count(*) FROM steps WHERE since IS NOT NULL AND since IS NOT since_before

@@ -1,0 +1,399 @@
+"""
+The lanes file read a second time: what is due when, and who is asked to step in, event by event.
+
+Nothing here comes from ``bridge.cases`` but the text of the file: lanes are plain tables, an escalation is what the
+file's first page says it is, time is counted by ``almanac``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from tests.unit.cases.year.almanac import Almanac
+
+WAITING = ("waiting-on-patient", "waiting-on-provider", "waiting-on-documents")
+CLINICAL = ("worsening-symptoms", "medication-confusion")
+CONCERNS = (*CLINICAL, "complaint", "privacy-concern")
+BY_PEOPLE = (*CONCERNS, "person")
+ANSWERED = ("reached", "declined")
+AWAITED = ("left-message", "sent")
+WAITS_FOR = {
+    "transport": "waiting-on-patient",
+    "missing-documentation": "waiting-on-documents",
+    "scheduling-capacity": "waiting-on-provider",
+    "internal-queue": "needs-outreach",
+}
+
+Fired = tuple[str, datetime, int, str, datetime]
+"""Trigger, since when it holds, step, who was asked, when."""
+
+
+def lanes_of(text: str) -> dict[str, dict[str, Any]]:
+    """Return the lanes of a file, each with the defaults beneath it."""
+    document = tomllib.loads(text)
+    return {name: _beneath(document.get("defaults", {}), lane) for name, lane in document["lanes"].items()}
+
+
+def _beneath(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    found = dict(below)
+    for name, value in above.items():
+        found[name] = _beneath(below[name], value) if isinstance(value, dict) and name in below else value
+    return found
+
+
+@dataclass(frozen=True)
+class Staff:
+    """Who there is: the queues, who is a person, who stands in, who is licensed, who is away when."""
+
+    people: frozenset[str]
+    backups: dict[str, str]
+    licensed: frozenset[str]
+    away: dict[str, list[tuple[date, date]]]
+
+    def is_away(self, name: str, day: date) -> bool:
+        return any(first <= day <= last for first, last in self.away.get(name, ()))
+
+
+@dataclass
+class Asked:
+    """One escalation as it stands."""
+
+    trigger: str
+    since: datetime
+    level: int
+    to: str
+    at: datetime
+    answered: bool = False
+    over: str = ""
+    """Empty while somebody has to see to it, else who ended it."""
+
+
+@dataclass
+class Reading:
+    """One case by the second reading."""
+
+    lane: dict[str, Any]
+    almanac: Almanac
+    staff: Staff
+    priority: str
+    opened: datetime
+    known: datetime
+    begun: datetime = field(init=False)
+    entered: datetime = field(init=False)
+    owned: datetime = field(init=False)
+    owner: str = field(init=False)
+    status: str = "new"
+    assigned: bool = False
+    decided: tuple[bool, datetime | None] = (False, None)
+    snoozed: datetime | None = None
+    blocker: str | None = None
+    dead: bool = False
+    ended: bool = False
+    closed: bool = False
+    reopened: datetime | None = None
+    visit: tuple[str, datetime] | None = None
+    failed: datetime | None = None
+    missed: int = 0
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    waits: list[tuple[datetime, datetime]] = field(default_factory=list)
+    asked: dict[tuple[str, datetime], Asked] = field(default_factory=dict)
+    fired: list[Fired] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.begun, self.entered, self.owned = self.opened, self.known, self.known
+        self.owner = self.lane["owner"]
+        self.settle(self.known)
+
+    # What happens -----------------------------------------------------------------------------------------
+    def happens(self, at: datetime, what: str, **how: Any) -> None:
+        """Let time pass until *at*, then let something happen."""
+        self.settle(at)
+        getattr(self, f"_{what}")(at, **how)
+        self._move(at)
+        self.settle(at)
+
+    def _nothing(self, at: datetime) -> None:
+        pass
+
+    def _attempt(self, at: datetime, outcome: str, concerns: tuple[str, ...] = (), **promise: Any) -> None:
+        self.attempts.append({"at": at, "outcome": outcome, "concerns": concerns, **promise})
+
+    def _assign(self, at: datetime, to: str) -> None:
+        if to != self.owner:
+            self.owned = at
+        self.owner, self.assigned = to, True
+
+    def _decide(self, at: datetime, due: datetime | None) -> None:
+        self.decided, self.snoozed = (True, due), None
+
+    def _snooze(self, at: datetime, until: datetime) -> None:
+        self.snoozed = until
+
+    def _block(self, at: datetime, category: str) -> None:
+        self.blocker = category
+
+    def _unblock(self, at: datetime) -> None:
+        self.blocker = None
+
+    def _prioritize(self, at: datetime, priority: str) -> None:
+        self.priority = priority
+
+    def _book(self, at: datetime, start: datetime) -> None:
+        self.visit, self.failed = ("booked", start), None
+        self._moves_work()
+
+    def _miss(self, at: datetime) -> None:
+        assert self.visit is not None
+        self.failed, self.missed = min(self.visit[1], at), self.missed + 1
+        self.visit = ("missed", self.visit[1])
+        self._moves_work()
+
+    def _attend(self, at: datetime) -> None:
+        assert self.visit is not None
+        self.visit = ("attended", self.visit[1])
+        self._moves_work()
+
+    def _die(self, at: datetime) -> None:
+        self.dead, self.blocker = True, None
+        self._moves_work()
+
+    def _finish(self, at: datetime) -> None:
+        self.ended = True
+        self._moves_work()
+
+    def _moves_work(self) -> None:
+        """The EHR says something new of the work: what a person decided about it no longer holds."""
+        self.decided, self.snoozed = (False, None), None
+
+    def _close(self, at: datetime) -> None:
+        self.closed = True
+
+    def _reopen(self, at: datetime) -> None:
+        self.closed, self.reopened, self.known, self.waits = False, at, at, []
+        self.status = "closed"
+
+    def _escalate(self, at: datetime, to: str) -> None:
+        standing = self.gravest()
+        level = standing.level + 1 if standing is not None else 1
+        if standing is None or standing.trigger not in (*CLINICAL, "person"):
+            self.asked["person", at] = Asked("person", at, level, to, at)
+        else:
+            standing.level, standing.to, standing.at, standing.answered = level, to, at, False
+
+    def _acknowledge(self, at: datetime) -> None:
+        standing = self.gravest()
+        assert standing is not None
+        standing.answered = True
+
+    def _resolve(self, at: datetime) -> None:
+        standing = self.gravest()
+        assert standing is not None
+        standing.answered, standing.over = True, "person"
+
+    # Where it stands --------------------------------------------------------------------------------------
+    @property
+    def counting(self) -> list[dict[str, Any]]:
+        """Attempts since the visit was missed or the case reopened: what was before says nothing about now."""
+        since = [at for at in (self.failed, self.reopened) if at is not None]
+        return [one for one in self.attempts if not since or one["at"] >= max(since)]
+
+    def _move(self, at: datetime) -> None:
+        self.begun = max(at for at in (self.opened, self.failed, self.reopened) if at is not None)
+        now = self._status()
+        if now == self.status:
+            return
+        if self.status in WAITING and at > self.entered:
+            self.waits.append((self.entered, at))
+        if self.status == "scheduled" and self.owner not in self.staff.people:
+            self.owned = at
+        self.status, self.entered = now, at
+
+    def _status(self) -> str:
+        if self.closed or (self.ended and not self.clinical_question()):
+            return "closed"
+        if self.dead:
+            return "waiting-on-provider"
+        if self.blocker is not None:
+            return WAITS_FOR[self.blocker]
+        if self.visit is not None and self.visit[0] != "missed":
+            return {"booked": "scheduled", "attended": "waiting-on-documents"}[self.visit[0]]
+        if self.counting:
+            last = self.counting[-1]
+            promised = last["outcome"] == "reached" and last.get("promised_by") == "patient"
+            return "waiting-on-patient" if last["outcome"] in AWAITED or promised else "needs-outreach"
+        if self.visit is not None or self.assigned or self.decided[0]:
+            return "needs-outreach"
+        return "new"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status != "closed"
+
+    def by_outreach(self) -> bool:
+        """Whether an attempt says where the case stands."""
+        away = self.dead or self.blocker is not None or (self.visit is not None and self.visit[0] != "missed")
+        return bool(self.counting) and not away
+
+    def clinical_question(self) -> bool:
+        return not self.dead and any(
+            one.trigger in CLINICAL and not one.answered and not one.over for one in self.asked.values()
+        )
+
+    # What is due ------------------------------------------------------------------------------------------
+    def due(self) -> datetime:
+        due = self._due_by_lane()
+        if self.decided[1] is not None:
+            due = self.decided[1]
+        return max(due, self.snoozed) if self.snoozed is not None else due
+
+    def _due_by_lane(self) -> datetime:
+        last = self.counting[-1] if self.by_outreach() else None
+        begun = self.begun if last is None else max(self.begun, last["at"])
+        words = self._step().get("due", "window")
+        due = self._due_by_words(words, begun)
+        if last is None:
+            return due
+        if last.get("promised_for") is not None:
+            promised: datetime = last["promised_for"]
+            return promised
+        vain, outreach = self.vain(), self.lane["outreach"]
+        if len(vain) >= outreach["attempts"]:
+            span = outreach["then"]["due"].removesuffix(" after opened")
+            return self.almanac.after(begun, span)
+        if vain:
+            wait = outreach["wait"]
+            return self.almanac.after(vain[-1]["at"], wait if isinstance(wait, str) else wait[self.priority])
+        return due
+
+    def _step(self) -> dict[str, Any]:
+        """What is next here: by how a visit that failed is recovered, else by the status."""
+        if self.failed is not None and self.status in ("new", "needs-outreach"):
+            reasons = {one["barrier"] for one in self.attempts if one.get("barrier") and one["at"] >= self.failed}
+            for line in self.lane.get("recovers", ()):
+                matters = self.priority in line.get("priorities", (self.priority,))
+                held = not line.get("barriers") or reasons & set(line["barriers"])
+                if matters and held and self.missed >= line.get("missed", 0):
+                    step: dict[str, Any] = line["next"]
+                    return step
+        return dict(self.lane["next"][self.status])
+
+    def _due_by_words(self, words: str, begun: datetime) -> datetime:
+        span, _, anchor = words.partition(" after ")
+        if anchor == "entered":
+            return self.almanac.after(self.entered, span)
+        if anchor == "visit" and self.visit is not None:
+            return self.almanac.after(self.failed or self.visit[1], span)
+        if anchor != "opened":
+            span = self.lane["window"][self.priority]
+        due = self.almanac.after(begun, span)
+        for since, until in self.waits:
+            due = self.almanac.put_off(due, span, max(since, begun), until)
+        return due
+
+    def vain(self) -> list[dict[str, Any]]:
+        """Attempts in a row to which nobody answered, since the work began."""
+        found: list[dict[str, Any]] = []
+        for one in self.attempts:
+            if one["at"] >= self.begun:
+                found = [] if one["outcome"] in ANSWERED else [*found, one]
+        return found
+
+    # Who is asked to step in ------------------------------------------------------------------------------
+    def settle(self, now: datetime) -> None:
+        """Ask everybody whose moment has come, and end what does not hold any longer."""
+        if not self.is_open:
+            for one in self.asked.values():
+                one.over = one.over or "closing"
+            return
+        holding = {}
+        for rule in self.lane["escalates"]:
+            if self.priority in rule.get("priorities", (self.priority,)):
+                for since in self._since(rule):
+                    holding[rule["when"], since] = rule
+        for key, rule in holding.items():
+            self._climb(key, rule, now)
+        for key, one in self.asked.items():
+            if key not in holding and not one.over and one.trigger not in BY_PEOPLE:
+                one.over = "by itself"
+
+    def _climb(self, key: tuple[str, datetime], rule: dict[str, Any], now: datetime) -> None:
+        one = self.asked.get(key)
+        if one is not None and one.over == "by itself":
+            one.over = ""
+        if one is not None and (one.over or one.answered):
+            return
+        at = self.almanac.beyond(key[1], rule.get("after", "0 minutes"))
+        for level, name in enumerate(self._ladder(rule), start=1):
+            if at > now:
+                return
+            if one is None or level > one.level:
+                to = self._stands_in(name, self.almanac.on(at))
+                self.fired.append((*key, level, to, at))
+                one = self.asked[key] = Asked(*key, level, to, at)
+            if "every" not in rule:
+                return
+            at = self.almanac.beyond(at, rule["every"])
+
+    def _ladder(self, rule: dict[str, Any]) -> list[str]:
+        def names(asked: list[str]) -> list[str]:
+            found = [{"owner": self.owner, "backup": self.backup()}.get(name, name) for name in asked]
+            return list(dict.fromkeys(name for name in found if name is not None))
+
+        ladder = names(rule.get("to") or ["owner", "backup", *self.lane["escalates_to"]])
+        if rule["when"] not in CLINICAL:
+            return ladder
+        licensed = [name for name in ladder if name in self.staff.licensed]
+        return licensed or [name for name in self.lane["escalates_to"] if name in self.staff.licensed]
+
+    def backup(self) -> str | None:
+        if self.owner in self.staff.backups:
+            return self.staff.backups[self.owner]
+        first, second = self.lane["backup"], self.lane["owner"]
+        return first if self.owner != first else second if self.owner != second else None
+
+    def _stands_in(self, name: str, day: date) -> str:
+        acting, asked = name, []
+        while self.staff.is_away(acting, day) and acting not in asked:
+            asked.append(acting)
+            acting = self.staff.backups.get(acting, acting)
+        if not self.staff.is_away(acting, day):
+            return acting
+        backup = self.backup()
+        return backup if backup is not None and not self.staff.is_away(backup, day) else name
+
+    def _since(self, rule: dict[str, Any]) -> list[datetime]:
+        within = rule.get("within")
+        span = within if isinstance(within, str) or within is None else within.get(self.priority)
+        when = rule["when"]
+
+        def from_then(at: datetime) -> list[datetime]:
+            return [at if span is None else self.almanac.after(at, span)]
+
+        if when == "overdue":
+            return [max(self.due(), self.known)]
+        if when == "unowned":
+            in_queue = self.owner not in self.staff.people and self.status != "scheduled"
+            return from_then(max(self.owned, self.known, self.begun)) if in_queue else []
+        if when in CONCERNS:
+            return [one["at"] for one in self.attempts if when in one["concerns"]]
+        if self.dead:
+            return []
+        if when == "failed-contact":
+            vain, enough = self.vain(), self.lane["outreach"]["attempts"]
+            return [vain[enough - 1]["at"]] if len(vain) >= enough else []
+        if when == "not-scheduled":
+            seen = self.visit is not None and self.visit[0] == "attended"
+            return [] if self.status == "scheduled" or seen else from_then(max(self.begun, self.known))
+        assert when == "not-followed-up"
+        anchor = self.visit[1] if self.visit is not None else self.opened
+        if any(one["outcome"] == "reached" and one["at"] >= anchor for one in self.attempts):
+            return []
+        return from_then(max(anchor, self.known))
+
+    def gravest(self) -> Asked | None:
+        """The one that is shown: somebody other than the owner is asked, clinical before all, the highest step."""
+        standing = [one for one in self.asked.values() if not one.over and one.to != self.owner]
+        return max(standing, key=lambda one: (one.trigger in CLINICAL, one.level, one.at, one.trigger), default=None)
