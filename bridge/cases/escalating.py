@@ -131,6 +131,8 @@ def ended(prior: Case | None, by: str, now: datetime) -> tuple[Escalation, ...]:
 
 def after(prior: Case | None, climbed: Climbed, owner: Owner) -> Escalation | None:
     """Return the gravest escalation that is open once *climbed* is written down."""
+    if not climbed.changed and (prior is None or not prior.escalations):
+        return None
     known = {(one.trigger, one.begun_at): one for one in (prior.escalations if prior is not None else ())}
     known |= {(one.trigger, one.begun_at): one for one in climbed.changed}
     return gravest(known.values(), owner)

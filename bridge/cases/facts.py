@@ -164,7 +164,8 @@ _AMENDED = frozenset(
 
 def amended(facts: Facts) -> Snapshot | None:
     """Return the finished Task that says of its result that it was amended, if one does."""
-    return max((task for task in facts.tasks if is_amended(task)), key=by_time, default=None)
+    found = [task for task in facts.tasks if task.effect is Effect.DONE and is_amended(task)]
+    return max(found, key=by_time) if found else None
 
 
 def is_amended(task: Snapshot) -> bool:

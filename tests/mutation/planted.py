@@ -25,10 +25,10 @@ BUGS = (
     Bug(
         "the cursor moves in a transaction of its own, before the page is stored",
         "bridge/sync/ingest.py",
-        "    with store.transaction() as tx:\n        tx.lock(line.name)\n        fresh = _fresh(",
+        "    with store.transaction() as tx:\n        tx.lock(line.name)\n        catch_up(",
         "    if page.cursor is not None:\n        with store.transaction() as tx:\n"
         "            tx.save_cursor(page.cursor)\n"
-        "    with store.transaction() as tx:\n        tx.lock(line.name)\n        fresh = _fresh(",
+        "    with store.transaction() as tx:\n        tx.lock(line.name)\n        catch_up(",
         SIMULATION,
     ),
     Bug("a poll asks for gt instead of ge", "bridge/sync/poll.py", 'f"ge{format_instant', 'f"gt{format_instant'),

@@ -22,6 +22,7 @@ import httpx
 from bridge.cases.intents import IntentState
 from bridge.store.opening import open_store
 from bridge.store.sql import SqlStore
+from bridge.sync.line import READ_ORDER
 from conformance.generator import generate, transactions
 from conformance.simulator import Simulator, client_of, start
 from conformance.simulator.wire import Answer, Request
@@ -137,7 +138,7 @@ class Site:
 
     def _at_rest(self, since: datetime) -> bool:
         with self.store.reading() as tx:
-            checked = [row.checked_at for row in tx.cursors(CONNECTION)]
+            checked = [row.checked_at for row in tx.cursors(CONNECTION) if row.stream in READ_ORDER]
             if len(checked) < len(WORK) or any(at is None or at < since for at in checked):
                 return False
             counts = tx.outbox_counts(CONNECTION)
