@@ -164,21 +164,22 @@ def a_topic() -> Json:
     }
 
 
-@pytest.mark.parametrize("fhir_version", ["R4B", "R5"])
+@pytest.mark.parametrize(("fhir_version", "server"), [("R4B", "hapi_r4b"), ("R5", "hapi_r5")])
 def test_a_topic_moves_cases_between_polls(
-    hapi_running: RunningHapi, tmp_path: Path, unique: str, fhir_version: str
+    request: pytest.FixtureRequest, tmp_path: Path, unique: str, fhir_version: str, server: str
 ) -> None:
+    hapi: HapiServer = request.getfixturevalue(server)
     port = free_port()
     more = ringing_at(port, 'read = ["ServiceRequest"]', f'subscribe_topics = {{ ServiceRequest = "{TOPIC}" }}')
-    with hapi_running(fhir_version=fhir_version) as server:
-        with server.client() as ehr:
-            ehr.put("SubscriptionTopic/orders", json=a_topic()).raise_for_status()
-        with a_site(server, tmp_path, fhir_version, more=more, port=port) as site:
-            awaited(lambda: states(site.ehr, port) == ["active"])
-            site.admit(f"{unique}-patient")
+    with hapi.client() as ehr:
+        ehr.put("SubscriptionTopic/orders", json=a_topic()).raise_for_status()
+    with a_site(hapi, tmp_path, fhir_version, more=more, port=port) as site:
+        awaited(lambda: states(site.ehr, port) == ["active"])
+        site.admit(f"{unique}-patient")
 
-            root = site.order(f"{unique}-order")
-            awaited(lambda: site.status(root) == "new")
+        root = site.order(f"{unique}-order")
+        awaited(lambda: site.status(root) == "new")
 
-            site.order(f"{unique}-order", "revoked")
-            awaited(lambda: site.status(root) == "closed")
+        site.order(f"{unique}-order", "revoked")
+        awaited(lambda: site.status(root) == "closed")
+    assert site.bridge("subscriptions", "remove").code == 0

@@ -130,6 +130,10 @@ class Ambush(Simulator):
         return answer
 
 
+class CameTooLate(Exception):
+    """The machine was too busy to kill in time: what ran through undisturbed shows nothing."""
+
+
 class Killer:
     """Starts Bridge in one workplace and kills it; *rng* chooses the moments. ``found`` counts what was hit."""
 
@@ -159,8 +163,16 @@ class Killer:
         process = BridgeProcess(self.folder, *command)
         ambush.lie_in_wait(process, self.rng.randint(1, 8))
         process.wait()
-        assert ambush.sprung, f"{process.command} wrote too little: {process.said()}"
+        if not ambush.sprung:
+            raise CameTooLate(f"{process.command} wrote too little: {process.said()}")
         self._finish(process, before)
+
+    def check(self, **least: int) -> None:
+        """Raise `CameTooLate` unless each was hit at least so often; underscores in names stand for spaces."""
+        for name, count in least.items():
+            hit = self.found[name.replace("_", " ")]
+            if hit < count:
+                raise CameTooLate(f"{name}: {hit} times, not {count}")
 
     def _finish(self, process: BridgeProcess, before: Glimpse) -> None:
         now, locked = glimpse(self.database), in_transaction(self.database)

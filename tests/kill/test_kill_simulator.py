@@ -20,7 +20,7 @@ from conformance.simulator import client_of, start
 from tests.hapi.line import SHOWN_AT_ONCE, Ehr, Workplace
 from tests.hapi.plain import Json
 
-from .killing import Aim, Ambush, Killer, Pace, undisturbed
+from .killing import Aim, Ambush, CameTooLate, Killer, Pace, undisturbed
 from .process import sync
 from .standing import Standing, standing
 
@@ -101,8 +101,23 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
         return Reference(filled_at, undisturbed(alone.workplace), standing(alone.workplace, alone.ehr))
 
 
+RUNS = 3
+"""How often a run is done anew that a busy machine made worthless: every process was through before it was killed."""
+
+
 def test_killed_twenty_times_it_ends_where_an_undisturbed_run_ends(reference: Reference, tmp_path: Path) -> None:
-    with site(tmp_path, reference.filled_at) as here:
+    for run in range(RUNS):
+        try:
+            kill_twenty_times(reference, tmp_path / str(run))
+        except CameTooLate as late:
+            said = str(late)
+        else:
+            return
+    pytest.fail(f"nothing could be killed in time in {RUNS} runs: {said}")
+
+
+def kill_twenty_times(reference: Reference, folder: Path) -> None:
+    with site(folder, reference.filled_at) as here:
         killer = Killer(here.workplace, reference.pace, Random(SEED))
         for aim, command in (*STARTING, *READING):
             killer.kill(aim, *command)
@@ -114,16 +129,12 @@ def test_killed_twenty_times_it_ends_where_an_undisturbed_run_ends(reference: Re
         found, versions = standing(here.workplace, here.ehr), here.ehr.versions()
         repeat, afterwards = sync(here.workplace), here.ehr.versions()
 
-    hits = killer.found
-    assert hits["killed"] >= 20
-    assert hits["in the backfill"] >= 5
-    assert hits["in the delivery"] >= 5
-    assert hits["in a transaction"] >= 3
-    assert hits["bridge serve"] >= 1
     assert last["complete"]
     assert found == reference.standing
     assert (found.unfinished, found.parked) == ((), ())
     assert (repeat["writes"], afterwards) == (0, versions)
+    killer.check(killed=20, in_the_backfill=5, in_the_delivery=5, in_a_transaction=3)
+    killer.check(**{"bridge serve": 1})
 
 
 def test_the_service_killed_while_it_reads_and_delivers_at_once_ends_there_too(

@@ -11,6 +11,7 @@ from pathlib import Path
 from bridge.cases.intents import IntentState
 from bridge.store.port import OutboxRow, Subscribed
 from bridge.sync.connector import Connector
+from bridge.sync.hearing import TOO_MANY
 from bridge.sync.replay import replay_outbox
 
 from .drawn import LASTING
@@ -157,11 +158,18 @@ def _round(world: World) -> object:
 
 
 def _is_rung_for(world: World) -> bool:
-    """Whether the EHR calls every Subscription active that Bridge keeps, or there is nothing to be kept."""
+    """
+    Whether the EHR calls every Subscription active that Bridge keeps, or there is nothing to be kept.
+
+    One that was found deaf stays under suspicion until it rings, and nothing changes any more that it could ring for.
+    """
     if world.door is None:
         return True
     rows = _subscribed(world.replicas[0].bridge)
-    return bool(rows) and all(row.state == "active" and row.problem is None for row in rows)
+    deaf = (row.missed_in_row >= TOO_MANY for row in rows)
+    return bool(rows) and all(
+        row.state == "active" and (row.problem is None or suspect) for row, suspect in zip(rows, deaf, strict=True)
+    )
 
 
 def _rows(world: World) -> list[OutboxRow]:
