@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 
 from bridge.cases.intents import IntentKind, IntentState
@@ -134,7 +135,7 @@ def agreement(
     for stream in line.types:
         try:
             for params in searches(stream):
-                _read_whole(client, store, line, stream, params, seen, watch)
+                _whole(partial(_read, client, store, line, stream, params, seen, watch))
         except (Refused, UnsafeAnswer) as error:
             differences.append(Difference(Kind.NOT_PROVEN, stream, str(error)))
     differences += [*_second_look(client, store, line, seen), *_twice(client, seen)]
@@ -152,29 +153,14 @@ def _twice(client: FhirClient, seen: _Seen) -> Iterator[Difference]:
     """Yield where more than one Task stands under an identifier of ours, each read once more."""
     for name, refs in seen.ours.items():
         if len(refs) > 1:
-            again = [one for one in (_read_again(client, ref) for ref in sorted(refs)) if one is not None]
-            stand = [version.ref for version in again if task_name(version) == name]
+            again = (_read_one(client, ref) for ref in sorted(refs))
+            stand = [one.ref for one in again if isinstance(one, SourceVersion) and task_name(one) == name]
             if len(stand) > 1:
                 words = f"{', '.join(stand)} stand for one case: a sweep takes all but the oldest back"
                 yield Difference(Kind.STANDS_TWICE, stand[-1], words, case_of_task(name))
 
 
-def _read_again(client: FhirClient, ref: str) -> SourceVersion | None:
-    try:
-        return client.read(ref)
-    except (Gone, NotFound):
-        return None
-
-
-def _read_whole(
-    client: FhirClient,
-    store: Store,
-    line: Line,
-    stream: str,
-    params: Params,
-    seen: _Seen,
-    watch: Callable[[str, int], None],
-) -> None:
+def _whole(read: Callable[[], None]) -> None:
     """
     Read a search to its end, a second time where that fell short: something may have been deleted meanwhile.
 
@@ -182,9 +168,9 @@ def _read_whole(
         IncompleteScan: The server gives less than there is: what it keeps back proves nothing.
     """
     try:
-        _read(client, store, line, stream, params, seen, watch)
+        read()
     except IncompleteScan:
-        _read(client, store, line, stream, params, seen, watch)
+        read()
 
 
 def _read(
@@ -249,14 +235,12 @@ def _second_look(client: FhirClient, store: Store, line: Line, seen: _Seen) -> I
     while refs := list(islice(asked, AT_ONCE)):
         several = read_several(client, refs)
         found, closed = {version.ref: version for version in several.found}, {*several.refused}
-        for ref in refs:
-            if ref not in found and ref not in closed:
-                try:
-                    found[ref] = client.read(ref)
-                except (Gone, NotFound):
-                    continue
-                except Refused:
-                    closed.add(ref)
+        for ref in set(refs) - found.keys() - closed:
+            answer = _read_one(client, ref)
+            if isinstance(answer, Refused):
+                closed.add(ref)
+            elif answer is not None:
+                found[ref] = answer
         with store.reading() as tx:
             yield from _compared(tx, line, list(found.values()))
             resting = {row.ref for row in tx.sources(line.name, refs).values() if _holds_up(tx, line, row)}

@@ -53,9 +53,11 @@ def notice_copies(tx: Tx, line: Line, versions: Iterable[SourceVersion], now: da
     return len(found)
 
 
-def search_copies(client: FhirClient, store: Store, line: Line, written: Mapping[str, OutboxRow], now: datetime) -> int:
+def search_copies(
+    client: FhirClient, store: Store, line: Line, written: Mapping[str, OutboxRow], now: datetime
+) -> None:
     """
-    Search for second copies of Tasks that were written lately; returns how many were noticed.
+    Search for second copies of Tasks that were written lately, and queue an intent for each.
 
     A poll brings them as well, but not when it came before the one that is known was noted. An EHR that does not
     search so is not asked: it could not have been written to either.
@@ -71,17 +73,15 @@ def search_copies(client: FhirClient, store: Store, line: Line, written: Mapping
         for ref, row in written.items()
         if not is_own_id(ref) and (row.settled_at or row.created_at) >= now - LATELY
     ]
-    found = 0
     for start in range(0, len(tokens), client.endpoint.ids_per_search):
         some = tokens[start : start + client.endpoint.ids_per_search]
         asked = [("identifier", ",".join(some)), ("_count", str(_MOST_COPIES * len(some)))]
         try:
             page = client.search("Task", asked, critical=("identifier",))
         except (Refused, UnsafeAnswer):
-            return found
+            return
         with store.transaction() as tx:
-            found += notice_copies(tx, line, page.entries, now)
-    return found
+            notice_copies(tx, line, page.entries, now)
 
 
 def task_name(version: SourceVersion) -> str | None:

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from bridge.cases.intents import IntentKind
 from bridge.cases.model import Case
-from bridge.errors import Gone, NotFound
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import Store
 from bridge.sync.copies import Copies
@@ -43,7 +42,7 @@ class Ours:
 
     def __init__(self, store: Store, channel: Channel, hand: Hand, whose: Whose, copies: Copies) -> None:
         """Look and write by *hand*, and ask *whose* record it is; of several of one, *copies* keeps one."""
-        self._store, self._client = store, channel.client
+        self._store = store
         self._plan, self._direct_cancel = channel.plan, channel.direct_cancel
         self._fhir_version = channel.line.fhir_version
         self._hand, self._whose, self._copies = hand, whose, copies
@@ -95,11 +94,8 @@ class Ours:
 
     def _without_identifier(self, ref: str | None) -> SourceVersion | None:
         """Return the Task that we wrote, where somebody's form dropped the identifier that it is found by."""
-        if ref is None:
-            return None
-        try:
-            theirs = self._client.read(ref)
-        except (Gone, NotFound):
+        theirs = self._hand.read(ref) if ref is not None else None
+        if theirs is None:
             return None
         current = decode(theirs.raw)
         return theirs if current.get("status") not in FINAL and not carries_identifier(current) else None

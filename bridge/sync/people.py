@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.people import MOST_LINKS, REDIRECTED, Person
 from bridge.cases.reconcile import revisit
-from bridge.errors import Gone, Moved, Refused, ServerFault, UnsafeAnswer
+from bridge.errors import Moved, ServerFault, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.mappers.people import READABLE, person
 from bridge.store.port import Store, Tx
@@ -31,6 +31,7 @@ from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.several import read_several
 from bridge.sync.timers import catch_up
+from bridge.sync.whose import what_became_of
 
 log = logging.getLogger(__name__)
 
@@ -162,17 +163,10 @@ def _lost(client: FhirClient, missing: Sequence[Person], found: Mapping[str, Per
 
 
 def _looked_for(client: FhirClient, who: Person) -> Person | None:
-    for _ in range(2):
-        try:
-            client.read(who.ref)
-        except Gone:
-            continue
-        except Moved as moved:
-            return replace(who, version=REDIRECTED, active=False, replaced_by=moved.ref)
-        except Refused:
-            return None
-        return None
-    return replace(who, gone=True)
+    became = what_became_of(client, who.ref)
+    if isinstance(became, Moved):
+        return replace(who, version=REDIRECTED, active=False, replaced_by=became.ref)
+    return replace(who, gone=True) if became is not None else None
 
 
 # Keeping --------------------------------------------------------------------------------------------------

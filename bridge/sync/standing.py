@@ -32,15 +32,10 @@ MANY = 10
 
 @dataclass(frozen=True)
 class StandingReport:
-    """
-    How many Tasks were deleted or ended by others, and of how many cases more than one was noticed.
-
-    ``problem`` says in words why none was believed to be deleted.
-    """
+    """How many Tasks were deleted or ended by others; ``problem`` says in words why none was believed to be."""
 
     lost: int = 0
     problem: str | None = None
-    copies: int = 0
 
 
 def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable[str], now: datetime) -> StandingReport:
@@ -75,7 +70,8 @@ def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable
         return StandingReport(problem="sweep: none of our Tasks is there any more; may Bridge still read Tasks?")
     marks = [(row, _mark(row, there.get(ref))) for ref, row in written.items() if ref not in hidden]
     lost = _queue(store, line, [(row, mark) for row, mark in marks if mark is not None], now)
-    return StandingReport(lost, copies=search_copies(client, store, line, written, now))
+    search_copies(client, store, line, written, now)
+    return StandingReport(lost)
 
 
 def _written(tx: Tx, line: Line, roots: Iterable[str]) -> dict[str, OutboxRow]:

@@ -95,7 +95,7 @@ class Whose:
             return stated == case.patient_ref
         if case.patient_ref is None or not is_local(stated):
             return False
-        return self._leads_to(stated, case) or is_deleted(self._client, stated)
+        return self._leads_to(stated, case) or isinstance(what_became_of(self._client, stated), Gone)
 
     def check_lives(self, message: Json, case: Case) -> None:
         """
@@ -141,22 +141,26 @@ def leads_to(client: FhirClient, base_url: str, ref: str | None, to: str | None)
     return False
 
 
-def is_deleted(client: FhirClient, ref: str) -> bool:
+def what_became_of(client: FhirClient, ref: str) -> Gone | Moved | None:
     """
-    Whether the EHR says twice, now, that *ref* is deleted (410).
+    Return how the EHR says, now, that *ref* is no more: deleted (410, asked twice), or merged into another.
 
     Raises:
         RemoteError: The EHR could not be asked.
     """
+    gone: Gone | None = None
     for _ in range(2):
         try:
             client.read(ref)
-        except Gone:
-            continue
+        except Gone as error:
+            gone = error
+        except Moved as error:
+            return error
         except Refused:
-            return False
-        return False
-    return True
+            return None
+        else:
+            return None
+    return gone
 
 
 def has_died(client: FhirClient, base_url: str, patient: CasePatient) -> bool:

@@ -64,6 +64,10 @@ class Clinic:
 
     # What they do -----------------------------------------------------------------------------------------
 
+    def touch(self, kind: str) -> str:
+        """Save something of a type, and say what."""
+        return self._put(self._some(kind) or self._resource(kind, REFS[kind][0]))
+
     def _write(self) -> str:
         kind = self._rng.choice(tuple(REFS))
         own_id = self._rng.choice(REFS[kind])

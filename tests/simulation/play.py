@@ -118,6 +118,7 @@ def _rest(world: World) -> list[str]:
     for _ in range(MOST_ROUNDS):
         before = _fingerprint(world)
         world.clock.advance(minutes=6)
+        _give_cause_to_ring(world)
         report = _round(world)
         world.note(f"round: {report}")
         if _fingerprint(world) == before and not _waiting(world) and _is_rung_for(world):
@@ -157,19 +158,19 @@ def _round(world: World) -> object:
     return bridge.sync_once()
 
 
-def _is_rung_for(world: World) -> bool:
-    """
-    Whether the EHR calls every Subscription active that Bridge keeps, or there is nothing to be kept.
+def _give_cause_to_ring(world: World) -> None:
+    """Let something change that each Subscription which was found deaf tells of: it is suspected until it rings."""
+    rows = _subscribed(world.replicas[0].bridge) if world.door is not None else []
+    for kind in sorted({row.types[0] for row in rows if row.missed_in_row >= TOO_MANY and row.types}):
+        world.note(f"clinic {world.clinic.touch(kind)}")
 
-    One that was found deaf stays under suspicion until it rings, and nothing changes any more that it could ring for.
-    """
+
+def _is_rung_for(world: World) -> bool:
+    """Whether the EHR calls every Subscription active that Bridge keeps, or there is nothing to be kept."""
     if world.door is None:
         return True
     rows = _subscribed(world.replicas[0].bridge)
-    deaf = (row.missed_in_row >= TOO_MANY for row in rows)
-    return bool(rows) and all(
-        row.state == "active" and (row.problem is None or suspect) for row, suspect in zip(rows, deaf, strict=True)
-    )
+    return bool(rows) and all(row.state == "active" and row.problem is None for row in rows)
 
 
 def _rows(world: World) -> list[OutboxRow]:

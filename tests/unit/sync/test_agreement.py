@@ -235,7 +235,8 @@ def _with_title(row: SourceRow, title: str) -> SourceRow:
     return replace(row, snapshot=replace(row.snapshot, title=title))
 
 
-def test_two_tasks_of_ours_where_one_should_stand_are_a_difference_until_one_is_taken_back() -> None:
+def with_two_tasks() -> World:
+    """Return a world in which a second Task of ours stands beside the first."""
     world = World()
     world.ehr.options.update_as_create = False
     world.ehr.put(patient())
@@ -244,6 +245,18 @@ def test_two_tasks_of_ours_where_one_should_stand_are_a_difference_until_one_is_
     world.clock.advance(minutes=1)
     world.ehr.put({**{name: value for name, value in world.task(ROOT).items() if name != "meta"}, "id": "zz"})
     world.bridge.read()
+    return world
+
+
+def test_a_second_task_that_may_not_be_read_by_name_leaves_the_rest_proven() -> None:
+    world = with_two_tasks()
+    world.forbidden.add("Task/zz")
+
+    assert world.bridge.prove().resources["ServiceRequest"] == 1
+
+
+def test_two_tasks_of_ours_where_one_should_stand_are_a_difference_until_one_is_taken_back() -> None:
+    world = with_two_tasks()
 
     (found,) = world.bridge.prove().differences
 
