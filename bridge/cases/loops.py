@@ -158,7 +158,7 @@ class _Walk:
         closure, self.ended_at = fact.closure, change.at
         if closure.reason in (ClosureReason.COMPLETED, ClosureReason.DECLINED):
             self.reach(Mark.DECIDED, closure.at, next(iter(closure.evidence), closure.by))
-        reports = (named for named in closure.evidence if _is_document(named))
+        reports = (named for named in closure.evidence if is_document(named))
         for named in reports:
             self.reach(Mark.REPORT, closure.at, named)
 
@@ -170,7 +170,8 @@ class _Walk:
 _TAKEN_UP = frozenset({Effect.ACCEPTED, Effect.UNDER_WAY, Effect.DONE})
 
 
-def _is_document(named: str) -> bool:
+def is_document(named: str) -> bool:
+    """Whether a piece of evidence is something that was written or measured: no request, visit or Task, no words."""
     kind, slash, own_id = named.partition("/")
     return bool(slash and own_id) and " " not in named and kind not in EFFECTS
 

@@ -9,13 +9,19 @@ recorded later counts in it, else for a minute.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from threading import Lock
 
 from bridge.cases.calendar import Calendar
+from bridge.cases.changes import CaseClosed, Change
+from bridge.cases.intents import Intent, IntentKind, IntentState
+from bridge.cases.measures.of_endings import LOOP_CLOSES_WITHIN
 from bridge.cases.measures.period import Period, period_of
+from bridge.cases.measures.rounds import Word
 from bridge.cases.measures.tally import Report, Tally
+from bridge.cases.model import Status
+from bridge.store.port import Tx
 from bridge.web.context import WebContext
 from bridge.web.problems import ApiError
 
@@ -28,6 +34,8 @@ KEPT = 48
 FRESH = timedelta(minutes=1)
 SETTLED = timedelta(minutes=10)
 """So long after its end a period's report is kept for good: the clocks of two replicas may differ a little."""
+
+_ALL = 1_000_000
 
 _Key = tuple[tuple[str, ...], date, date]
 
@@ -96,10 +104,34 @@ class Measuring:
         after: int | None = 0
         while after is not None:
             with self._context.store.reading() as tx:
-                page = tx.histories(name, since=period.begins_at, before=period.until, limit=PAGE, after=after)
+                since = period.begins_at - LOOP_CLOSES_WITHIN
+                page = tx.histories(name, since=since, before=period.until, limit=PAGE, after=after)
+                words = _words(tx, name, page.histories)
             for history in page.histories:
-                tally.add(history)
+                tally.add(history, words.get(history[0].case_id, ()))
             after = page.next
+
+
+def _words(tx: Tx, connection: str, histories: Iterable[Sequence[Change]]) -> dict[str, list[Word]]:
+    """Return what the requesters of these cases were told of how they ended, of those that did."""
+    ended = [each[0].case_id for each in histories if any(map(_is_end, each))]
+    found: dict[str, list[Word]] = {}
+    rows = tx.outbox(connection=connection, case_ids=ended, state=IntentState.CONFIRMED, limit=_ALL) if ended else ()
+    for row in rows:
+        if row.settled_at is not None and tells_the_end(row.intent):
+            found.setdefault(row.intent.case_id, []).append(Word(row.intent.case_version, row.settled_at))
+    return found
+
+
+def _is_end(change: Change) -> bool:
+    return isinstance(change.fact, CaseClosed)
+
+
+def tells_the_end(intent: Intent) -> bool:
+    """A message that says so does, and the Task by which the work was asked for, as it shows its case."""
+    if intent.message is not None:
+        return intent.kind is IntentKind.STATUS_MESSAGE and intent.message.status == Status.CLOSED.value
+    return intent.kind is IntentKind.SOURCE_TASK
 
 
 def _still_holds(measured_at: datetime, report: Report, now: datetime) -> bool:

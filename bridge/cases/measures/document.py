@@ -16,7 +16,8 @@ a test keeps it true. The numbers are at `/measures`, and for programs at `/api/
 ## What holds for all of them
 
 - **Only the histories count.** Every number is computed from the append-only histories of the cases, each time anew;
-  nothing is stored for it.
+  nothing is stored for it. One thing is not in them: when the EHR confirmed that whoever asked was told of the end.
+  That is in the outbox.
 - **A period is whole days in the site's time zone**, the last one included. It is half-open: midnight belongs to the
   day that begins. A day on which the clock changes has 23 or 25 hours.
 - **Known by the end of the period.** What was recorded later does not count. So a period that is over never changes;
@@ -34,6 +35,10 @@ a test keeps it true. The numbers are at `/measures`, and for programs at `/api/
 - **Left out** are rounds that were entered in error, duplicates, cases merged into another (its case goes on with
   what people did), and rounds that were over when Bridge first heard of them. Attempts and escalations are the
   exception: they were made, so each counts once, on the case on which it was made.
+- **A referral's loop is closed by word**, not by work: its report came back *and* whoever asked was told. A report that
+  nobody passed on closes nothing, which is also what the United States count (CMS50, Closing the Referral Loop: the
+  referring clinician receives the report). `referral-report` beside it says how many reports there were to pass on.
+  Where Bridge may not write to the EHR it tells nobody, and no loop counts as closed.
 - **Nothing to count is none**, not 0 %.
 - **Median and 90th percentile** are by nearest rank: the smallest measured value that at least half, or nine in ten,
   of the values do not exceed. No value is made up between two.

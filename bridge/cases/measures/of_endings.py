@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from bridge.cases.measures.rounds import Closing, Round, Story
 from bridge.cases.measures.seeing import Part, Seen, Surroundings, closed, is_work, still_open
@@ -10,6 +11,8 @@ from bridge.cases.model import ClosureReason
 
 _NOT_NEEDED = frozenset({ClosureReason.CANCELLED_BY_REQUESTER})
 _REBOOKED = ("booked", "attended")
+LOOP_CLOSES_WITHIN = timedelta(days=7)
+"""So long after a referral ended its report and the word to whoever asked may still come."""
 
 
 def conversion(story: Story, on: Surroundings) -> Iterator[Seen]:
@@ -19,10 +22,35 @@ def conversion(story: Story, on: Surroundings) -> Iterator[Seen]:
         yield _judged(story, one, closing, met=booked)
 
 
-def loop_closure(story: Story, on: Surroundings) -> Iterator[Seen]:
-    """Rounds that ended: as completed, with something that proves it?"""
+def report_back(story: Story, on: Surroundings) -> Iterator[Seen]:
+    """Rounds that ended: as completed, with a document or result?"""
     for one, closing in closed(story, on):
-        yield _judged(story, one, closing, met=closing.reason is ClosureReason.COMPLETED and closing.proven)
+        met = closing.reason is ClosureReason.COMPLETED and closing.reported_at is not None
+        yield _judged(story, one, closing, met=met)
+
+
+def loop_closure(story: Story, on: Surroundings) -> Iterator[Seen]:
+    """Rounds that ended: did the report come back, and was whoever asked told, in time?"""
+    for one in story.rounds:
+        if one.closing is None or not on.covers(one.closing.standing):
+            continue
+        part, decided_at = _came_round(story, one, one.closing, on.period.until)
+        if part is Part.PENDING or on.period.holds(decided_at):
+            yield Seen(part, one.closing.standing)
+
+
+def _came_round(story: Story, one: Round, closing: Closing, until: datetime) -> tuple[Part, datetime]:
+    """Decided by the later of report and word; where one of them is missing, when the time for it is over."""
+    if not is_work(story, one):
+        return Part.EXCLUDED, closing.recorded_at
+    if closing.reason is not ClosureReason.COMPLETED:
+        return Part.NOT_MET, closing.recorded_at
+    over_at, told_at = closing.recorded_at + LOOP_CLOSES_WITHIN, story.told_at(one)
+    if closing.reported_at is not None and told_at is not None:
+        round_at = max(closing.reported_at, told_at)
+        if round_at <= over_at:
+            return Part.MET, round_at
+    return Part.NOT_MET if over_at < until else Part.PENDING, over_at
 
 
 def on_time(story: Story, on: Surroundings) -> Iterator[Seen]:

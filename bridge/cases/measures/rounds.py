@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -100,14 +102,23 @@ class Closing(NamedTuple):
     """
     How a round ended.
 
-    A closing that only repeats the reason of the one before it changes nothing but the evidence.
+    A closing that only repeats the reason of the one before it changes nothing but the evidence. ``reported_at`` is
+    when a document or result was first recorded as what came of it; ``version`` is the case's, in which it ended so.
     """
 
     reason: ClosureReason
     at: datetime
     recorded_at: datetime
     standing: Standing
-    proven: bool
+    version: int
+    reported_at: datetime | None
+
+
+class Word(NamedTuple):
+    """Whoever asked was told how the case ended: of which version of it, and when that was confirmed."""
+
+    version: int
+    at: datetime
 
 
 class Response(NamedTuple):
@@ -162,3 +173,13 @@ class Story:
     rounds: list[Round]
     standing: Standing
     merged: bool
+    words: Sequence[Word] = ()
+    """What the requester was told, in any order."""
+
+    def told_at(self, one: Round) -> datetime | None:
+        """Return when the requester was first told of the end of a round as it stands; ``None`` while nobody was."""
+        if one.closing is None:
+            return None
+        later = (each.opened_in for each in self.rounds if each.opened_in > one.closing.version)
+        versions = range(one.closing.version, min(later, default=sys.maxsize))
+        return min((word.at for word in self.words if word.version in versions), default=None)

@@ -23,6 +23,7 @@ from typing import Any
 
 from bridge.cases import changes as facts_of
 from bridge.cases.changes import CauseKind, Change
+from bridge.cases.loops import is_document
 from bridge.cases.measures.rounds import (
     Answered,
     Blocked,
@@ -35,6 +36,7 @@ from bridge.cases.measures.rounds import (
     Stretch,
     Tried,
     Visit,
+    Word,
 )
 from bridge.cases.model import BlockerCategory, Closure, Escalation, Owner, OwnerKind, Status, Trigger
 
@@ -42,15 +44,20 @@ NAMED_IN_EHR = "named-in-ehr"
 _OWNER_TYPES = ("Practitioner/", "PractitionerRole/", "Organization/", "CareTeam/", "HealthcareService/")
 
 
-def story_of(history: Iterable[Change], until: datetime) -> Story | None:
-    """Return what a history tells as of *until*, or ``None`` where it had not begun."""
+def story_of(history: Iterable[Change], until: datetime, words: Iterable[Word] = ()) -> Story | None:
+    """
+    Return what a history tells as of *until*, or ``None`` where it had not begun.
+
+    Args:
+        words: What the requester was told, which is in the outbox and not in the history.
+    """
     told = list(takewhile(lambda change: change.at < until, history))
     if not told:
         return None
     teller = _Teller(told[0].case_id)
     for version, together in groupby(told, key=lambda change: change.version):
         teller.tell(version, list(together))
-    return teller.finished(until)
+    return teller.finished(until, [word for word in words if word.at < until])
 
 
 _TRACKS = ("statuses", "owners", "blockers", "dues")
@@ -84,11 +91,11 @@ class _Teller:
                 self._acted(change)
         self._move_on(version, changes[-1].at)
 
-    def finished(self, until: datetime) -> Story:
+    def finished(self, until: datetime, words: Sequence[Word]) -> Story:
         """End what is running, and return the story."""
         for track in list(self._running):
             self._end(track, until, self._after)
-        return Story(self._case_id, self._rounds, self._after, self._merged)
+        return Story(self._case_id, self._rounds, self._after, self._merged, words)
 
     # Rounds -------------------------------------------------------------------------------------------------
     def opened(self, fact: facts_of.CaseOpened, change: Change) -> None:
@@ -110,13 +117,14 @@ class _Teller:
 
     def _close(self, closure: Closure, change: Change) -> None:
         """A closing while the case is closed replaces the one before, unless it only repeats it."""
-        current, proven = self._rounds[-1], bool(closure.evidence)
+        current = self._rounds[-1]
         was = current.closing
+        reported_at = change.at if any(map(is_document, closure.evidence)) else None
         if was is not None and was.reason is closure.reason:
-            current.closing = was._replace(proven=proven)
+            current.closing = was._replace(reported_at=reported_at and (was.reported_at or reported_at))
             return
         standing = self._before if was is None else was.standing
-        current.closing = Closing(closure.reason, closure.at, change.at, standing, proven)
+        current.closing = Closing(closure.reason, closure.at, change.at, standing, change.version, reported_at)
         current.unseen = current.unseen or (was is None and current.opened_in == change.version)
 
     def merged(self, fact: facts_of.CaseMerged, _: Change) -> None:

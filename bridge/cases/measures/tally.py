@@ -17,7 +17,7 @@ from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Change
 from bridge.cases.measures.definitions import DEFINITIONS, Definition, Kind, Stratum
 from bridge.cases.measures.period import OpenTime, Period
-from bridge.cases.measures.rounds import Standing
+from bridge.cases.measures.rounds import Standing, Word
 from bridge.cases.measures.seeing import Part, Seen, Surroundings
 from bridge.cases.measures.story import story_of
 
@@ -101,9 +101,9 @@ class Tally:
         self._sums = [(one, Surroundings(period, open_time, one.lanes, one.clock), _Sums(one)) for one in definitions]
         self._cases = 0
 
-    def add(self, history: Iterable[Change]) -> None:
-        """Count one case."""
-        story = story_of(history, self._period.until)
+    def add(self, history: Iterable[Change], words: Iterable[Word] = ()) -> None:
+        """Count one case, with what its requester was told."""
+        story = story_of(history, self._period.until, words)
         if story is None:
             return
         self._cases += 1

@@ -15,10 +15,12 @@ from fastapi.testclient import TestClient
 from fhir.resources.R4B.bundle import Bundle
 
 from bridge.cases.commands import Close, LogOutreach, RaiseBlocker
+from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.measures.definitions import DEFINITIONS
 from bridge.cases.measures.tally import Count, Distribution, Proportion, Report
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.store.memory import MemoryStore
+from bridge.web.measuring import FRESH
 from bridge.web.pages.measures import span_text
 from tests.unit.web.builders import MAIN, Clinic, a_line, a_snapshot
 
@@ -36,7 +38,7 @@ def worked(clinic: Clinic) -> Clinic:
     for outcome in (AttemptOutcome.NO_ANSWER, AttemptOutcome.LEFT_MESSAGE, AttemptOutcome.REACHED):
         clinic.now += timedelta(minutes=30)
         clinic.do(first, attempt(outcome))
-    clinic.do(first, Close(reason=ClosureReason.COMPLETED, outcome="seen", evidence=("ServiceRequest/1",)))
+    clinic.do(first, Close(reason=ClosureReason.COMPLETED, outcome="seen", evidence=("DocumentReference/1",)))
     clinic.do(second, RaiseBlocker(category=BlockerCategory.MISSING_DOCUMENTATION, text="no letter"))
     gone = a_snapshot(third.root, "entered-in-error", version="2", updated_at=clinic.now)
     clinic.arrive(gone)
@@ -66,11 +68,27 @@ def test_json_holds_every_measure_with_its_strata(asking: TestClient) -> None:
     assert [one.code for one in report.measures] == [one.code for one in DEFINITIONS]
     assert whole(report, "contact-rate") == Proportion(denominator=3, numerator=1, excluded=0, pending=0, rate=1 / 3)
     assert whole(report, "attempts-per-contact").median == 3
-    assert whole(report, "referral-loop-closure").rate == 1.0
+    assert whole(report, "referral-report").rate == 1.0
     assert whole(report, "open-by-owner").total == 1
     assert whole(report, "blockers") == Count(total=1, categories={"missing-documentation": 1})
     by_lane = next(one.by["lane"] for one in report.measures if one.code == "completion")
     assert isinstance(by_lane["referral"], Distribution)
+
+
+def test_a_loop_is_closed_once_the_message_of_its_end_stands_in_the_ehr(worked: Clinic, asking: TestClient) -> None:
+    """What went out before says nothing of the end: an attempt, and our own Task."""
+    first = worked.referral()
+
+    sent: list[IntentKind] = []
+    while (before := whole(read(asking), "referral-loop-closure")).pending:
+        [intent] = worked.deliver(first, IntentState.CONFIRMED)
+        sent.append(intent.kind)
+        worked.now += FRESH
+
+    assert before.rate == 1.0
+    assert len(sent) > 1
+    assert sent[-1] is IntentKind.STATUS_MESSAGE
+    assert sent.count(IntentKind.STATUS_MESSAGE) == 1
 
 
 def test_the_period_is_this_month_until_another_is_chosen(asking: TestClient) -> None:

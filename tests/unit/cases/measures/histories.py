@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from bridge.cases import commands as do
 from bridge.cases.calendar import Calendar
-from bridge.cases.changes import Change
+from bridge.cases.changes import CaseClosed, Change
+from bridge.cases.measures.rounds import Word
 from bridge.cases.model import Action, AttemptOutcome, Barrier, BlockerCategory, Channel, ClosureReason, OwnerKind
 from bridge.cases.owners import LICENSED_ROLES, OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
@@ -103,7 +104,8 @@ def _outreach(play: _Play) -> do.AnyCommand:
 
 def _close(play: _Play) -> do.AnyCommand:
     reason = play.dice.choice((*ClosureReason, ClosureReason.COMPLETED, ClosureReason.COMPLETED))
-    evidence = tuple(play.dice.sample(sorted(play.desk.sources), k=min(1, play.dice.randrange(3))))
+    known = [*sorted(play.desk.sources), "DocumentReference/1", "DiagnosticReport/1"]
+    evidence = tuple(play.dice.sample(known, k=min(1, play.dice.randrange(3))))
     return do.Close(reason=reason, outcome="so it ended", evidence=evidence)
 
 
@@ -231,3 +233,16 @@ def histories(groups: int, seed: int = 1) -> Iterator[list[Change]]:
                 play.wait()
                 play.act()
         yield from play.desk.history.values()
+
+
+@cache
+def words_of_a_year(groups: int = 350, seed: int = 1) -> dict[str, tuple[Word, ...]]:
+    """Return what the requesters of that year were told: mostly soon, sometimes late, of an older end, or never."""
+    dice = random.Random(seed)
+    told: dict[str, tuple[Word, ...]] = {}
+    for history in a_year(groups, seed):
+        ends = [change for change in history if isinstance(change.fact, CaseClosed)]
+        waits = [(change, dice.choice((0, 3, 60, 3600, 6 * 86_400, 7 * 86_400, 9 * 86_400, None))) for change in ends]
+        words = (Word(end.version, end.at + timedelta(seconds=wait)) for end, wait in waits if wait is not None)
+        told[history[0].case_id] = tuple(words)
+    return told

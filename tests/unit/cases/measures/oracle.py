@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from bridge.cases.calendar import Calendar
@@ -81,8 +82,16 @@ class Life:
 class Told:
     """A history as far as it was known at *until*."""
 
-    def __init__(self, history: Iterable[Change], begins: datetime, until: datetime, calendar: Calendar) -> None:
+    def __init__(
+        self,
+        history: Iterable[Change],
+        begins: datetime,
+        until: datetime,
+        calendar: Calendar,
+        words: Iterable[tuple[int, datetime]] = (),
+    ) -> None:
         self.begins, self.until, self.calendar = begins, until, calendar
+        self.words = [(version, at) for version, at in words if at < until]
         known = [change for change in history if change.at < until]
         self.steps: list[Step] = []
         case: Case | None = None
@@ -349,11 +358,46 @@ def conversion(told: Told) -> Iterator[Row]:
         yield ("x" if not told.works(life) else "+" if met else "-"), standing, 0, ""
 
 
-def loop_closure(told: Told) -> Iterator[Row]:
+def _reported(told: Told, life: Life) -> datetime | None:
+    """Since when the case has stood with a report: a look at each state of its end, the last one first."""
+    first, reason = None, life.closings[-1][1].reason
+    for step in reversed(life.steps):
+        closure = step.after.closure
+        if closure is None or closure.reason is not reason or not any(map(_written, closure.evidence)):
+            break
+        first = step.at
+    return first
+
+
+def _written(named: str) -> bool:
+    return "/" in named and named.split("/")[0] not in ("Task", "ServiceRequest", "Appointment", "MedicationRequest")
+
+
+def report_back(told: Told) -> Iterator[Row]:
     for life, closing, standing, _ in told.ended():
-        proof = [c.fact.closure.evidence for s in life.steps for c in s.changes if isinstance(c.fact, CaseClosed)]
-        met = closing.reason.value == "completed" and (bool(proof[-1]) if proof else bool(closing.evidence))
+        met = closing.reason.value == "completed" and _reported(told, life) is not None
         yield ("x" if not told.works(life) else "+" if met else "-"), standing, 0, ""
+
+
+def loop_closure(told: Told) -> Iterator[Row]:
+    for number, life in enumerate(told.lives):
+        if not life.closings:
+            continue
+        step, closing = life.closings[-1]
+        what, at, limit = "x", step.at, step.at + 7 * DAY
+        if told.works(life):
+            what = "-"
+            if closing.reason.value == "completed":
+                next_begins = [other.steps[0].changes[0].version for other in told.lives[number + 1 :]]
+                ours = [w for w in told.words if step.changes[0].version <= w[0] and all(w[0] < v for v in next_begins)]
+                marks = [_reported(told, life), min((heard for _, heard in ours), default=None)]
+                known = [mark for mark in marks if mark is not None and mark <= limit]
+                what, at = ("+", max(known)) if len(known) == 2 else ("-", limit)
+        standing = life.closings[0][0].standing
+        if what == "-" and at == limit and at >= told.until:
+            yield "?", standing, 0, ""
+        elif told.within(at):
+            yield what, standing, 0, ""
 
 
 def on_time(told: Told) -> Iterator[Row]:
@@ -559,6 +603,7 @@ MEASURES: dict[str, tuple[str, Measure, set[str]]] = {
     "no-show-recovery": ("proportion", _recovery("missed"), set()),
     "reschedule": ("proportion", _recovery("cancelled"), set()),
     "referral-conversion": ("proportion", conversion, {"referral"}),
+    "referral-report": ("proportion", report_back, {"referral"}),
     "referral-loop-closure": ("proportion", loop_closure, {"referral"}),
     "on-time-post-visit": ("proportion", on_time, {"post-visit", "discharge"}),
     "completion": ("distribution", _turnaround({"completed"}, business=False), set()),
@@ -584,10 +629,16 @@ MEASURES: dict[str, tuple[str, Measure, set[str]]] = {
 
 
 def figures(
-    histories: Iterable[Iterable[Change]], begins: datetime, until: datetime, calendar: Calendar
+    histories: Iterable[Iterable[Change]],
+    begins: datetime,
+    until: datetime,
+    calendar: Calendar,
+    words: Mapping[str, Sequence[tuple[int, datetime]]] = MappingProxyType({}),
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Return every measure's figures: code, then stratum (``whole`` too), then its value."""
-    told = [Told(history, begins, until, calendar) for history in map(list, histories)]
+    told = [
+        Told(history, begins, until, calendar, words.get(history[0].case_id, ())) for history in map(list, histories)
+    ]
     told = [one for one in told if one.steps]
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for code, (kind, measure, lanes) in MEASURES.items():

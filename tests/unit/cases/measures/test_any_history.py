@@ -14,6 +14,7 @@ from bridge.cases import changes as facts_of
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Cause, CauseKind, Change, Fact, fold
 from bridge.cases.measures.period import midnight, period_of
+from bridge.cases.measures.rounds import Word
 from bridge.cases.measures.tally import Tally
 from bridge.cases.model import (
     Action,
@@ -54,6 +55,9 @@ days = st.integers(0, 3).map(timedelta)
 spans = st.one_of(days, st.timedeltas(timedelta(), timedelta(days=9)))
 """Often whole days, so that instants meet each other and the ends of periods."""
 around = st.one_of(st.integers(-2, 2).map(timedelta), st.timedeltas(timedelta(days=-3), timedelta(days=3)))
+
+
+words = st.builds(Word, st.integers(1, 12), st.integers(0, 60).map(lambda days: START + timedelta(days=days)))
 
 
 @st.composite
@@ -102,7 +106,7 @@ def _close(draw: st.DrawFn, case: Case, now: datetime) -> list[Fact]:
     closure = Closure(
         reason=draw(st.sampled_from(tuple(ClosureReason))),
         outcome="",
-        evidence=draw(st.sampled_from(((), ("Task/1",)))),
+        evidence=draw(st.sampled_from(((), ("Task/1",), ("Observation/1",)))),
         by="x",
         at=now + draw(around),
     )
@@ -211,28 +215,31 @@ ACTS = (
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(any_history(), st.integers(0, 25), st.integers(0, 25), spans)
+@given(any_history(), st.lists(words, max_size=3), st.integers(0, 25), st.integers(0, 25), spans)
 def test_any_history_is_measured_as_by_brute_force(
-    history: list[Change], skipped: int, length: int, known: timedelta
+    history: list[Change], told: list[Word], skipped: int, length: int, known: timedelta
 ) -> None:
     first = date(2026, 3, 20) + timedelta(days=skipped)
     last = first + timedelta(days=length)
     period = period_of(first, last, ZONE, midnight(first, ZONE) + known)
     tally = Tally(period, CALENDAR)
 
-    tally.add(history)
+    tally.add(history, told)
 
-    compare(tally.report(["main"]), oracle.figures([history], period.begins_at, period.until, CALENDAR))
+    expected = oracle.figures([history], period.begins_at, period.until, CALENDAR, {"c": told})
+    compare(tally.report(["main"]), expected)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(any_history(), st.integers(1, 25))
-def test_nothing_recorded_later_changes_a_period_that_is_over(history: list[Change], length: int) -> None:
+@given(any_history(), st.lists(words, max_size=3), st.integers(1, 25))
+def test_nothing_recorded_later_changes_a_period_that_is_over(
+    history: list[Change], told: list[Word], length: int
+) -> None:
     now = datetime(2027, 1, 1, tzinfo=UTC)
     period = period_of(date(2026, 3, 20), date(2026, 3, 20) + timedelta(days=length), ZONE, now)
     whole, then = Tally(period, CALENDAR), Tally(period, CALENDAR)
 
-    whole.add(history)
-    then.add(change for change in history if change.at < period.ends_at)
+    whole.add(history, told)
+    then.add([one for one in history if one.at < period.ends_at], [one for one in told if one.at < period.ends_at])
 
     assert as_compared(whole.report([])) == as_compared(then.report([]))
