@@ -18,11 +18,12 @@ from bridge.sync.command import CaseUnknown, execute
 from bridge.web import openapi
 from bridge.web.bodies import JsonBody, decoded
 from bridge.web.context import WebContext
+from bridge.web.milestones import CaseDetail
 from bridge.web.parameters import only_known
 from bridge.web.problems import ApiError
 from bridge.web.reading import Listed, list_cases, read_case
 from bridge.web.timeline import timeline
-from bridge.web.views import CaseList, CaseView, Suggestions, Timeline
+from bridge.web.views import CaseList, Suggestions, Timeline
 from bridge.web.who import ActingAs, who
 
 CaseId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9\-.]+$")]
@@ -184,7 +185,7 @@ def router(context: WebContext) -> APIRouter:
         where = case_filter(context, search)
         return _listed(list_cases(context, where, limit=search.limit, cursor=search.cursor))
 
-    @api.get("/cases/{case_id}", responses=openapi.answers(CaseView, 308, 404))
+    @api.get("/cases/{case_id}", responses=openapi.answers(CaseDetail, 308, 404))
     def case(case_id: CaseId) -> Response:
         """Read one case. A case that was merged answers 308 with the address of the one it went into."""
         read = read_case(context, case_id)
@@ -206,7 +207,7 @@ def router(context: WebContext) -> APIRouter:
 
     @api.post(
         "/cases/{case_id}/commands",
-        responses=openapi.answers(CaseView, 400, 403, 404, 409, 412, 413, 415, 422, 428),
+        responses=openapi.answers(CaseDetail, 400, 403, 404, 409, 412, 413, 415, 422, 428),
         openapi_extra=openapi.body(openapi.COMMAND),
     )
     def command(
@@ -232,5 +233,5 @@ def _listed(page: Listed) -> Response:
     return json_response(CaseList(cases=page.cases, total=page.total, next=page.next))
 
 
-def _case(view: CaseView) -> Response:
+def _case(view: CaseDetail) -> Response:
     return json_response(view, ETag=f'W/"{view.version}"')

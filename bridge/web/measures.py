@@ -50,13 +50,44 @@ COLUMNS = (
 )
 
 
+FHIR_JSON = "application/fhir+json"
+_CSV = "The measures as a table with the columns " + ", ".join(f"`{name}`" for name in COLUMNS)
+_BUNDLE = "The measures as a Bundle of MeasureReports (FHIR R4)"
+_BUNDLE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "externalDocs": {"url": "https://hl7.org/fhir/R4/measurereport.html"},
+    "required": ["resourceType", "type", "entry"],
+    "properties": {
+        "resourceType": {"const": "Bundle"},
+        "type": {"const": "collection"},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "entry": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["resource"],
+                "properties": {
+                    "fullUrl": {"type": "string"},
+                    "resource": {
+                        "type": "object",
+                        "required": ["resourceType", "status", "type", "measure", "period"],
+                        "properties": {"resourceType": {"const": "MeasureReport"}, "type": {"const": "summary"}},
+                    },
+                },
+            },
+        },
+    },
+}
+"""What of FHIR's own schema a reader needs to find the figures."""
+
+
 def router(context: WebContext) -> APIRouter:
     """Return the routes."""
     measuring = Measuring(context)
     routes = APIRouter(tags=["measures"], default_response_class=Response)
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])
 
-    @api.get("/measures", responses=openapi.answers(Report, 422))
+    @api.get("/measures", responses=openapi.answers(Report, 422, 503))
     def measures(first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None) -> Response:
         """
         Measure the work of a period of whole days in the site's time zone.
@@ -65,17 +96,19 @@ def router(context: WebContext) -> APIRouter:
         """
         return json_response(measuring.report(first_on, last_on, connection))
 
-    @api.get("/measures.csv", include_in_schema=False)
+    @api.get("/measures.csv", responses=openapi.answered_as("text/csv", _CSV, {"type": "string"}, 422, 503))
     def as_table(first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None) -> Response:
+        """Measure the same as CSV (RFC 4180), with a header: a line for each figure, or each category of a count."""
         report = measuring.report(first_on, last_on, connection)
         name = f"measures-{report.first_on}-{report.last_on}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(table_of(report), 200, headers, "text/csv; charset=utf-8")
 
-    @api.get("/measures/fhir", include_in_schema=False)
+    @api.get("/measures/fhir", responses=openapi.answered_as(FHIR_JSON, _BUNDLE, _BUNDLE_SCHEMA, 422, 503))
     def as_fhir(first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None) -> Response:
+        """Measure the same as a FHIR R4 Bundle of type `collection`: one summary MeasureReport for each measure."""
         bundle = json_response(bundle_of(measuring.report(first_on, last_on, connection)))
-        bundle.headers["Content-Type"] = "application/fhir+json"
+        bundle.headers["Content-Type"] = FHIR_JSON
         return bundle
 
     @routes.get("/measures", include_in_schema=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,11 +13,11 @@ from bridge.cases.commands import AnyCommand
 from bridge.cases.measures.tally import Report
 from bridge.web.connections import ConnectionList
 from bridge.web.handing import Reassigned
+from bridge.web.milestones import CaseDetail
 from bridge.web.pausing import PauseState
 from bridge.web.problems import PROBLEM_JSON, Problem
 from bridge.web.views import (
     CaseList,
-    CaseView,
     InboxDetail,
     InboxList,
     OutboxList,
@@ -30,8 +31,8 @@ _REF = "#/components/schemas/{name}"
 SHOWN: dict[str, Any] = {
     view.__name__: view
     for view in (
+        CaseDetail,
         CaseList,
-        CaseView,
         ConnectionList,
         InboxDetail,
         InboxList,
@@ -59,6 +60,7 @@ _DETAILS = {
     415: "The body is no JSON",
     422: "A parameter or the body is wrong",
     428: "If-Match with the case's version is missing",
+    503: "Another measurement takes too long; try again after `Retry-After` seconds",
 }
 
 
@@ -67,10 +69,18 @@ def answers(view: type[msgspec.Struct], *problems: int) -> dict[int | str, dict[
     found: dict[int | str, dict[str, Any]] = {
         200: {"description": (view.__doc__ or "").strip().splitlines()[0], "content": _json(view.__name__)}
     }
-    for status in problems:
-        content = {PROBLEM_JSON: {"schema": {"$ref": _REF.format(name="Problem")}}}
-        found[status] = {"description": _DETAILS[status], "content": content}
-    return found
+    return {**found, **_told(problems)}
+
+
+def _told(problems: Iterable[int]) -> dict[int | str, dict[str, Any]]:
+    content = {PROBLEM_JSON: {"schema": {"$ref": _REF.format(name="Problem")}}}
+    return {status: {"description": _DETAILS[status], "content": content} for status in problems}
+
+
+def answered_as(media_type: str, description: str, schema: dict[str, Any], *problems: int) -> dict[int | str, Any]:
+    """Return a route's ``responses`` for an answer that is of no struct of ours."""
+    ok: dict[int | str, Any] = {200: {"description": description, "content": {media_type: {"schema": schema}}}}
+    return {**ok, **_told(problems)}
 
 
 def body(name: str) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from bridge.web.api import json_response
 from bridge.web.bodies import JsonBody, decoded
 from bridge.web.context import WebContext
 from bridge.web.handing import Chosen, ClaimNext, Reassign, Reassigned, ReassignOutcome
+from bridge.web.milestones import CaseDetail
 from bridge.web.parameters import only_known
 from bridge.web.problems import ApiError
 from bridge.web.reading import read_case
-from bridge.web.views import CaseView, owner_view
+from bridge.web.views import owner_view
 from bridge.web.who import ActingAs, stand_in, who
 
 
@@ -108,7 +109,7 @@ def router(context: WebContext) -> APIRouter:
 
     @api.post(
         "/claim-next",
-        responses=openapi.answers(CaseView, 400, 403, 404, 409, 413, 415, 422),
+        responses=openapi.answers(CaseDetail, 400, 403, 404, 409, 413, 415, 422),
         openapi_extra=openapi.body("ClaimNext"),
     )
     def next_of_queue(request: Request, raw: JsonBody, acting_as: ActingAs = None) -> Response:

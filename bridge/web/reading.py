@@ -8,12 +8,14 @@ from datetime import datetime
 import msgspec
 
 from bridge.cases.changes import Change
+from bridge.cases.lanes import Lane
 from bridge.cases.model import Case
 from bridge.cases.sources import SourceRow
 from bridge.cases.suggesting import Suggestion, offered
 from bridge.store.port import CaseFilter, OutboxRow, Tx
 from bridge.web.connections import data_as_of
 from bridge.web.context import WebContext
+from bridge.web.milestones import CaseDetail, detailed, loop_of
 from bridge.web.problems import ApiError
 from bridge.web.views import CaseView, case_view
 
@@ -32,7 +34,7 @@ class Read(msgspec.Struct, frozen=True):
     """One case with everything that is known of it."""
 
     case: Case
-    view: CaseView
+    view: CaseDetail
     changes: Sequence[Change]
     writes: Sequence[OutboxRow]
     suggestions: Sequence[Suggestion]
@@ -75,15 +77,20 @@ def read_case(context: WebContext, case_id: str) -> Read:
         writes = writes_of(tx, [case_id]).get(case_id, [])
         as_of = _as_of(tx, context, {case.connection})[case.connection]
         sources = tx.sources_of_roots(case.connection, [case.root])
-    found = _suggested(context, case, sources) if case.is_open else []
-    return Read(case, case_view(case, writes, data_as_of=as_of, now=context.clock()), changes, writes, found, sources)
+    lane, now = _lane_of(context, case), context.clock()
+    round_ = loop_of(lane.loop, case, changes, writes, now) if lane is not None else ()
+    view = detailed(case_view(case, writes, data_as_of=as_of, now=now), round_)
+    found = _suggested(lane, case, sources) if case.is_open else []
+    return Read(case, view, changes, writes, found, sources)
 
 
-def _suggested(context: WebContext, case: Case, sources: Iterable[SourceRow]) -> list[Suggestion]:
+def _lane_of(context: WebContext, case: Case) -> Lane | None:
     line = context.lines.get(case.connection)
-    if line is None or case.lane not in line.rules.lanes:
-        return []
-    return offered(case, (row.snapshot for row in sources), line.rules.lanes[case.lane].blockers)
+    return line.rules.lanes[case.lane] if line is not None and case.lane in line.rules.lanes else None
+
+
+def _suggested(lane: Lane | None, case: Case, sources: Iterable[SourceRow]) -> list[Suggestion]:
+    return offered(case, (row.snapshot for row in sources), lane.blockers) if lane is not None else []
 
 
 def writes_of(tx: Tx, case_ids: Sequence[str]) -> dict[str, list[OutboxRow]]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from bridge.cases import changes as facts
 from bridge.cases.changes import Fact
 from bridge.cases.intents import IntentKind
+from bridge.cases.loops import Mark
 from bridge.cases.model import Attempt, AttemptOutcome, Channel
 
 INTENT_TEXT = {
@@ -62,6 +63,21 @@ OUTCOME_KEYS = {
 }
 """The letter that says what came of it."""
 
+MARK_TEXT = {
+    Mark.RECEIVED: "Received",
+    Mark.ACCEPTED: "Taken up",
+    Mark.DOCUMENTS: "Documents complete",
+    Mark.REACHED: "Patient reached",
+    Mark.UNDERSTOOD: "Understanding checked",
+    Mark.SCHEDULED: "Visit scheduled",
+    Mark.CONFIRMED: "Visit confirmed",
+    Mark.SEEN: "Patient seen",
+    Mark.REPORT: "Report back",
+    Mark.DECIDED: "Decided",
+    Mark.TOLD: "Requester told",
+}
+"""Each milestone in words; none may be without (tested)."""
+
 _LANGUAGES = {
     "ar": "Arabic",
     "de": "German",
@@ -113,6 +129,12 @@ def outcome_text(outcome: AttemptOutcome) -> str:
 def source_text(source: str) -> str:
     """Return where a remark was made, in words (``suggesting.Said``)."""
     return {"note": "Note", "attempt": "Outreach"}.get(source.partition(":")[0], source)
+
+
+def proof_text(evidence: str | None) -> str:
+    """Return what proves a milestone, in words: who did it, or ``Type/id``; nothing for what says no more."""
+    kind, _, name = (evidence or "").partition(":")
+    return f"by {name}" if kind == "person" else kind if "/" in kind else ""
 
 
 def script_text(script: str, *, clinic: str | None, callback: str | None) -> str:

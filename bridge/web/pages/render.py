@@ -41,6 +41,8 @@ def _environment() -> Environment:
         "attempt": words.attempt_text,
         "outcome": words.outcome_text,
         "said": words.source_text,
+        "milestone": words.MARK_TEXT.__getitem__,
+        "proof": words.proof_text,
         "state": words.STATE_TEXT.__getitem__,
         "intent": words.INTENT_TEXT.__getitem__,
         "age": words.age_text,
