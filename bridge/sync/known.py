@@ -123,6 +123,7 @@ def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:
             acknowledge_with=line.acknowledge_with,
             zone=line.rules.calendar.zone,
             silent=case.id in silent,
+            told_before=_told(line, prior) if prior is not None else (),
         )
     ]
     tx.add_intents(intents, now)

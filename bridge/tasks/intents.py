@@ -48,6 +48,7 @@ def intents_for(
     acknowledge_with: str,
     zone: tzinfo,
     silent: bool = False,
+    told_before: Collection[str] = (),
 ) -> list[Intent]:
     """
     Return what should become true in the EHR after these changes of one case.
@@ -58,6 +59,7 @@ def intents_for(
         acknowledge_with: Status of an asking Task that we know of (``received`` or ``accepted``).
         zone: The site's time zone, for the days in messages.
         silent: Whether nothing was ever said about the case: it was over before Bridge first saw it.
+        told_before: What *tell* was for the case as it was: another lane tells of other statuses.
 
     A case that was over before Bridge first saw it has nothing to say, also when its patient's name becomes known
     later, until it is reopened; an attempt to reach the patient is recorded all the same.
@@ -79,11 +81,21 @@ def intents_for(
     if case.merged_into is not None:
         return found
     found += [_outreach(case, fact.attempt.id, fact) for fact in facts if isinstance(fact, facts_of.OutreachLogged)]
-    entered = (prior is None or prior.status is not case.status) and case.status.value in tell
-    if entered or (prior is not None and _is_not_so_any_more(prior, case, facts, tell)):
+    entered = prior is None or prior.status is not case.status or _tells_now(case, changes, told_before)
+    if (entered and case.status.value in tell) or (prior is not None and _is_not_so_any_more(prior, case, facts, tell)):
         failed = prior.visit_at if prior is not None and _has_failed(facts) else None
         found.append(_told(case, _entering(changes), zone, failed))
     return found
+
+
+def _tells_now(case: Case, changes: Sequence[Change], told_before: Collection[str]) -> bool:
+    """
+    Whether what was read made the case one of a lane that may tell its status, where the lane before did not.
+
+    A visit may be read before the order it is for: whoever ordered is to hear of it all the same.
+    """
+    moved = any(isinstance(one.fact, facts_of.LaneChanged) and one.cause.kind is CauseKind.SOURCE for one in changes)
+    return moved and case.status.value not in told_before
 
 
 def _is_not_so_any_more(prior: Case, case: Case, facts: Sequence[facts_of.Fact], tell: Collection[str]) -> bool:
@@ -131,9 +143,12 @@ def _level(case: Case, kind: IntentKind, slot: str, target: str | None, moment: 
 
 
 def _entering(changes: Sequence[Change]) -> Change:
-    """Return the change by which the case entered its status."""
-    entered = (facts_of.CaseOpened, facts_of.StatusChanged)
-    return next((change for change in reversed(changes) if isinstance(change.fact, entered)), changes[-1])
+    """Return the change by which the case entered its status, or the lane that tells it."""
+    for kinds in ((facts_of.CaseOpened, facts_of.StatusChanged), (facts_of.LaneChanged,)):
+        found = next((change for change in reversed(changes) if isinstance(change.fact, kinds)), None)
+        if found is not None:
+            return found
+    return changes[-1]
 
 
 def _told(case: Case, change: Change, zone: tzinfo, failed: datetime | None = None) -> Intent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from bridge.cases.changes import Cause, CauseKind, Change, StatusChanged
+from bridge.cases.changes import Cause, CauseKind, Change, LaneChanged, StatusChanged
 from bridge.cases.intents import Intent, IntentKind
 from bridge.cases.model import Case, Status
 from bridge.tasks.intents import intents_for
@@ -48,3 +48,32 @@ def test_every_entering_of_a_status_has_a_key_of_its_own() -> None:
     ]
 
     assert len(set(keys)) == len(causes)
+
+
+def messages_of_a_move(cause: Cause, told_before: set[str]) -> list[str]:
+    """Return the keys of what is told when a scheduled visit turns out to be a referral's."""
+    visit = a_case(status=Status.SCHEDULED, lane="appointment-readiness")
+    referral = a_case(status=Status.SCHEDULED, lane="referral", version=2)
+    change = Change(referral.id, 2, 2, AT, cause, LaneChanged("referral", "appointment-readiness"))
+    found = intents_for(
+        visit,
+        referral,
+        [change],
+        asked=(),
+        tell={"scheduled", "closed"},
+        told_before=told_before,
+        acknowledge_with="received",
+        zone=UTC,
+    )
+    return [intent.key for intent in found if intent.kind is IntentKind.STATUS_MESSAGE]
+
+
+def test_an_order_that_is_read_after_its_visit_is_told_of_the_visit() -> None:
+    read = Cause(CauseKind.SOURCE, "ServiceRequest/o1/_history/1")
+
+    assert messages_of_a_move(read, {"escalated"}) == ["c0ffee/told/scheduled/ServiceRequest/o1/_history/1"]
+    assert messages_of_a_move(read, {"scheduled"}) == [], "the lane before has told it"
+
+
+def test_a_change_of_the_lanes_file_tells_nothing_anew() -> None:
+    assert messages_of_a_move(Cause(CauseKind.TIMER, "lanes"), {"escalated"}) == []
