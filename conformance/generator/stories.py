@@ -11,13 +11,14 @@ from datetime import datetime
 from itertools import count as counting
 from itertools import islice
 
+from conformance.generator import errands
 from conformance.generator.elements import LOCAL, SNOMED, Json, coding, concept, day, reference
 from conformance.generator.people import care_team, cast, patient
 from conformance.generator.stage import Stage, because
 from conformance.generator.story import Change, Story, Timeline
 from conformance.generator.work import REFERRALS, appointment, medication_request, note, service_request, task
 
-_ROUND_DAYS = 2.0
+_ROUND_DAYS = 3.0
 
 
 def _order(stage: Stage, on: float, kind: int = 0, **elements: object) -> Json:
@@ -267,6 +268,13 @@ TEMPLATES: tuple[Callable[[Stage], Story], ...] = (
     _intake,
     _withdrawn,
     _mistake,
+    errands.missed_call,
+    errands.abnormal_result,
+    errands.discharge,
+    errands.intake_system,
+    errands.monitoring,
+    errands.care_gap,
+    errands.post_visit,
 )
 """One function per story; a new story is one more."""
 

@@ -222,12 +222,13 @@ def test_the_shipped_lanes_are_all_eleven_and_complete() -> None:
 ALWAYS = {Trigger.OVERDUE, Trigger.FAILED_CONTACT, *(Trigger(concern.value) for concern in Concern)}
 
 
-def test_only_tasks_about_the_payer_hold_a_case_up() -> None:
+def test_only_tasks_about_the_payer_and_about_forms_hold_a_case_up() -> None:
     blocking = {(lane.name, rule.resource, rule.blocker) for lane in SHIPPED.all for rule in lane.opens if rule.blocker}
 
     assert blocking == {
         ("prior-authorization", "Task", BlockerCategory.MISSING_DOCUMENTATION),
         ("prior-authorization", "Task", BlockerCategory.AUTHORIZATION),
+        ("appointment-readiness", "Task", BlockerCategory.MISSING_DOCUMENTATION),
     }
 
 
