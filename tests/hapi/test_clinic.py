@@ -7,18 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bridge.cases.commands import Close, LogOutreach
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, Status
+from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, Status, Trigger
+from bridge.demo import DAY, do_the_days_work
+from bridge.tasks.identity import STATUS_SYSTEM
+from conformance.generator import Player, stories
+from conformance.generator.stories import TEMPLATES
+from tests.unit.cases.builders import SHIPPED
 
 from .clinic import FULFILL, Clinic
 from .launcher import RunningHapi
 from .line import Ehr, Workplace, beside
 
-DESK = 'we_are = ["Organization/front-desk"]'
+SEED = 1
+A_DAY_A_SECOND = 86_400.0
+DESK = f'we_are = ["Organization/front-desk", "Organization/s{SEED}-clinic"]'
+STAFF = """
+[owners]
+dana = { kind = "person", display = "Dana Whitfield" }
+luis = { kind = "person", display = "Luis Ortega" }
+maya = { kind = "person", display = "Maya Lindholm, RN", licensed = true }
+"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,7 @@ class Site:
 def site(hapi_running: RunningHapi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with hapi_running(referential_integrity=False) as server, beside(server) as ehr:
         ehr.put({"resourceType": "Organization", "id": "front-desk", "name": "Front desk"})
-        workplace = Workplace(tmp_path_factory.mktemp("clinic"), server.base_url, connection=DESK)
+        workplace = Workplace(tmp_path_factory.mktemp("clinic"), server.base_url, connection=DESK, more=STAFF)
         yield Site(Clinic(server.base_url), workplace, ehr)
 
 
@@ -395,6 +409,38 @@ def test_an_order_that_moves_before_any_link_was_seen_takes_nothing_back(site: S
     assert (clinic.progress(other, order).ref, clinic.progress(other, order).status) == (task, "ready")
 
 
+def test_a_day_with_work_of_every_lane(site: Site) -> None:
+    """What other systems and departments ask for comes in, the clinic's people work it, and the EHR shows it."""
+    began_at = datetime.now(UTC)
+    told = stories(SEED, began_at, count=len(TEMPLATES), speed=A_DAY_A_SECOND)
+    player = Player(told, site.ehr.client)
+    player.play_until(began_at)
+    site.bridge.sync()
+    at_first = {case.lane for case in site.bridge.cases().values()}
+    with site.bridge.bridge() as bridge:
+        assert do_the_days_work(bridge, DAY) == sum(len(deed.commands) for deed in DAY)
+    site.bridge.sync()
+    player.play_until(began_at + timedelta(days=1))
+    report = site.bridge.sync()
+
+    assert report["delivered"]["parked"] == 0, report["delivery_reasons"]
+    patients = {story.patient for story in told}
+    cases = {case.id: case for case in site.bridge.cases().values() if case.patient and case.patient.ref in patients}
+    assert at_first | {case.lane for case in cases.values()} == {lane.name for lane in SHIPPED.all}
+    shown = {case_id: task for case_id, task in site.ehr.our_tasks().items() if case_id in cases}
+    assert {id_: business_status(task) for id_, task in shown.items()} == {
+        id_: case.status.value for id_, case in cases.items() if id_ in shown
+    }
+    assert {id_ for id_, case in cases.items() if case.is_open} <= set(shown)
+    said = [one for one in site.ehr.our_messages().values() if one["subject"]["reference"] in patients]
+    assert len([one for one in said if "medium" in one]) == sum(len(case.outreach) for case in cases.values()) > 0
+    assert site.ehr.faults([*shown.values(), *said]) == []
+    asked = [
+        case for case in cases.values() if any(one.trigger is Trigger.MEDICATION_CONFUSION for one in case.escalations)
+    ]
+    assert [(case.lane, case.status) for case in asked] == [("discharge", Status.ESCALATED)]
+
+
 def test_after_all_of_this_a_round_writes_nothing(site: Site) -> None:
     site.bridge.sync()
     before = site.ehr.versions()
@@ -408,3 +454,9 @@ def test_after_all_of_this_a_round_writes_nothing(site: Site) -> None:
 def _unmoved(task: dict[str, Any]) -> dict[str, Any]:
     """Return what Bridge has no business to change."""
     return {name: value for name, value in task.items() if name not in ("status", "meta", "lastModified", "output")}
+
+
+def business_status(task: dict[str, Any]) -> str:
+    """Return the case's status as a coordination Task shows it."""
+    (code,) = [one["code"] for one in task["businessStatus"]["coding"] if one["system"] == STATUS_SYSTEM]
+    return str(code)
