@@ -75,6 +75,7 @@ def load_settings(file: Path | None = None) -> Settings:
     except ValidationError as error:
         raise ConfigError("\n".join([*problems, *_words(error, where)])) from None
     problems += _unknown_backups(settings, where)
+    problems += _unknown_roles(settings, where)
     problems += _twice(settings, where)
     if problems:
         raise ConfigError("\n".join(problems))
@@ -332,6 +333,22 @@ def _unknown_backups(settings: Settings, where: _Where) -> list[str]:
             problems.append(f"{place}: expected another owner than {name!r} itself")
         elif owner.backup is not None and owner.backup not in known:
             problems.append(f"{place}: there is no owner called {owner.backup!r}{_nearest(owner.backup, list(known))}")
+    return problems
+
+
+def _unknown_roles(settings: Settings, where: _Where) -> list[str]:
+    known = {name for name, owner in settings.owners.items() if owner.kind == "role"} | {*DEFAULT_ROLES}
+    known -= {name for name, owner in settings.owners.items() if owner.kind == "person"}
+    problems = []
+    for name, owner in settings.owners.items():
+        place = where(("owners", name, "roles"))
+        problems += [
+            f"{place}: there is no role called {role!r}{_nearest(role, sorted(known))}"
+            for role in owner.roles
+            if role not in known
+        ]
+        if owner.kind == "role" and owner.roles:
+            problems.append(f"{place}: a person works role queues; {name!r} is one")
     return problems
 
 

@@ -246,6 +246,18 @@ def test_absolute_files_stay(load: Load) -> None:
             "[owners.dana]\nkind='person'\ndisplay='D'\nbackup='dana'",
             "owners.dana.backup: expected another owner than 'dana' itself",
         ),
+        (
+            "[owners.dana]\nkind='person'\ndisplay='D'\nroles=['schedular']",
+            "owners.dana.roles: there is no role called 'schedular'; did you mean scheduler?",
+        ),
+        (
+            "[owners.dana]\nkind='person'\ndisplay='D'\nroles=['luis']\n[owners.luis]\nkind='person'\ndisplay='L'",
+            "owners.dana.roles: there is no role called 'luis'; expected one of authorization-specialist, clinician",
+        ),
+        (
+            "[owners.desk]\nkind='role'\ndisplay='Desk'\nroles=['scheduler']",
+            "owners.desk.roles: a person works role queues; 'desk' is one",
+        ),
         ("[web]\nport = 99999", "web.port: expected at most 65535, found 99999"),
         ("[log]\nlevel = 'loud'", "log.level: expected 'debug', 'info', 'warning' or 'error'"),
         ("[database]\nurl = 'mysql://h/x'", "database.url: expected sqlite:///FILE or postgresql://USER@HOST/NAME"),
