@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from bridge.cases.calendar import Calendar
+from bridge.cases.clinical import unheard
 from bridge.cases.lanes import Lanes, parse_lanes
 from bridge.cases.model import OwnerKind
 from bridge.cases.owners import LICENSED_ROLES, Absence, OwnerBook, OwnerEntry
@@ -54,15 +55,16 @@ def utc_now() -> datetime:
 
 def read_lanes(settings: Settings) -> Lanes:
     """
-    Return the lanes: the site's file, or the one shipped.
+    Return the lanes: the site's file over the shipped table of what holds work up, or all that is shipped.
 
     Raises:
         ConfigError: The file cannot be read or is wrong.
     """
+    shipped = parse_lanes(files("bridge.cases").joinpath("lanes.toml").read_text(), file="shipped lanes")
     if settings.lanes is None:
-        return parse_lanes(files("bridge.cases").joinpath("lanes.toml").read_text(), file="shipped lanes")
+        return shipped
     try:
-        return parse_lanes(settings.lanes.read_text(), file=str(settings.lanes))
+        return parse_lanes(settings.lanes.read_text(), file=str(settings.lanes)).over(shipped)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"lanes: {settings.lanes} cannot be read ({error})") from None
 
@@ -80,7 +82,7 @@ def make_owners(settings: Settings, lanes: Lanes, we_are: Sequence[str]) -> Owne
     Return who can own cases: the configured owners and, unless configured, the shipped role queues.
 
     Raises:
-        ConfigError: A lane names an owner that does not exist.
+        ConfigError: A lane names an owner that does not exist, or in one a clinical question reaches nobody licensed.
     """
     entries = {
         name: OwnerEntry(name, OwnerKind.ROLE, display, licensed=name in LICENSED_ROLES)
@@ -100,7 +102,10 @@ def make_owners(settings: Settings, lanes: Lanes, we_are: Sequence[str]) -> Owne
     missing = sorted(lanes.roles() - set(entries))
     if missing:
         raise ConfigError(f"owners: the lanes name {', '.join(missing)}; add a section [owners.{missing[0]}]")
-    return OwnerBook(entries.values(), we_are)
+    owners = OwnerBook(entries.values(), we_are)
+    if silent := list(unheard(lanes, owners)):
+        raise ConfigError("\n".join(silent))
+    return owners
 
 
 def make_line(name: str, section: ConnectionSection, settings: Settings, lanes: Lanes) -> Line:

@@ -17,6 +17,7 @@ from bridge.cases import commands as do
 from bridge.cases.book import Book, Known, Outcome
 from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, Fact
+from bridge.cases.clinical import check_may_answer
 from bridge.cases.derive import Standing, standing
 from bridge.cases.escalating import ASKS_ANEW, unanswered
 from bridge.cases.facts import Facts, gather
@@ -244,6 +245,8 @@ def _acknowledge(on: _Decision, command: do.AcknowledgeEscalation) -> list[Fact]
     escalation = on.case.escalation
     if escalation is None:
         raise CommandRefused("This case is not escalated.")
+    if escalation.trigger in CLINICAL:
+        check_may_answer(on.by, on.rules.owners)
     seen = replace(
         escalation,
         acknowledged_by=escalation.acknowledged_by or on.by,

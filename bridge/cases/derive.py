@@ -34,7 +34,7 @@ from bridge.cases.decisions import (
 )
 from bridge.cases.duties import Clock, backup_of, decided_next, next_step, owner_of, work_begun_at
 from bridge.cases.ending import ending
-from bridge.cases.escalating import ASKS_ANEW, Climbed, Position, after, climb, ended, unanswered
+from bridge.cases.escalating import ASKS_ANEW, Climbed, Position, after, before_the_end, climb, ended, unanswered
 from bridge.cases.facts import Answer, Facts, visit_at
 from bridge.cases.grouping import CROSSES_PATIENTS
 from bridge.cases.holding import holding
@@ -92,7 +92,8 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     said = work_said(facts, rules, stated) if _is_decided(local) else ""
     local = lapse_closure(local, over, _said_of_life(facts, rules, said), revived=revived)
     closure = closure_in_force(local, over)
-    if closure is not None and _waits_for_answer(prior, facts, closure):
+    put_off = closure is not None and _waits_for_answer(prior, facts, closure)
+    if put_off:
         closure = None
     status = status_of(facts, rules, prior, blocker, closure, now)
     owner = owner_of(facts, rules)
@@ -137,6 +138,8 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
                 facts, rules, status, blocker, priority, Clock(gravest.since, gravest.since), None, (), now
             )
             action, due = decided_next(local, *step)
+        if put_off:
+            action = Answer(before_the_end(gravest), "clinical-question")
     return View(
         lane=facts.lane,
         status=status,

@@ -14,20 +14,23 @@ concern that a person raised, and an escalation that a person made, are resolved
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
+from bridge.cases.clinical import certain
 from bridge.cases.facts import Facts, visit_at
 from bridge.cases.lanes import Climb
 from bridge.cases.model import (
     CLINICAL,
+    Action,
     Attempt,
     AttemptOutcome,
     Case,
     Escalation,
+    NextAction,
     Owner,
     OwnerKind,
     Status,
@@ -123,6 +126,15 @@ def unanswered(prior: Case | None) -> bool:
     return any(one.is_open and one.trigger in CLINICAL and one.acknowledged_at is None for one in standing)
 
 
+def before_the_end(question: Escalation) -> NextAction:
+    """Return what is next where the EHR has ended the work and nobody has acknowledged a clinical question."""
+    text = f"Answer the clinical question: {WORDS.get(question.trigger, question.why)}"
+    return NextAction(Action.ESCALATE_TO_CLINICIAN, f"{text}. {_THEN}")
+
+
+_THEN = "The work has ended in the EHR; the case closes once licensed staff acknowledge this"
+
+
 def ended(prior: Case | None, by: str, now: datetime) -> tuple[Escalation, ...]:
     """Return every open escalation as resolved: the case is closed, and nobody has to step in any more."""
     standing = prior.escalations if prior is not None else ()
@@ -153,7 +165,7 @@ def _step(alarm: _Alarm, level: int, at: datetime, to: Owner) -> Escalation:
 
 def _steps(alarm: _Alarm, on: Position) -> tuple[list[tuple[int, datetime, Owner]], datetime | None]:
     """Return the steps of the ladder that are due, each with its moment and whom it asks, and when the next one is."""
-    owners, zone = on.rules.owners, on.rules.calendar.zone
+    zone = on.rules.calendar.zone
     due: list[tuple[int, datetime, Owner]] = []
     at = on.rules.calendar.beyond(alarm.begun_at, alarm.rule.after)
     if at > on.now:
@@ -161,11 +173,24 @@ def _steps(alarm: _Alarm, on: Position) -> tuple[list[tuple[int, datetime, Owner
     for level, named in enumerate(_ladder(alarm.rule, on), start=1):
         if at > on.now:
             return due, at
-        due.append((level, at, owners.stand_in(named, on.backup, at.astimezone(zone).date())))
+        due.append((level, at, _acting(named, alarm.rule, on, at.astimezone(zone).date())))
         if alarm.rule.every is None:
             break
         at = on.rules.calendar.beyond(at, alarm.rule.every)
     return due, None
+
+
+def _acting(named: Owner, rule: Climb, on: Position, day: date) -> Owner:
+    """Return who is asked in place of *named* on a day; a clinical question stays with licensed staff then, too."""
+    owners = on.rules.owners
+    acting = owners.stand_in(named, on.backup, day)
+    if rule.when not in CLINICAL or owners.is_licensed(acting.id):
+        return acting
+    there = (
+        name for name in certain(on.facts.lane, rule) if owners.is_licensed(name) and not owners.is_away(name, day)
+    )
+    found = next(there, None)
+    return named if found is None else owners.owner(found)
 
 
 def _ladder(rule: Climb, on: Position) -> Sequence[Owner]:
@@ -176,7 +201,7 @@ def _ladder(rule: Climb, on: Position) -> Sequence[Owner]:
     found = [person for person in people if person is not None]
     if rule.when in CLINICAL:
         found = [person for person in found if owners.is_licensed(person.id)]
-        found = found or [owners.owner(name) for name in on.facts.lane.escalates_to if owners.is_licensed(name)]
+        found = found or [owners.owner(name) for name in certain(on.facts.lane, rule) if owners.is_licensed(name)]
     return list(dict.fromkeys(found))
 
 

@@ -18,7 +18,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from bridge.cases.calendar import Span, Unit, parse_span
 from bridge.cases.loops import Mark
-from bridge.cases.model import ACTION_TEXT, Action, Barrier, BlockerCategory, Channel, ClosureReason, Status, Trigger
+from bridge.cases.model import (
+    ACTION_TEXT,
+    CLINICAL,
+    Action,
+    Barrier,
+    BlockerCategory,
+    Channel,
+    ClosureReason,
+    Status,
+    Trigger,
+)
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
 from bridge.cases.wording import check_script
@@ -272,10 +282,18 @@ class Lane(_Section):
     outreach: Outreach | None = None
     complex: tuple[Complex, ...] = ()
     recovers: tuple[Recovery, ...] = ()
-    escalates: tuple[Climb, ...] = ()
+    escalates: tuple[Climb, ...] = Field(default=(), validate_default=True)
     blockers: tuple[BlockerCategory, ...] = tuple(BlockerCategory)
     tell: tuple[Status, ...] = ()
     loop: tuple[Mark, ...] = (Mark.RECEIVED, Mark.ACCEPTED, Mark.DECIDED, Mark.TOLD)
+
+    @field_validator("escalates")
+    @classmethod
+    def _clinical_questions_always_climb(cls, rules: tuple[Climb, ...]) -> tuple[Climb, ...]:
+        """Return the reasons to climb with those that need no line: licensed staff is asked, in every lane (ours)."""
+        named = {(rule.when, priority) for rule in rules for priority in rule.priorities or tuple(Priority)}
+        missing = {when: tuple(one for one in Priority if (when, one) not in named) for when in sorted(CLINICAL)}
+        return (*rules, *(Climb(when=when, priorities=left) for when, left in missing.items() if left))
 
     @model_validator(mode="after")
     def _complete(self) -> Lane:
@@ -340,6 +358,10 @@ class Lanes:
             )
             for kind in EFFECTS
         }
+
+    def over(self, shipped: Lanes) -> Lanes:
+        """Return these lanes with what holds work up by *shipped* where their own table has no line that fits."""
+        return Lanes(self.all, (*self.blockers, *shipped.blockers))
 
     def __getitem__(self, name: str) -> Lane:
         return self._by_name[name]

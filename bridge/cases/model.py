@@ -265,9 +265,18 @@ class Escalation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def gravest(escalations: Iterable[Escalation], owner: Owner) -> Escalation | None:
-    """Return the open one that climbed highest, the newest of several, leaving out what only reminds *owner*."""
-    standing = [one for one in escalations if one.is_open and one.to.id != owner.id]
-    return max(standing, key=lambda one: (one.trigger in CLINICAL, one.level, one.since, one.trigger), default=None)
+    """
+    Return the open one that climbed highest, the newest of several, leaving out what only reminds *owner*.
+
+    A clinical question comes before all else, also one to the owner, and first of all one that nobody acknowledged.
+    """
+    standing = [one for one in escalations if one.is_open and (one.trigger in CLINICAL or one.to.id != owner.id)]
+    return max(standing, key=_gravity, default=None)
+
+
+def _gravity(one: Escalation) -> tuple[int, int, datetime, Trigger]:
+    clinical = one.trigger in CLINICAL
+    return clinical + (clinical and one.acknowledged_at is None), one.level, one.since, one.trigger
 
 
 class Closure(msgspec.Struct, frozen=True, gc=False, kw_only=True):

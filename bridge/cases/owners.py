@@ -39,7 +39,7 @@ class OwnerEntry:
     references: tuple[str, ...] = ()
     backup: str | None = None
     licensed: bool = False
-    """Whether clinical questions may be put to them."""
+    """Whether clinical questions may be put to them; who works a licensed role queue by name needs no more."""
     roles: tuple[str, ...] = ()
     """The role queues that a person works; without any they may take from each."""
     away: tuple[Absence, ...] = ()
@@ -55,6 +55,8 @@ class OwnerBook:
             entry.name: Owner(entry.kind, entry.name, entry.display, _party(entry)) for entry in self._entries.values()
         }
         self._we_are = frozenset(we_are)
+        queues = frozenset(name for name, entry in self._entries.items() if entry.licensed)
+        self._licensed = queues.union(name for name, entry in self._entries.items() if queues & set(entry.roles))
 
     def names(self) -> tuple[str, ...]:
         """Return every owner's name, as configured."""
@@ -104,9 +106,12 @@ class OwnerBook:
         return otherwise if otherwise is not None and not self.is_away(otherwise.id, day) else owner
 
     def is_licensed(self, name: str) -> bool:
-        """Whether clinical questions may be put to *name*."""
-        entry = self._entries.get(name)
-        return entry is not None and entry.licensed
+        """Whether clinical questions may be put to *name*: licensed, or of a role queue that is and that they name."""
+        return name in self._licensed
+
+    def licensed(self) -> tuple[str, ...]:
+        """Return the names of all to whom clinical questions may be put, as configured."""
+        return tuple(name for name in self._entries if name in self._licensed)
 
     def find(self, party: Party | None) -> Owner | None:
         """Return the configured owner that *party* is, if it is one."""

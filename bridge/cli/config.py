@@ -19,16 +19,19 @@ def check(
     ] = False,
 ) -> None:
     """Check bridge.toml, BRIDGE_* and the lanes file. Asks no EHR; bridge doctor does."""
+    from bridge.cases.clinical import who_may_answer
     from bridge.config import find_file
-    from bridge.wiring import make_auth, make_line, read_lanes
+    from bridge.wiring import make_auth, make_line, make_owners, read_lanes
 
     settings = settings_of(config)
     lanes = read_lanes(settings)
+    owners = make_owners(settings, lanes, ())
     lines = {name: make_line(name, section, settings, lanes) for name, section in settings.connections.items()}
     for name, section in settings.connections.items():
         make_auth(name, section)
     print(f"configuration: fine ({find_file(config) or 'no bridge.toml here: defaults and BRIDGE_* variables alone'})")
     print(f"  lanes: {', '.join(lane.name for lane in lanes.all)}")
+    print(f"  clinical questions: {who_may_answer(owners)}")
     for name, line in lines.items():
         print(f"  connection {name}: {line.base_url} ({line.fhir_version}), reads {', '.join(line.types)}")
     if not lines:

@@ -8,12 +8,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from bridge.cases.clinical import who_may_answer
 from bridge.cases.commands import AnyCommand
 from bridge.cases.duties import work_begun_at
 from bridge.cases.facts import gather
 from bridge.cases.lanes import Lane
 from bridge.cases.model import (
     ACTION_TEXT,
+    CLINICAL,
     AttemptOutcome,
     Barrier,
     BlockerCategory,
@@ -133,6 +135,7 @@ def _values(context: WebContext, request: Request, read: Read) -> Mapping[str, A
         tried=_tried(context, read),
         acts=stand_in(context, read.case),
         may_claim=_may_claim(context, request, read),
+        only_licensed=_only_licensed(context, request, read),
         entries=[entry for entry in reversed(entries) if _is_told(entry)],
         stale=as_of is None or now - as_of > context.stale_after,
         done=None,
@@ -157,6 +160,15 @@ def _may_claim(context: WebContext, request: Request, read: Read) -> bool:
     line = context.lines.get(read.case.connection)
     waits = read.case.is_open and read.case.owner.kind is OwnerKind.ROLE
     return waits and line is not None and line.rules.owners.works(who(context, request), read.case.owner.id)
+
+
+def _only_licensed(context: WebContext, request: Request, read: Read) -> str | None:
+    """Return who answers the case's clinical question, where whoever looks may not; else ``None``."""
+    line, asked = context.lines.get(read.case.connection), read.case.escalation
+    if line is None or asked is None or asked.trigger not in CLINICAL:
+        return None
+    owners = line.rules.owners
+    return None if owners.is_licensed(who(context, request)) else who_may_answer(owners)
 
 
 def _is_told(entry: TimelineEntry) -> bool:

@@ -43,6 +43,8 @@ CALM = Lanes((lane.model_copy(update={"escalates": ()}) for lane in SHIPPED.all)
 _ENTRIES = (
     OwnerEntry("ann", OwnerKind.PERSON, "Ann Weber", ("Practitioner/ann", "http://id.example|ann"), backup="bob"),
     OwnerEntry("bob", OwnerKind.PERSON, "Bob Stone", ("Practitioner/bob",)),
+    OwnerEntry("carol", OwnerKind.PERSON, "Carol Reed, RN", licensed=True),
+    OwnerEntry("dave", OwnerKind.PERSON, "Dave Lin", roles=("clinician",)),
     *(
         OwnerEntry(name, OwnerKind.ROLE, name.replace("-", " ").capitalize(), licensed=name in LICENSED_ROLES)
         for name in sorted(SHIPPED.roles())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,10 +21,12 @@ from bridge.cases.model import (
     ClosureReason,
     Concern,
     Escalation,
+    NextAction,
     OwnerKind,
     Status,
     Trigger,
 )
+from bridge.cases.owners import Absence, OwnerBook
 from bridge.cases.snapshot import Priority
 from bridge.errors import CommandRefused, ConfigError
 from tests.unit.cases.builders import (
@@ -299,9 +302,102 @@ def test_a_concern_goes_to_the_right_people_at_once_and_only_people_resolve_it(c
     desk.take(a_visit("booked"))
     assert desk.case().status is Status.ESCALATED
 
-    desk.do(do.AcknowledgeEscalation(resolved=True), by="bob")
+    desk.do(do.AcknowledgeEscalation(resolved=True), by="carol")
 
     assert desk.case().status is Status.SCHEDULED
+
+
+@pytest.mark.parametrize("by", ["ann", "bob", "coordinator", "supervisor", "referral-coordinator"])
+@pytest.mark.parametrize("resolved", [False, True])
+@pytest.mark.parametrize("concern", [Concern.WORSENING_SYMPTOMS, Concern.MEDICATION_CONFUSION])
+def test_nobody_but_licensed_staff_acknowledges_or_resolves_a_clinical_question(
+    concern: Concern, resolved: bool, by: str
+) -> None:
+    desk = a_desk()
+    before = desk.do(call(REACHED, concerns=(concern,)))
+
+    with pytest.raises(CommandRefused, match=rf"{by} is not licensed staff.*answer: Carol Reed, RN, Dave Lin"):
+        desk.do(do.AcknowledgeEscalation(resolved=resolved), by=by)
+
+    assert desk.case() == before
+
+
+@pytest.mark.parametrize("by", ["carol", "dave", "clinician"])
+def test_who_is_licensed_or_works_a_licensed_queue_by_name_answers(by: str) -> None:
+    desk = a_desk()
+    desk.do(WORSE)
+
+    seen = desk.do(do.AcknowledgeEscalation(), by=by)
+    assert seen.escalation is not None
+    assert seen.escalation.acknowledged_by == by
+
+    assert desk.do(do.AcknowledgeEscalation(resolved=True), by=by).escalation is None
+
+
+def test_where_nobody_is_licensed_yet_the_refusal_says_what_to_configure() -> None:
+    desk = Desk(
+        some_rules(lanes=SHIPPED, owners=OwnerBook(one for one in OWNERS.entries() if one.name not in "carol dave"))
+    )
+    desk.take(a_snapshot())
+    desk.do(WORSE)
+
+    with pytest.raises(CommandRefused, match="add a person to the owners section with licensed = true"):
+        desk.do(do.AcknowledgeEscalation(), by="ann")
+
+
+def test_a_question_to_the_owner_is_no_reminder_it_is_shown_and_can_be_answered() -> None:
+    desk = a_desk()
+    desk.do(do.Assign(owner="clinician"))
+
+    asked = desk.do(WORSE)
+    assert asked.status is Status.ESCALATED
+    assert asked.escalation is not None
+    assert asked.escalation.to == asked.owner
+
+    answered = desk.do(do.AcknowledgeEscalation(resolved=True), by="carol")
+    assert answered.status is not Status.ESCALATED
+    assert desk.do(do.Close(reason=ClosureReason.DECLINED)).closure is not None
+
+
+def test_of_two_clinical_questions_the_one_that_nobody_acknowledged_is_shown() -> None:
+    desk = a_desk()
+    desk.do(WORSE)
+    desk.do(do.Escalate(why="again"), by="ann")
+    desk.do(do.AcknowledgeEscalation(), by="carol")
+    desk.pass_time(minutes=5)
+
+    desk.do(call(REACHED, concerns=(Concern.MEDICATION_CONFUSION,)))
+    shown = desk.case().escalation
+    assert shown is not None
+    assert (shown.trigger, shown.level) == (Trigger.MEDICATION_CONFUSION, 1)
+
+    desk.do(do.AcknowledgeEscalation(), by="carol")
+    assert desk.do(do.Close(reason=ClosureReason.DECLINED)).closure is not None
+
+
+def test_a_question_is_asked_of_licensed_staff_also_where_the_lane_names_none_and_no_rule() -> None:
+    """The lane's own ladder, its backup and its owner are looked through."""
+    lanes = only('[[defaults.escalates]]\nwhen = "overdue"')
+    desk = a_desk(lanes)
+
+    case = desk.do(WORSE)
+
+    assert case.escalation is not None
+    assert case.escalation.to.id == "clinician"
+
+
+def test_while_licensed_staff_is_away_others_who_are_licensed_are_asked() -> None:
+    away = (Absence(date(2026, 6, 1), date(2026, 6, 5)),)
+    entries = {one.name: one for one in OWNERS.entries()}
+    entries["carol"] = replace(entries["carol"], backup="bob", away=away)
+    lanes = only('[[defaults.escalates]]\nwhen = "worsening-symptoms"\nto = ["carol"]')
+    desk = Desk(some_rules(lanes=lanes, owners=OwnerBook(entries.values())))
+    desk.take(a_snapshot())
+
+    case = desk.do(WORSE)
+
+    assert case.escalation is not None
+    assert case.escalation.to.id == "clinician"
 
 
 def test_a_clinical_question_is_never_handed_to_unlicensed_staff() -> None:
@@ -420,7 +516,26 @@ def test_what_the_ehr_ends_waits_until_somebody_has_seen_the_clinical_question()
     with pytest.raises(CommandRefused, match="clinical question"):
         desk.do(do.Close(reason=ClosureReason.DECLINED))
 
-    assert desk.do(do.AcknowledgeEscalation(), by="bob").closure is not None
+    assert desk.do(do.AcknowledgeEscalation(), by="carol").closure is not None
+
+
+@pytest.mark.parametrize("decide", [True, False])
+def test_a_case_that_only_the_question_keeps_open_says_so_whatever_was_to_be_done(decide: bool) -> None:
+    desk = a_desk()
+    desk.do(WORSE)
+    desk.take(a_snapshot(status="completed", version=30))
+    if decide:
+        desk.do(do.SetNextAction(code=Action.CALL_PATIENT, text="Call again"))
+
+    case = desk.case()
+
+    assert case.is_open
+    assert case.due_at is not None
+    assert case.next_action == NextAction(
+        Action.ESCALATE_TO_CLINICIAN,
+        "Answer the clinical question: The patient reports worsening symptoms. "
+        "The work has ended in the EHR; the case closes once licensed staff acknowledge this",
+    )
 
 
 def test_what_comes_up_after_the_end_needs_the_case_open() -> None:
@@ -435,7 +550,7 @@ def test_a_case_that_is_merged_hands_over_everybody_who_was_asked_and_asks_nobod
     desk = a_desk()
     desk.take(a_task(parent=None, codes=()))
     desk.do(WORSE, root="Task/1")
-    desk.do(do.AcknowledgeEscalation(resolved=True), root="Task/1")
+    desk.do(do.AcknowledgeEscalation(resolved=True), root="Task/1", by="carol")
     desk.do(do.Escalate(why="stuck"), root="Task/1")
     desk.pass_time(minutes=1)
     desk.do(do.Escalate(why="also stuck"))

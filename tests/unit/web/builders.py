@@ -43,17 +43,17 @@ OWNED = Party(type="Practitioner", ref="Practitioner/maria")
 OWNERS = (
     OwnerEntry("referral-coordinator", OwnerKind.ROLE, "Referral coordinators", backup="supervisor"),
     OwnerEntry("scheduler", OwnerKind.ROLE, "Schedulers", backup="supervisor"),
-    OwnerEntry("refill-nurse", OwnerKind.ROLE, "Refill nurses"),
+    OwnerEntry("refill-nurse", OwnerKind.ROLE, "Refill nurses", licensed=True),
     OwnerEntry("authorization-specialist", OwnerKind.ROLE, "Authorization specialists"),
     OwnerEntry("supervisor", OwnerKind.ROLE, "Supervisors"),
-    OwnerEntry("clinician", OwnerKind.ROLE, "Clinicians"),
+    OwnerEntry("clinician", OwnerKind.ROLE, "Clinicians", licensed=True),
     OwnerEntry("maria", OwnerKind.PERSON, "Maria Synthetic", ("Practitioner/maria",), backup="supervisor"),
 )
 
 
-def a_line(name: str = MAIN) -> Line:
-    """Return a connection's line with the shipped lanes."""
-    rules = Rules(name, LANES, OwnerBook(OWNERS), Calendar(zone=ZONE))
+def a_line(name: str = MAIN, *more: OwnerEntry) -> Line:
+    """Return a connection's line with the shipped lanes, and with *more* owners."""
+    rules = Rules(name, LANES, OwnerBook((*OWNERS, *more)), Calendar(zone=ZONE))
     return Line(name=name, base_url=f"https://{name}.example/fhir", fhir_version="R4", rules=rules)
 
 

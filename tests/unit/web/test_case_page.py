@@ -9,10 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bridge.cases import commands as do
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, Concern
+from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, Concern, OwnerKind
+from bridge.cases.owners import OwnerEntry
 from bridge.cases.snapshot import Remark
 from bridge.web.words import CHANNEL_KEYS, OUTCOME_KEYS
-from tests.unit.web.builders import NOW, Clinic
+from tests.unit.web.builders import MAIN, NOW, Clinic, a_line, a_snapshot
 from tests.unit.web.test_who import OURS, say
 
 
@@ -73,6 +74,38 @@ def test_every_escalation_is_shown_with_how_it_stands(clinic: Clinic, client: Te
     assert "no slot in spring person, by Maria Synthetic Supervisors step 1 Over today 10:00 by Maria" in shown
     assert shown.index("still none") < shown.index("no slot in spring")
     assert "beneath: new" in words_of(text)
+
+
+def test_a_clinical_question_is_answered_by_licensed_staff_alone(clinic: Clinic, client: TestClient) -> None:
+    nora = OwnerEntry("nora", OwnerKind.PERSON, "Nora Ibsen, RN", licensed=True)
+    clinic.lines[MAIN] = a_line(MAIN, nora)
+    case, worse = clinic.referral(), (Concern.WORSENING_SYMPTOMS,)
+    case = clinic.do(case, do.LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.REACHED, concerns=worse))
+    clinic.arrive(a_snapshot(case.root, "completed", version="2", updated_at=NOW))
+    case = clinic.case(case)
+    page, form = f"/cases/{case.id}", {"version": str(case.version), "resolved": "true"}
+
+    say(client, "maria")
+    text = words_of(client.get(page).text)
+    assert "Answer the clinical question: The patient reports worsening symptoms. The work has ended in the EHR" in text
+    assert "answered by licensed staff alone. Who may answer: Nora Ibsen, RN." in text
+    assert "Answer the escalation" not in text
+    refused = client.post(f"{page}/commands/acknowledge-escalation", data=form, headers=OURS)
+    assert refused.status_code == 409
+    assert "maria is not licensed staff. Who may answer: Nora Ibsen, RN." in words_of(refused.text)
+    told = client.post(
+        f"/api/v1{page}/commands",
+        json={"command": "acknowledge-escalation"},
+        headers={"If-Match": f'"{case.version}"', "Acting-As": "maria"},
+    )
+    assert told.status_code == 409
+    assert "not licensed staff" in told.json()["detail"]
+    assert clinic.case(case) == case
+
+    say(client, "nora")
+    assert "Answer the escalation" in words_of(client.get(page).text)
+    client.post(f"{page}/commands/acknowledge-escalation", data=form, headers=OURS)
+    assert not clinic.case(case).is_open
 
 
 def test_the_stage_is_in_the_answers_of_the_api(clinic: Clinic, client: TestClient) -> None:

@@ -184,8 +184,8 @@ class Play:
         _DO[name](self, **how)
         return True
 
-    def do(self, command: do.AnyCommand) -> None:
-        self.desk.do(command, self.root, "ann")
+    def do(self, command: do.AnyCommand, by: str = "ann") -> None:
+        self.desk.do(command, self.root, by)
 
     def history(self) -> list[Change]:
         """Return everything that was written down about the case."""
@@ -343,6 +343,6 @@ _DO: dict[str, Callable[..., None]] = {
     "close": lambda play: play.do(do.Close(reason=ClosureReason.DECLINED)),
     "reopen": lambda play: play.do(do.Reopen(why="not over")),
     "escalate": lambda play, to: play.do(do.Escalate(why="stuck", to=to)),
-    "acknowledge": lambda play: play.do(do.AcknowledgeEscalation()),
-    "resolve": lambda play: play.do(do.AcknowledgeEscalation(resolved=True)),
+    "acknowledge": lambda play: play.do(do.AcknowledgeEscalation(), "carol"),
+    "resolve": lambda play: play.do(do.AcknowledgeEscalation(resolved=True), "carol"),
 }

@@ -394,6 +394,12 @@ class Reading:
         return from_then(max(anchor, self.known))
 
     def gravest(self) -> Asked | None:
-        """The one that is shown: somebody other than the owner is asked, clinical before all, the highest step."""
-        standing = [one for one in self.asked.values() if not one.over and one.to != self.owner]
-        return max(standing, key=lambda one: (one.trigger in CLINICAL, one.level, one.at, one.trigger), default=None)
+        """The one that is shown: to somebody other than the owner, a clinical question before all, unanswered first."""
+
+        def gravity(one: Asked) -> tuple[int, int, datetime, str]:
+            clinical = 0 if one.trigger not in CLINICAL else 1 if one.answered else 2
+            return clinical, one.level, one.at, one.trigger
+
+        standing = [one for one in self.asked.values() if not one.over]
+        shown = [one for one in standing if one.to != self.owner or one.trigger in CLINICAL]
+        return max(shown, key=gravity, default=None)
