@@ -96,6 +96,8 @@ def category_of_pause(snapshot: Snapshot, table: Sequence[Holds]) -> BlockerCate
 def category_by_code(snapshot: Snapshot, table: Sequence[Holds]) -> BlockerCategory | None:
     """Return what the codes of a resource's status reason or business status say holds it up, if they do."""
     concepts = (snapshot.status_reason, snapshot.business_status)
+    if concepts == (None, None):
+        return None
     said = {coding.token for concept in concepts if concept is not None for coding in concept.codes}
     return next((line.category for line in table if not said.isdisjoint(line.codes)), None) if said else None
 

@@ -71,13 +71,14 @@ class Book:
 
     def write(self, root: str, cause: Cause, fact: Fact) -> Case:
         """Write one fact down and return the case after it."""
-        case = self._cases.get(root)
-        opened = fact.case if isinstance(fact, facts_of.CaseOpened) else None
-        subject = case if case is not None else opened
-        assert subject is not None, "a history begins with case-opened"
-        version = self._versions.setdefault(subject.id, 1 if case is None else case.version + 1)
-        seq = self._last_seq.get(subject.id, 0) + 1
-        self._last_seq[subject.id] = seq
+        case = subject = self._cases.get(root)
+        if subject is None:
+            assert isinstance(fact, facts_of.CaseOpened), "a history begins with case-opened"
+            subject = fact.case
+        version = self._versions.get(subject.id)
+        if version is None:
+            version = self._versions[subject.id] = 1 if case is None else case.version + 1
+        seq = self._last_seq[subject.id] = self._last_seq.get(subject.id, 0) + 1
         change = Change(subject.id, seq, version, self.now, cause, fact)
         self.changes.append(change)
         self._cases[root] = after = fold(case, change)

@@ -102,7 +102,7 @@ class Calendar:
             case Unit.BUSINESS_DAYS:
                 return max(start, _after_days(self, self._opening_day(start), span.amount))
             case Unit.BUSINESS_HOURS:
-                return max(start, self._after_hours(start, timedelta(hours=span.amount)))
+                return max(start, _after_hours(self, start, span.amount))
             case Unit.MINUTES:
                 return start + timedelta(minutes=span.amount)
             case Unit.HOURS:
@@ -121,7 +121,7 @@ class Calendar:
         """
         if span.amount == 0 or span.unit is not Unit.BUSINESS_DAYS:
             return self.after(deadline, span)
-        return _days_beyond(self, deadline, span)
+        return _days_beyond(self, deadline, span.amount)
 
     def resumed(self, deadline: datetime, unit: Unit, since: datetime, until: datetime) -> datetime:
         """
@@ -189,14 +189,7 @@ class Calendar:
         day = local.date()
         if self.is_open_on(day) and local.time() < self.hours[day.weekday()][1]:
             return day
-        return self._next_open(day)
-
-    def _next_open(self, day: date, step: int = 1) -> date:
-        for ahead in range(1, _SEARCH_LIMIT_DAYS):
-            candidate = day + timedelta(days=ahead * step)
-            if self.is_open_on(candidate):
-                return candidate
-        raise ValueError("the site's calendar has no open day within ten years")
+        return _next_open(self, day)
 
     def _after_hours(self, start: datetime, left: timedelta) -> datetime:
         local = start.astimezone(self.zone).replace(tzinfo=None)
@@ -209,7 +202,7 @@ class Calendar:
                     if begin + left <= closes:
                         return self._instant(begin + left)
                     left -= closes - begin
-            day = self._next_open(day)
+            day = _next_open(self, day)
             local = datetime.combine(day, time.min)
 
     def _closing(self, day: date) -> datetime:
@@ -220,22 +213,36 @@ class Calendar:
 
 
 @lru_cache(maxsize=4096)
+def _next_open(calendar: Calendar, day: date, step: int = 1) -> date:
+    for ahead in range(1, _SEARCH_LIMIT_DAYS):
+        candidate = day + timedelta(days=ahead * step)
+        if calendar.is_open_on(candidate):
+            return candidate
+    raise ValueError("the site's calendar has no open day within ten years")
+
+
+@lru_cache(maxsize=4096)
 def _after_days(calendar: Calendar, day: date, days: int) -> datetime:
     for _ in range(days):
-        day = calendar._next_open(day)
+        day = _next_open(calendar, day)
     return calendar._closing(day)
 
 
 @lru_cache(maxsize=4096)
-def _days_beyond(calendar: Calendar, deadline: datetime, span: Span) -> datetime:
-    return calendar.after(deadline - timedelta(microseconds=1), span)
+def _after_hours(calendar: Calendar, start: datetime, hours: int) -> datetime:
+    return calendar._after_hours(start, timedelta(hours=hours))
+
+
+@lru_cache(maxsize=4096)
+def _days_beyond(calendar: Calendar, deadline: datetime, days: int) -> datetime:
+    return calendar.after(deadline - timedelta(microseconds=1), Span(days, Unit.BUSINESS_DAYS))
 
 
 @lru_cache(maxsize=4096)
 def _before_days(calendar: Calendar, day: date, days: int) -> datetime:
     for _ in range(days):
-        day = calendar._next_open(day, step=-1)
-    return calendar._closing(day) if calendar.is_open_on(day) else calendar._closing(calendar._next_open(day, -1))
+        day = _next_open(calendar, day, -1)
+    return calendar._closing(day if calendar.is_open_on(day) else _next_open(calendar, day, -1))
 
 
 def plausible(at: datetime | None) -> datetime | None:

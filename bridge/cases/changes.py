@@ -271,20 +271,23 @@ def fold(case: Case | None, change: Change) -> Case:
         return fact.case
     if isinstance(fact, CaseOpened):
         raise ValueError(f"{change.case_id} is opened twice")
-    changed = _EFFECTS[type(fact)](case, fact, change)
-    first = changed.first_response_at
-    if first is None and change.cause.kind is CauseKind.PERSON:
-        first = change.at
-    return msgspec.structs.replace(changed, version=change.version, updated_at=change.at, first_response_at=first)
+    fields = _EFFECTS[type(fact)](case, fact, change)
+    if case.first_response_at is None and change.cause.kind is CauseKind.PERSON:
+        fields.setdefault("first_response_at", change.at)
+    return msgspec.structs.replace(case, version=change.version, updated_at=change.at, **fields)
 
 
-def _sources(case: Case, fact: SourcesChanged, change: Change) -> Case:
-    return msgspec.structs.replace(case, sources=fact.sources, oddities=fact.oddities)
+_Fields = dict[str, Any]
+"""What a fact changes of a case, by field."""
 
 
-def _patient(case: Case, fact: PatientKnown, _: Change) -> Case:
+def _sources(case: Case, fact: SourcesChanged, change: Change) -> _Fields:
+    return {"sources": fact.sources, "oddities": fact.oddities}
+
+
+def _patient(case: Case, fact: PatientKnown, _: Change) -> _Fields:
     moved = is_other_patient(case.patient, fact.patient)
-    return msgspec.structs.replace(case, patient=fact.patient, round=case.round + moved)
+    return {"patient": fact.patient, "round": case.round + moved}
 
 
 def is_other_patient(before: CasePatient | None, after: CasePatient | None) -> bool:
@@ -292,26 +295,23 @@ def is_other_patient(before: CasePatient | None, after: CasePatient | None) -> b
     return before is not None and before.ref is not None and (after is None or after.ref != before.ref)
 
 
-def _facts(case: Case, fact: FactsChanged, change: Change) -> Case:
-    return msgspec.structs.replace(
-        case,
-        title=fact.title,
-        priority=fact.priority,
-        requester=fact.requester,
-        visit_at=fact.visit_at,
-        opened_at=fact.opened_at,
-    )
+def _facts(case: Case, fact: FactsChanged, change: Change) -> _Fields:
+    return {
+        "title": fact.title,
+        "priority": fact.priority,
+        "requester": fact.requester,
+        "visit_at": fact.visit_at,
+        "opened_at": fact.opened_at,
+    }
 
 
-def _moved(case: Case, fact: StatusChanged, change: Change) -> Case:
+def _moved(case: Case, fact: StatusChanged, change: Change) -> _Fields:
     after = fact.beneath or fact.status
-    moved = msgspec.structs.replace(case, status=fact.status, beneath=fact.beneath)
+    moved: _Fields = {"status": fact.status, "beneath": fact.beneath}
     if after is case.stage:
         return moved
     owned_at = change.at if queued_anew(case, after) else case.owned_at
-    return msgspec.structs.replace(
-        moved, entered_at=change.at, waits=waits_after(case, after, change.at), owned_at=owned_at
-    )
+    return moved | {"entered_at": change.at, "waits": waits_after(case, after, change.at), "owned_at": owned_at}
 
 
 def queued_anew(case: Case, stage: Status) -> bool:
@@ -327,14 +327,14 @@ def waits_after(case: Case, stage: Status, at: datetime) -> tuple[Wait, ...]:
     return (*case.waits, Wait(since, at))
 
 
-def _owned(case: Case, fact: OwnerAssigned, change: Change) -> Case:
+def _owned(case: Case, fact: OwnerAssigned, change: Change) -> _Fields:
     since = case.owned_at if fact.owner.id == case.owner.id else change.at
-    return msgspec.structs.replace(case, owner=fact.owner, backup=fact.backup, owned_at=since)
+    return {"owner": fact.owner, "backup": fact.backup, "owned_at": since}
 
 
-def _outreach(case: Case, fact: OutreachLogged, change: Change) -> Case:
+def _outreach(case: Case, fact: OutreachLogged, change: Change) -> _Fields:
     first = min(case.first_response_at or fact.attempt.at, fact.attempt.at)
-    return msgspec.structs.replace(case, outreach=(*case.outreach, fact.attempt), first_response_at=first)
+    return {"outreach": (*case.outreach, fact.attempt), "first_response_at": first}
 
 
 def _with_escalation(known: tuple[Escalation, ...], now: Escalation) -> tuple[Escalation, ...]:
@@ -343,35 +343,29 @@ def _with_escalation(known: tuple[Escalation, ...], now: Escalation) -> tuple[Es
     return (*others, now)
 
 
-def _closed(case: Case, fact: CaseClosed, change: Change) -> Case:
-    return msgspec.structs.replace(case, closure=fact.closure, closed_at=fact.closure.at)
+def _reopened(case: Case, fact: CaseReopened, change: Change) -> _Fields:
+    return {"closure": None, "closed_at": None, "round": case.round + 1, "waits": (), "known_at": change.at}
 
 
-_EFFECTS: dict[type, Callable[[Case, Any, Change], Case]] = {
+_EFFECTS: dict[type, Callable[[Case, Any, Change], _Fields]] = {
     SourcesChanged: _sources,
     StatusChanged: _moved,
-    LaneChanged: lambda case, fact, _: msgspec.structs.replace(case, lane=fact.lane),
-    VisitHappened: lambda case, fact, _: case,
+    LaneChanged: lambda case, fact, _: {"lane": fact.lane},
+    VisitHappened: lambda case, fact, _: {},
     FactsChanged: _facts,
     PatientKnown: _patient,
-    PatientMerged: lambda case, fact, _: msgspec.structs.replace(case, patient=fact.patient),
+    PatientMerged: lambda case, fact, _: {"patient": fact.patient},
     OwnerAssigned: _owned,
-    NextActionSet: lambda case, fact, _: msgspec.structs.replace(
-        case, next_action=fact.next_action, due_at=fact.due_at
-    ),
-    BlockerRaised: lambda case, fact, _: msgspec.structs.replace(case, blocker=fact.blocker),
-    BlockerCleared: lambda case, fact, _: msgspec.structs.replace(case, blocker=None),
+    NextActionSet: lambda case, fact, _: {"next_action": fact.next_action, "due_at": fact.due_at},
+    BlockerRaised: lambda case, fact, _: {"blocker": fact.blocker},
+    BlockerCleared: lambda case, fact, _: {"blocker": None},
     OutreachLogged: _outreach,
-    Escalated: lambda case, fact, _: msgspec.structs.replace(
-        case, escalations=_with_escalation(case.escalations, fact.escalation)
-    ),
-    NoteAdded: lambda case, fact, _: msgspec.structs.replace(case, notes=(*case.notes, fact.note)),
-    SuggestionAnswered: lambda case, fact, _: msgspec.structs.replace(case, answered=(*case.answered, fact.answer)),
-    LocalDecided: lambda case, fact, _: msgspec.structs.replace(case, local=fact.local),
-    CaseClosed: _closed,
-    CaseReopened: lambda case, fact, change: msgspec.structs.replace(
-        case, closure=None, closed_at=None, round=case.round + 1, waits=(), known_at=change.at
-    ),
-    CaseMerged: lambda case, fact, _: msgspec.structs.replace(case, merged_into=fact.into),
-    OddityNoted: lambda case, fact, _: case,
+    Escalated: lambda case, fact, _: {"escalations": _with_escalation(case.escalations, fact.escalation)},
+    NoteAdded: lambda case, fact, _: {"notes": (*case.notes, fact.note)},
+    SuggestionAnswered: lambda case, fact, _: {"answered": (*case.answered, fact.answer)},
+    LocalDecided: lambda case, fact, _: {"local": fact.local},
+    CaseClosed: lambda case, fact, _: {"closure": fact.closure, "closed_at": fact.closure.at},
+    CaseReopened: _reopened,
+    CaseMerged: lambda case, fact, _: {"merged_into": fact.into},
+    OddityNoted: lambda case, fact, _: {},
 }

@@ -100,7 +100,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
     local = lapse_owner(local, owner)
     if local.owner is not None:
         owner = Answer(local.owner.owner, "assigned-by-person")
-    opened_at = min(row.began_at for row in facts.rows)
+    opened_at = min([row.began_at for row in facts.rows])
     priority = _priority(facts)
     last = deciding_attempt(status, facts, prior)
     begun_at = work_begun_at(facts, rules, local, opened_at, now)
@@ -233,7 +233,9 @@ def _said_of_life(facts: Facts, rules: Rules, said: str) -> tuple[str, ...]:
 
 def _priority(facts: Facts) -> Priority:
     stated = {snapshot.priority for snapshot in facts.live if snapshot.priority is not None}
-    return max(stated, key=_RANK.__getitem__) if stated else Priority.ROUTINE
+    if len(stated) < 2:
+        return next(iter(stated), Priority.ROUTINE)
+    return max(stated, key=_RANK.__getitem__)
 
 
 def _first(parties: Iterable[Party | None]) -> Party | None:

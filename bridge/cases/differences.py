@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -38,30 +38,25 @@ def differences(
         opened = facts_of.CaseOpened(_opened(view, root, patient, book))
         return [(cause, opened), *_climbed(view, cause), *_visit_events((), facts, cause)]
     found: list[tuple[Cause, Fact]] = []
-
-    def note(changed: bool, make: Callable[[], Fact], rule: str | None = None) -> None:
-        if changed:
-            found.append((replace(cause, rule=rule) if rule is not None else cause, make()))
-
-    note(prior.merged_into is not None, lambda: facts_of.CaseMerged(None))
-    note(
-        (prior.sources, prior.oddities) != (view.sources, view.oddities),
-        lambda: facts_of.SourcesChanged(view.sources, view.oddities),
-    )
+    if prior.merged_into is not None:
+        found.append((cause, facts_of.CaseMerged(None)))
+    if prior.sources != view.sources or prior.oddities != view.oddities:
+        found.append((cause, facts_of.SourcesChanged(view.sources, view.oddities)))
     found += _visit_events(prior.sources, facts, cause)
-    note(prior.lane != view.lane.name, lambda: facts_of.LaneChanged(view.lane.name, prior.lane))
+    if prior.lane != view.lane.name:
+        found.append((cause, facts_of.LaneChanged(view.lane.name, prior.lane)))
     told = (view.title, view.priority, view.requester, view.visit_at, view.opened_at)
-    was = (prior.title, prior.priority, prior.requester, prior.visit_at, prior.opened_at)
-    note(told != was, lambda: facts_of.FactsChanged(*told))
+    if told != (prior.title, prior.priority, prior.requester, prior.visit_at, prior.opened_at):
+        found.append((cause, facts_of.FactsChanged(*told)))
     if prior.patient != patient:
         found.append(_patient_changed(prior, patient, cause, book))
     closure = _value(view.closure)
     if prior.closure is not None and (closure is None or _was_never(prior.closure, closure)):
-        before = prior.closure
-        note(True, lambda: facts_of.CaseReopened(before), view.status.rule)
+        found.append((_by(view.status, cause), facts_of.CaseReopened(prior.closure)))
     found += _climbed(view, cause)
-    _differ_in_work(prior, view, note)
-    note(prior.local != view.local, lambda: facts_of.LocalDecided(view.local))
+    found += _work_changed(prior, view, cause)
+    if prior.local != view.local:
+        found.append((cause, facts_of.LocalDecided(view.local)))
     return found
 
 
@@ -85,32 +80,23 @@ def _patient_changed(prior: Case, patient: CasePatient | None, cause: Cause, boo
     return merged(before, patient, cause, people)
 
 
-def _differ_in_work(prior: Case, view: View, note: Callable[..., None]) -> None:
+def _work_changed(prior: Case, view: View, cause: Cause) -> Iterator[tuple[Cause, Fact]]:
     blocker = _value(view.blocker)
-    if blocker is not None:
-        note(prior.blocker != blocker, lambda: facts_of.BlockerRaised(blocker), _rule(view.blocker))
-    elif prior.blocker is not None:
-        gone = prior.blocker
-        note(True, lambda: facts_of.BlockerCleared(gone))
-    note(
-        (prior.status, prior.beneath) != (view.status.value, view.beneath),
-        lambda: facts_of.StatusChanged(view.status.value, prior.status, view.beneath),
-        view.status.rule,
-    )
-    note(
-        (prior.owner, prior.backup) != (view.owner.value, view.backup),
-        lambda: facts_of.OwnerAssigned(view.owner.value, view.backup),
-        view.owner.rule,
-    )
+    if blocker is not None and prior.blocker != blocker:
+        yield _by(view.blocker, cause), facts_of.BlockerRaised(blocker)
+    elif blocker is None and prior.blocker is not None:
+        yield cause, facts_of.BlockerCleared(prior.blocker)
+    status = view.status.value
+    if prior.status is not status or prior.beneath is not view.beneath:
+        yield _by(view.status, cause), facts_of.StatusChanged(status, prior.status, view.beneath)
+    if prior.owner != view.owner.value or prior.backup != view.backup:
+        yield _by(view.owner, cause), facts_of.OwnerAssigned(view.owner.value, view.backup)
     action, due = _value(view.next_action), _value(view.due_at)
-    note(
-        (prior.next_action, prior.due_at) != (action, due),
-        lambda: facts_of.NextActionSet(action, due),
-        _rule(view.next_action),
-    )
+    if prior.next_action != action or prior.due_at != due:
+        yield _by(view.next_action, cause), facts_of.NextActionSet(action, due)
     closure = _value(view.closure)
     if closure is not None and prior.closure != closure:
-        note(True, lambda: facts_of.CaseClosed(closure), _rule(view.closure))
+        yield _by(view.closure, cause), facts_of.CaseClosed(closure)
 
 
 _NEVER = frozenset({ClosureReason.ENTERED_IN_ERROR, ClosureReason.DUPLICATE})
@@ -152,11 +138,12 @@ def _opened(view: View, root: str, patient: CasePatient | None, book: Book) -> C
 
 
 def _visit_events(before: Sequence[SourceLine], facts: Facts, cause: Cause) -> list[tuple[Cause, Fact]]:
-    known = {line.ref: line.effect for line in before}
+    visits = [one for one in facts.live if one.effect in VISIT_EVENTS]
+    known = {line.ref: line.effect for line in before} if visits else {}
     return [
-        (cause, facts_of.VisitHappened(VISIT_EVENTS[snapshot.effect], snapshot.ref, plausible(snapshot.start_at)))
-        for snapshot in facts.live
-        if snapshot.effect in VISIT_EVENTS and known.get(snapshot.ref) is not snapshot.effect
+        (cause, facts_of.VisitHappened(VISIT_EVENTS[visit.effect], visit.ref, plausible(visit.start_at)))
+        for visit in visits
+        if known.get(visit.ref) is not visit.effect
     ]
 
 
@@ -164,5 +151,6 @@ def _value(answer: Answer[_T] | None) -> _T | None:
     return answer.value if answer is not None else None
 
 
-def _rule(answer: Answer[_T] | None) -> str | None:
-    return answer.rule if answer is not None else None
+def _by(answer: Answer[_T] | None, cause: Cause) -> Cause:
+    """Return *cause* with the rule that drew the conclusion."""
+    return replace(cause, rule=answer.rule) if answer is not None else cause

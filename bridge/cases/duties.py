@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from bridge.cases.blockers import UNBLOCKS
 from bridge.cases.calendar import Span, Unit, plausible
@@ -45,7 +47,7 @@ _BUSIEST = {Effect.UNDER_WAY: 0, Effect.PAUSED: 1, Effect.ACCEPTED: 2, Effect.AS
 def owner_of(facts: Facts, rules: Rules) -> Answer[Owner]:
     """Return who owns the case by what the EHR says, else the lane's role queue: an open case always has an owner."""
     live = [task for task in facts.tasks if task.effect in LIVE_TASK]
-    for task in sorted(live, key=lambda task: (_BUSIEST[task.effect], task.ref)):
+    for task in sorted(live, key=lambda task: (_BUSIEST[task.effect], task.ref)) if live else ():
         ours = rules.owners.find(task.owner)
         if ours is not None:
             return Answer(ours, "task-owner-is-ours")
@@ -154,7 +156,7 @@ def _visit_began(facts: Facts, status: Answer[Status], now: datetime) -> bool:
     return status.rule == "visit-arrived" or (at is not None and at <= now)
 
 
-class Clock(NamedTuple):
+class Clock(msgspec.Struct, frozen=True, gc=False):
     """
     What due times count from.
 
@@ -234,14 +236,14 @@ def work_begun_at(facts: Facts, rules: Rules, local: Local, opened_at: datetime,
     and anew when a visit is missed or called off, when a supply is about to run out, and when a person reopens the
     case (rule ours).
     """
-    anew = [visit_failed_at(facts.visit), local.reopened_at]
+    anew = [opened_at, visit_failed_at(facts.visit), local.reopened_at]
     review = amended(facts)
     if review is not None:
         anew.append(stated_at(review))
     if facts.lead.effect is Effect.PRESCRIBED:
         anew.append(running_out_since(facts.lead, facts.lane, rules.calendar, now))
         anew.append(min((_asked_at(one) for one in facts.live if one.effect in LIVE_TASK), default=None))
-    return max((opened_at, *filter(None, anew)))
+    return max([at for at in anew if at is not None])
 
 
 def _asked_at(task: Snapshot) -> datetime:
@@ -269,7 +271,7 @@ def next_step(
         return None, None
     lane_step = step_of(facts, status, priority, attempts)
     action = next_action_of(facts, status, blocker, lane_step, now)
-    counted = clock if last is None else clock._replace(begun_at=max(clock.begun_at, last.at))
+    counted = clock if last is None else replace(clock, begun_at=max(clock.begun_at, last.at))
     due = promised(due_at(facts, rules, status, priority, counted, lane_step, now), last)
     if last is None or last.promised_for is not None or facts.lane.outreach is None:
         return action, due

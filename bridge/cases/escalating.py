@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -29,6 +28,7 @@ from bridge.cases.model import (
     Attempt,
     AttemptOutcome,
     Case,
+    Concern,
     Escalation,
     NextAction,
     Owner,
@@ -79,14 +79,14 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     now: datetime
 
 
-class Climbed(NamedTuple):
+class Climbed(msgspec.Struct, frozen=True, gc=False):
     """The escalations that are not as they were, in the order in which they came about, and the next moment."""
 
     changed: tuple[Escalation, ...]
     wake_at: datetime | None
 
 
-class _Alarm(NamedTuple):
+class _Alarm(msgspec.Struct, frozen=True, gc=False):
     """One reason to climb, since a moment that may be still to come."""
 
     rule: Climb
@@ -218,11 +218,11 @@ def _named(name: str, on: Position) -> Owner | None:
 
 
 def _alarms(on: Position) -> Iterator[_Alarm]:
-    for rule in on.facts.lane.escalates:
-        if rule.priorities and on.priority not in rule.priorities:
-            continue
-        for at in _BEGINNINGS[rule.when](rule, on):
-            yield _Alarm(rule, at)
+    tried = bool(_attempts(on))
+    for rule in on.rules.lanes.climbs(on.facts.lane, on.priority):
+        if tried or rule.when not in _BY_ATTEMPTS:
+            for at in _BEGINNINGS[rule.when](rule, on):
+                yield _Alarm(rule, at)
 
 
 def _overdue(rule: Climb, on: Position) -> Iterable[datetime]:
@@ -274,6 +274,9 @@ def _within(rule: Climb, on: Position, since: datetime) -> datetime:
     span = rule.within.get(on.priority) if rule.within else None
     return since if span is None else on.rules.calendar.after(since, span)
 
+
+_BY_ATTEMPTS = frozenset({Trigger.FAILED_CONTACT, *Concern})
+"""What begins with an attempt to reach the patient, and so not before there is one."""
 
 _BEGINNINGS = {
     Trigger.OVERDUE: _overdue,

@@ -69,8 +69,8 @@ def gather(
         fallback: The lane the case was in before, for work that no lane claims any longer.
         people: The records of those whom the sources name, as far as they were read.
     """
-    ordered = tuple(sorted(rows, key=lambda row: (row.ref != root, row.ref)))
-    live = tuple(row.snapshot for row in ordered if row.gone_at is None and row.snapshot.effect is not Effect.VOID)
+    ordered = tuple(sorted(rows, key=lambda row: (row.ref != root, row.ref)) if len(rows) > 1 else rows)
+    live = tuple([row.snapshot for row in ordered if row.gone_at is None and row.snapshot.effect is not Effect.VOID])
     lead = ordered[0].snapshot if ordered[0].ref == root or not live else live[0]
     lane = _lane_of_errand(lead, live, rules) or rules.lanes.of(lead)
     if lane is None:
@@ -85,7 +85,7 @@ def gather(
         root=top,
         rows=ordered,
         live=live,
-        tasks=tuple(snapshot for snapshot in live if _does_the_work(snapshot, root, lane, rules)),
+        tasks=tuple([one for one in live if one.type == "Task" and _does_the_work(one, root, rules)]),
         visit=visit_that_counts(live),
         lead=lead,
         lane=lane,
@@ -128,8 +128,10 @@ def _aborts(task: Snapshot) -> bool:
 def visit_that_counts(live: Sequence[Snapshot]) -> Snapshot | None:
     """Return the last firm visit (booked or arrived), else the last of any other kind."""
     visits = [snapshot for snapshot in live if snapshot.type == "Appointment"]
+    if len(visits) < 2:
+        return visits[0] if visits else None
     firm = [visit for visit in visits if visit.effect in FIRM_VISIT]
-    return max(firm or visits, key=_when, default=None)
+    return max(firm or visits, key=_when)
 
 
 def _when(snapshot: Snapshot) -> tuple[float, str]:
@@ -202,15 +204,13 @@ def by_time(snapshot: Snapshot) -> tuple[datetime, str]:
     return stated_at(snapshot), snapshot.ref
 
 
-def _does_the_work(snapshot: Snapshot, root: str, lane: Lane, rules: Rules) -> bool:
+def _does_the_work(task: Snapshot, root: str, rules: Rules) -> bool:
     """Whether a Task stands for the work itself, rather than for a step of it or for a change of it."""
-    if snapshot.type != "Task":
-        return False
-    if snapshot.ref == root:
+    if task.ref == root:
         return True
-    if snapshot.parent != root or any(coding.token in _ABOUT_THE_REQUEST for coding in snapshot.codes):
+    if task.parent != root or any(coding.token in _ABOUT_THE_REQUEST for coding in task.codes):
         return False
-    rule = rules.lanes.rule_of(snapshot)
+    rule = rules.lanes.rule_of(task)
     return rule is None or rule.blocker is None
 
 

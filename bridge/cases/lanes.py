@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -352,6 +352,13 @@ class Lanes:
         self.all = tuple(sorted(lanes, key=lambda lane: (lane.order, lane.name)))
         self._by_name = {lane.name: lane for lane in self.all}
         self._found: dict[tuple[object, ...], tuple[Lane | None, Opens | None]] = {}
+        self._climbs = {
+            (lane.name, priority): tuple(
+                rule for rule in lane.escalates if not rule.priorities or priority in rule.priorities
+            )
+            for lane in self.all
+            for priority in Priority
+        }
         self._rules = {
             kind: tuple(
                 (lane, rule, rule.takes_all) for lane in self.all for rule in lane.opens if rule.resource == kind
@@ -392,6 +399,10 @@ class Lanes:
             if takes_all or rule.fits(snapshot):
                 return lane, rule
         return None, None
+
+    def climbs(self, lane: Lane, priority: Priority) -> Sequence[Climb]:
+        """Return what makes a case of one of these lanes climb that has this priority."""
+        return self._climbs[lane.name, priority]
 
     def roles(self) -> frozenset[str]:
         """Return every owner name that the lanes mention."""

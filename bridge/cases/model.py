@@ -450,4 +450,4 @@ class Case(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     @property
     def escalation(self) -> Escalation | None:
         """The gravest escalation that is open: somebody other than the owner was asked to step in."""
-        return gravest(self.escalations, self.owner)
+        return gravest(self.escalations, self.owner) if self.escalations else None

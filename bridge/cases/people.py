@@ -54,6 +54,8 @@ def heir(ref: str, people: Mapping[str, Person]) -> str:
     link-type). Where the way leads in a circle, over more than ``MOST_LINKS`` records or to one that was not read,
     nothing is followed: whom *ref* names is not guessed.
     """
+    if ref not in people:
+        return ref
     way = [ref]
     while (found := people.get(way[-1])) is not None:
         if found.replaced_by is None:

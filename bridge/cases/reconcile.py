@@ -34,7 +34,7 @@ from bridge.cases.merging import merge_away
 from bridge.cases.model import Case
 from bridge.cases.naming import with_names
 from bridge.cases.people import Person
-from bridge.cases.rules import Rules, case_id, opening
+from bridge.cases.rules import Rules, opening
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow, Unread
 
@@ -166,7 +166,7 @@ def _settle(
     heirs = [merge_away(root, known, rows, causes, book) for root in emptied]
     for heir in filter(None, heirs):
         _reconcile_group(heir, groups[heir], causes, {}, book)
-    changed = [row for ref, row in rows.items() if known.sources.get(ref) != row]
+    changed = [row for ref, row in rows.items() if row is not (was := known.sources.get(ref)) and row != was]
     return Outcome(
         sources=changed,
         pairs=book.pairs(),
@@ -325,11 +325,13 @@ def _reconcile_group(
     if facts is None:
         _say_that_it_stays(prior, cause, book)
         return
-    back = any(task.ref in revived for task in facts.tasks)
+    back = bool(revived) and any(task.ref in revived for task in facts.tasks)
     view = with_names(derive(facts, book.rules, prior, book.now, revived=back), book.known.people)
     for fact_cause, fact in differences(prior, view, facts, root, cause, book):
         book.write(root, fact_cause, fact)
-    for row in rows:
+    for row in rows if notes else ():
         for note_cause, text in notes.get(row.ref, ()):
             book.write(root, note_cause, facts_of.OddityNoted(text))
-    book.wakes[prior.id if prior is not None else case_id(book.rules.connection, root)] = view.wake_at
+    after = book.case(root)
+    if after is not None:
+        book.wakes[after.id] = view.wake_at

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+
+import msgspec
 
 from bridge.cases.calendar import Calendar, plausible
 from bridge.cases.lanes import NEVER_OPENING_INTENTS, Lane, Lanes, Opens
@@ -48,7 +49,7 @@ def fingerprint(rules: Rules) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
 
-class Opening(NamedTuple):
+class Opening(msgspec.Struct, frozen=True, gc=False):
     """Whether a version opens a case, and when time alone might make it do so or change what has to be done."""
 
     opens: bool
