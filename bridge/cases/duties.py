@@ -186,10 +186,8 @@ def due_at(
         return Answer(rules.calendar.after(stated_at(stop), facts.lane.window[priority]), "cancellation-asked")
     if visit_outlives_request(facts, now):
         return Answer(_by_visit(facts, rules, priority), "request-withdrawn")
-    ends = [
-        rules.calendar.end_of(task.due) for task in facts.tasks if task.due is not None and task.effect in LIVE_TASK
-    ]
-    if stated := [end for end in ends if end is not None]:
+    limits = [task.due for task in facts.tasks if task.due is not None and task.effect in LIVE_TASK]
+    if stated := [end for end in map(rules.calendar.end_of, limits) if end is not None]:
         return Answer(min(stated), "task-restriction-period")
     began = visit_at(facts) if _visit_began(facts, status, now) else None
     if began is not None:

@@ -117,8 +117,9 @@ def _lane_of_errand(lead: Snapshot, live: Sequence[Snapshot], rules: Rules) -> L
 
 def cancellation_asked(facts: Facts) -> Snapshot | None:
     """Return the Task by which the requester asks to stop the work (HL7 Clinical Order Workflows 1.0.0), if any."""
-    asking = [task for task in facts.live if task.codes and task.type == "Task" and _aborts(task)]
-    return min((task for task in asking if task.effect in LIVE_TASK), key=by_time, default=None) if asking else None
+    live = [task for task in facts.live if task.type == "Task" and task.effect in LIVE_TASK]
+    asking = [task for task in live if task.codes and _aborts(task)]
+    return min(asking, key=by_time) if asking else None
 
 
 def _aborts(task: Snapshot) -> bool:
@@ -166,6 +167,8 @@ _AMENDED = frozenset(
 
 def amended(facts: Facts) -> Snapshot | None:
     """Return the finished Task that says of its result that it was amended, if one does."""
+    if not facts.tasks:
+        return None
     found = [task for task in facts.tasks if task.effect is Effect.DONE and is_amended(task)]
     return max(found, key=by_time) if found else None
 

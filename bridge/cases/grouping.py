@@ -34,15 +34,20 @@ class Grouping(NamedTuple):
 
 def group(known: Mapping[str, Snapshot], people: Mapping[str, Person] | None = None) -> Grouping:
     """Return the groups that *known* resources form; whatever they name should be known too, if it is at all."""
-    patients = {ref: _patient_of(snapshot, people or {}) for ref, snapshot in known.items()}
+    people = people or {}
+    patients = {ref: _patient_of(snapshot, people) for ref, snapshot in known.items()}
     linked = (ref for ref, snapshot in known.items() if snapshot.parent is not None)
     aside = {ref for ref in linked if _crosses(ref, known, patients)}
-    roots = {ref: _root_of(ref, known, aside) for ref in known}
+    roots = _roots(known, aside)
     torn = _torn(roots, known, patients, aside)
     if torn:
         aside |= torn
-        roots = {ref: _root_of(ref, known, aside) for ref in known}
+        roots = _roots(known, aside)
     return Grouping(roots, aside)
+
+
+def _roots(known: Mapping[str, Snapshot], aside: Set[str]) -> dict[str, str]:
+    return {ref: ref if one.parent is None else _root_of(ref, known, aside) for ref, one in known.items()}
 
 
 def _root_of(ref: str, known: Mapping[str, Snapshot], aside: Set[str]) -> str:
@@ -70,30 +75,33 @@ def _crosses(ref: str, known: Mapping[str, Snapshot], patients: _Patients) -> bo
 
 def _patient_above(ref: str, known: Mapping[str, Snapshot], patients: _Patients) -> str | None:
     """Return the patient of the nearest resource above *ref* that names one."""
-    seen = {ref}
+    seen = [ref]
     parent = known[ref].parent
     while parent is not None and parent not in seen and parent in known:
         patient = patients[parent]
         if patient is not None:
             return patient
-        seen.add(parent)
+        seen.append(parent)
         parent = known[parent].parent
     return None
 
 
 def _torn(roots: Mapping[str, str], known: Mapping[str, Snapshot], patients: _Patients, aside: Set[str]) -> set[str]:
     """Return the resources whose group has another patient than theirs, although nothing above them has one."""
-    named: dict[str, dict[str, str]] = {}
-    for ref, root in roots.items():
-        patient = patients[ref]
-        if patient is not None:
-            named.setdefault(root, {})[ref] = patient
-    chosen = {root: own[min(own)] for root, own in named.items() if len(set(own.values())) > 1}
+    named = [(ref, roots[ref], patient) for ref, patient in patients.items() if patient is not None]
+    one: dict[str, str] = {}
+    mixed = {root for _, root, patient in named if one.setdefault(root, patient) != patient}
+    if not mixed:
+        return set()
+    chosen = {root: patient for _, root, patient in sorted(named, reverse=True) if root in mixed}
     return {
         ref
-        for root, patient in chosen.items()
-        for ref, own in named[root].items()
-        if own != patient and ref != root and ref not in aside and _patient_above(ref, known, patients) is None
+        for ref, root, own in named
+        if root in mixed
+        and own != chosen[root]
+        and ref != root
+        and ref not in aside
+        and _patient_above(ref, known, patients) is None
     }
 
 

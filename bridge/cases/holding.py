@@ -25,9 +25,9 @@ def holding(facts: Facts, rules: Rules, *, death_counts: bool = True) -> Answer[
     died = death(facts.person, stated_at(facts.lead)) if death_counts else None
     if died is not None:
         return Answer(died, "patient-deceased")
-    unread = next((row for row in facts.rows if row.unread is not None and row.gone_at is None), None)
-    if unread is not None:
-        return _unread(unread)
+    for row in facts.rows:
+        if row.unread is not None and row.gone_at is None:
+            return _unread(row)
     for snapshot in facts.live:
         found = _held_by(snapshot, facts, rules)
         if found is not None:

@@ -59,6 +59,9 @@ def is_newer(snapshot: Snapshot, than: Snapshot) -> bool:
     as such, since servers that number their versions count upwards, other ids as text; so that the answer
     does not depend on the order of arrival. The sweep compares with the EHR and has the last word (rule ours).
     """
+    now, before = snapshot.updated_at, than.updated_at
+    if now is not None and before is not None and now != before:
+        return now > before
     return _age(snapshot) > _age(than)
 
 
@@ -216,8 +219,8 @@ def _is_revived(before: Snapshot, now: Snapshot) -> bool:
 
 def _began(snapshot: Snapshot, now: datetime) -> datetime:
     """Return when the work was asked for, as this version tells it; never in the future."""
-    stated = (plausible(snapshot.authored_at), plausible(snapshot.updated_at))
-    return min((*filter(None, stated), now))
+    stated = (plausible(snapshot.authored_at), plausible(snapshot.updated_at), now)
+    return min([at for at in stated if at is not None])
 
 
 def _with_crossings(
