@@ -59,6 +59,19 @@ def _was_late(stretch: Stretch, on: Surroundings) -> bool:
     return since < min(stretch.ended_at, on.period.until)
 
 
+def next_step(story: Story, on: Surroundings) -> Iterator[Seen]:
+    """How long each next action stood until another took its place or the round ended; by what was to be done."""
+    for one in story.rounds:
+        for stretch in one.steps if is_work(story, one) else ():
+            if not on.covers(stretch.standing):
+                continue
+            action = stretch.value.code.value
+            if on.period.holds(stretch.ended_at):
+                yield Seen(Part.MET, stretch.standing, on.elapsed(stretch.began_at, stretch.ended_at), action)
+            elif stretch.ended_at >= on.period.until:
+                yield Seen(Part.PENDING, stretch.standing, category=action)
+
+
 def time_by_status(story: Story, on: Surroundings) -> Iterator[Seen]:
     """How long cases were in each status during the period."""
     return _time_by("statuses", story, on)

@@ -153,6 +153,7 @@ class Round:
     owners: list[Stretch] = field(default_factory=list)
     blockers: list[Stretch] = field(default_factory=list)
     dues: list[Stretch] = field(default_factory=list)
+    steps: list[Stretch] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:

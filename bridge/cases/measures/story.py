@@ -38,7 +38,7 @@ from bridge.cases.measures.rounds import (
     Visit,
     Word,
 )
-from bridge.cases.model import BlockerCategory, Closure, Escalation, Owner, OwnerKind, Status, Trigger
+from bridge.cases.model import BlockerCategory, Closure, Escalation, NextAction, Owner, OwnerKind, Status, Trigger
 
 NAMED_IN_EHR = "named-in-ehr"
 _OWNER_TYPES = ("Practitioner/", "PractitionerRole/", "Organization/", "CareTeam/", "HealthcareService/")
@@ -60,7 +60,7 @@ def story_of(history: Iterable[Change], until: datetime, words: Iterable[Word] =
     return teller.finished(until, [word for word in words if word.at < until])
 
 
-_TRACKS = ("statuses", "owners", "blockers", "dues")
+_TRACKS = ("statuses", "owners", "blockers", "dues", "steps")
 
 
 class _Teller:
@@ -71,6 +71,7 @@ class _Teller:
         self._status = self._stage = Status.NEW
         self._blocker: BlockerCategory | None = None
         self._due_at: datetime | None = None
+        self._step: NextAction | None = None
         self._escalations: dict[tuple[Trigger, datetime | None], Escalation] = {}
         self._merged = False
         self._running: dict[str, tuple[Any, datetime]] = {}
@@ -101,7 +102,8 @@ class _Teller:
     def opened(self, fact: facts_of.CaseOpened, change: Change) -> None:
         case = fact.case
         self._after = Standing(case.lane, case.priority.value, owner_label(case.owner))
-        self._status, self._stage, self._due_at = case.status, case.stage, case.due_at
+        self._status, self._stage = case.status, case.stage
+        self._step, self._due_at = case.next_action, case.due_at
         self._blocker = case.blocker.category if case.blocker is not None else None
         self._rounds.append(Round(case.opened_at, change.version))
         if case.closure is not None:
@@ -144,8 +146,8 @@ class _Teller:
     def owner(self, fact: facts_of.OwnerAssigned, _: Change) -> None:
         self._after = self._after._replace(owner=owner_label(fact.owner))
 
-    def due(self, fact: facts_of.NextActionSet, _: Change) -> None:
-        self._due_at = fact.due_at
+    def next(self, fact: facts_of.NextActionSet, _: Change) -> None:
+        self._step, self._due_at = fact.next_action, fact.due_at
 
     def blocker_raised(self, fact: facts_of.BlockerRaised, _: Change) -> None:
         self._blocker = fact.blocker.category
@@ -166,7 +168,7 @@ class _Teller:
         if blocker is not None and self._running.get("blockers", (None,))[0] is not blocker:
             again = blocker in self._blockers_ended
             current.blocked.append(Blocked(blocker, at, self._before, again))
-        values = (self._status, self._after.owner, blocker, self._due_at)
+        values = (self._status, self._after.owner, blocker, self._due_at, self._step)
         for track, value in zip(_TRACKS, values, strict=True):
             self._turn(track, value if is_open else None, at)
         if current.opened_in == version:
@@ -243,7 +245,7 @@ _TELL: dict[type, Callable[[_Teller, Any, Change], None]] = {
     facts_of.LaneChanged: _Teller.lane,
     facts_of.FactsChanged: _Teller.known_better,
     facts_of.OwnerAssigned: _Teller.owner,
-    facts_of.NextActionSet: _Teller.due,
+    facts_of.NextActionSet: _Teller.next,
     facts_of.BlockerRaised: _Teller.blocker_raised,
     facts_of.BlockerCleared: _Teller.blocker_cleared,
     facts_of.SuggestionAnswered: _Teller.suggestion_answered,

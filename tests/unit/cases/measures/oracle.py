@@ -499,6 +499,16 @@ def _time_by(of: Callable[[Case], Any]) -> Measure:
     return measure
 
 
+def next_step(told: Told) -> Iterator[Row]:
+    for life, action, begin, end, standing, _ in told.runs(lambda case: case.next_action):
+        if not told.works(life):
+            continue
+        if told.within(end):
+            yield "+", standing, told.business(begin, end), action.code.value
+        elif end >= told.until:
+            yield "?", standing, 0, action.code.value
+
+
 # Obstacles ----------------------------------------------------------------------------------------------------
 
 
@@ -614,6 +624,7 @@ MEASURES: dict[str, tuple[str, Measure, set[str]]] = {
     "open-by-owner": ("count", open_by_owner, set()),
     "overdue-at-end": ("proportion", overdue_at_end, set()),
     "overdue": ("proportion", overdue, set()),
+    "next-step": ("distribution", next_step, set()),
     "time-by-status": ("time", _time_by(lambda case: case.status.value), set()),
     "time-by-owner": ("time", _time_by(label), set()),
     "blockers": ("count", blockers, set()),

@@ -313,6 +313,19 @@ def test_time_in_a_status_is_cut_at_the_ends_of_the_period() -> None:
     assert measured(desk, "time-by-status", day).categories == {"new": 24 * HOUR}
 
 
+def test_a_next_action_counts_once_another_took_its_place() -> None:
+    """From ten in the morning to noon, and then until the office closes at five and from eight to nine."""
+    desk = taken(a_snapshot())
+    desk.pass_time(hours=2)
+    desk.do(SetNextAction(code=Action.REQUEST_DOCUMENT, text="Ask for the letter"))
+    desk.pass_time(hours=21)
+    desk.do(SetNextAction(code=Action.SCHEDULE, text="Offer a time"))
+
+    figure = measured(desk, "next-step")
+
+    assert (figure.measured, figure.median, figure.total, figure.pending) == (2, 2 * HOUR, 8 * HOUR, 1)
+
+
 def test_who_owned_a_case_until_it_was_closed_closed_it() -> None:
     """The EHR completing the request hands the case back to its queue in the same moment."""
     desk = taken(a_snapshot())
