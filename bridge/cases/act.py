@@ -38,6 +38,7 @@ from bridge.cases.model import (
     OwnerKind,
     OwnerOverride,
 )
+from bridge.cases.outreach import check_channel, disturbs
 from bridge.cases.patients import CONTACTS_PATIENT
 from bridge.cases.proof import check_evidence, check_proof
 from bridge.cases.reconcile import rederive
@@ -125,6 +126,7 @@ def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
     at = command.at or on.now
     if at > on.now:
         raise CommandRefused("An attempt cannot lie in the future; log it once it was made.")
+    check_channel(command.channel, on.facts.lane)
     _check_lives(on.facts, at, "no attempt to reach them is logged; write a note instead")
     if command.concerns and not on.case.is_open:
         raise CommandRefused("What came up needs an answer, and this case is closed; reopen it first.")
@@ -142,6 +144,7 @@ def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
         promised_by=command.promised_by,
         promised_for=command.promised_for,
         concerns=command.concerns,
+        in_quiet_hours=disturbs(command.channel, at, on.facts.lane, on.rules.calendar),
     )
     return [facts_of.OutreachLogged(attempt)]
 

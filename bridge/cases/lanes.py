@@ -29,6 +29,7 @@ from bridge.cases.model import (
     Status,
     Trigger,
 )
+from bridge.cases.quiet import Quiet, parse_quiet
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
 from bridge.cases.wording import check_script
@@ -155,13 +156,14 @@ class Outreach(_Section):
     How the patient is approached: by what, how often, and what happens once that was enough.
 
     ``wait`` is how long after an attempt in vain the next one is due. After ``attempts`` in a row in vain the next
-    action is ``then``. ``scripts`` are the words for each channel.
+    action is ``then``. ``scripts`` are the words for each channel. In ``quiet`` hours no attempt is due.
     """
 
     channels: tuple[Channel, ...] = Field(min_length=1)
     attempts: int = Field(ge=1, le=20)
     wait: Annotated[Mapping[Priority, Annotated[Span, BeforeValidator(_span)]], BeforeValidator(_by_priority)]
     then: Step
+    quiet: Annotated[Quiet | None, BeforeValidator(parse_quiet)] = None
     scripts: Mapping[Channel, str] = {}
 
     @field_validator("scripts")

@@ -235,6 +235,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     promised_by: str | None = None
     promised_for: datetime | None = None
     concerns: tuple[Concern, ...] = ()
+    in_quiet_hours: bool = False
+    """Whether it rang at the patient's at a time at which the lane, as it was then, has nobody ring."""
 
 
 class Escalation(msgspec.Struct, frozen=True, gc=False, kw_only=True):

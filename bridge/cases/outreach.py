@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from bridge.cases.calendar import Calendar
-from bridge.cases.lanes import Outreach
-from bridge.cases.model import Attempt, AttemptOutcome
+from bridge.cases.lanes import Lane, Outreach
+from bridge.cases.model import Attempt, AttemptOutcome, Channel
+from bridge.cases.quiet import RINGS
 from bridge.cases.snapshot import Priority
+from bridge.errors import CommandRefused
 
 ANSWERED = frozenset({AttemptOutcome.REACHED, AttemptOutcome.DECLINED})
 """Outcomes in which the patient said something."""
@@ -28,5 +30,27 @@ def in_vain(attempts: Iterable[Attempt], since: datetime) -> list[Attempt]:
 
 
 def next_try(last: Attempt, policy: Outreach, priority: Priority, calendar: Calendar) -> datetime:
-    """Return when the patient is to be tried again after *last*."""
-    return calendar.after(last.at, policy.wait[priority])
+    """Return when the patient is to be tried again after *last*: not in quiet hours, but when they are over."""
+    at = calendar.after(last.at, policy.wait[priority])
+    return at if policy.quiet is None else policy.quiet.over(at, calendar.zone)
+
+
+def check_channel(channel: Channel, lane: Lane) -> None:
+    """
+    Refuse an attempt by a way by which the lane does not approach patients.
+
+    Raises:
+        CommandRefused: The message says which ways there are.
+    """
+    if lane.outreach is not None and channel not in lane.outreach.channels:
+        allowed = ", ".join(lane.outreach.channels)
+        raise CommandRefused(
+            f"Patients of lane {lane.name} are not approached by {channel}; they may be by {allowed}. "
+            "What was done all the same belongs in a note."
+        )
+
+
+def disturbs(channel: Channel, at: datetime, lane: Lane, calendar: Calendar) -> bool:
+    """Whether an attempt rang at the patient's in the lane's quiet hours."""
+    quiet = lane.outreach.quiet if lane.outreach is not None and channel in RINGS else None
+    return quiet is not None and quiet.holds(at, calendar.zone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -19,6 +20,7 @@ from bridge.cases.model import (
     AttemptOutcome,
     Barrier,
     BlockerCategory,
+    CasePatient,
     Channel,
     ClosureReason,
     Concern,
@@ -26,6 +28,7 @@ from bridge.cases.model import (
 )
 from bridge.cases.outreach import in_vain
 from bridge.cases.proof import proof_wanted
+from bridge.sync.line import Line
 from bridge.web.api import CaseId, carry_out
 from bridge.web.bodies import FormBody
 from bridge.web.context import WebContext
@@ -178,10 +181,23 @@ def _is_told(entry: TimelineEntry) -> bool:
     return entry.what != "local-decided"
 
 
-def _channels(lane: Lane | None) -> list[Channel]:
-    """Return every channel, those of the lane first."""
-    offered = lane.outreach.channels if lane is not None and lane.outreach is not None else ()
-    return list(dict.fromkeys((*offered, *Channel)))
+def _channels(lane: Lane | None, patient: CasePatient | None) -> list[Channel]:
+    """Return the ways that the lane allows, the one that the patient prefers by the EHR's record first."""
+    offered = lane.outreach.channels if lane is not None and lane.outreach is not None else tuple(Channel)
+    preferred = _PREFERRED.get(patient.contact_preference or "") if patient is not None else None
+    return sorted(offered, key=lambda one: one is not preferred)
+
+
+_PREFERRED = {"phone": Channel.PHONE, "sms": Channel.TEXT, "email": Channel.EMAIL}
+"""FHIR R4 contact-point-system, as ways of ours."""
+
+
+def _quiet_until(context: WebContext, line: Line | None, lane: Lane | None) -> datetime | None:
+    """Return when the lane's quiet hours are over, while they hold."""
+    if line is None or lane is None or lane.outreach is None or lane.outreach.quiet is None:
+        return None
+    now, zone = context.clock(), line.rules.calendar.zone
+    return lane.outreach.quiet.over(now, zone) if lane.outreach.quiet.holds(now, zone) else None
 
 
 def _scripts(context: WebContext, lane: Lane | None) -> Mapping[Channel, str]:
@@ -205,7 +221,8 @@ def _choices(context: WebContext, read: Read) -> dict[str, Any]:
         "proof": proof_wanted(lane, read.case) if lane else {},
         "scripts": _scripts(context, lane),
         "actions": ACTION_TEXT,
-        "channels": _channels(lane),
+        "channels": _channels(lane, read.case.patient),
+        "quiet_until": _quiet_until(context, line, lane),
         "outcomes": list(AttemptOutcome),
         "barriers": list(Barrier),
         "concerns": list(Concern),

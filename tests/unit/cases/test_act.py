@@ -11,14 +11,15 @@ import pytest
 from bridge.cases import commands as do
 from bridge.cases.changes import CauseKind
 from bridge.cases.commands import AnyCommand
-from bridge.cases.lanes import parse_lanes
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, ClosureReason, OwnerKind, Status
-from bridge.cases.snapshot import Snapshot, When
+from bridge.cases.lanes import Lane, Lanes, parse_lanes
+from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, OwnerKind, Status
+from bridge.cases.snapshot import Priority, Snapshot, When
 from bridge.cases.suggesting import Said, suggestions
 from bridge.errors import CommandRefused
 from tests.unit.cases.builders import (
     NOW,
     ORDER,
+    SHIPPED,
     SHIPPED_TEXT,
     Desk,
     a_snapshot,
@@ -530,3 +531,94 @@ def test_only_people_who_are_known_take_cases() -> None:
     for stranger, message in (("zoe", "no owner called 'zoe'"), ("supervisor", "does not take cases")):
         with pytest.raises(CommandRefused, match=message):
             desk.do(do.Claim(), by=stranger)
+
+
+# By which way, and at what hour ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lane", SHIPPED.all, ids=lambda lane: lane.name)
+@pytest.mark.parametrize("channel", Channel)
+def test_an_attempt_is_made_by_a_way_that_the_lane_allows_or_refused_with_those_that_it_does(
+    lane: Lane, channel: Channel
+) -> None:
+    desk = Desk(some_rules(lanes=Lanes([lane.model_copy(update={"opens": REFERRALS})])))
+    desk.take(a_snapshot())
+    before = desk.case()
+    assert lane.outreach is not None
+
+    if channel in lane.outreach.channels:
+        assert desk.do(do.LogOutreach(channel=channel, outcome=AttemptOutcome.SENT)).outreach[0].channel is channel
+        return
+    with pytest.raises(CommandRefused) as refused:
+        desk.do(do.LogOutreach(channel=channel, outcome=AttemptOutcome.SENT))
+    assert (
+        f"lane {lane.name} are not approached by {channel.value}; they may be by {lane.outreach.channels[0]}, "
+        in str(refused.value)
+    )
+    assert desk.case() == before
+
+
+REFERRALS = SHIPPED["referral"].opens
+
+
+def test_the_shipped_lanes_differ_in_the_ways_that_they_allow() -> None:
+    allowed = {lane.name: set(lane.outreach.channels) for lane in SHIPPED.all if lane.outreach is not None}
+
+    assert allowed["referral"] == set(Channel)
+    assert allowed["missed-call"] == {Channel.PHONE, Channel.VOICEMAIL, Channel.PORTAL, Channel.TEXT}
+    assert Channel.EMAIL not in allowed["care-gap"]
+
+
+def test_a_lane_that_says_nothing_of_outreach_takes_every_way() -> None:
+    desk = Desk(
+        some_rules(lanes=Lanes([SHIPPED["missed-call"].model_copy(update={"opens": REFERRALS, "outreach": None})]))
+    )
+    desk.take(a_snapshot())
+
+    assert desk.do(do.LogOutreach(channel=Channel.EMAIL, outcome=AttemptOutcome.SENT)).outreach
+
+
+@pytest.mark.parametrize(
+    ("channel", "at", "marked"),
+    [
+        (Channel.PHONE, utc(2, 1), True),
+        (Channel.VOICEMAIL, utc(2, 1), True),
+        (Channel.TEXT, utc(2, 11), True),
+        (Channel.TEXT, utc(2, 12), False),
+        (Channel.PHONE, utc(2, 1) - timedelta(seconds=1), False),
+        (Channel.EMAIL, utc(2, 1), False),
+        (Channel.PORTAL, utc(2, 6), False),
+    ],
+)
+def test_an_attempt_that_rang_in_quiet_hours_is_kept_and_marked(channel: Channel, at: datetime, marked: bool) -> None:
+    """From nine in the evening to eight in the morning in New York: 01 to 12 UTC in June."""
+    desk = taken(a_snapshot())
+    desk.now = utc(3)
+
+    case = desk.do(do.LogOutreach(channel=channel, outcome=AttemptOutcome.NO_ANSWER, at=at))
+
+    assert [one.in_quiet_hours for one in case.outreach] == [marked]
+
+
+@pytest.mark.parametrize(
+    ("at", "due"),
+    [
+        (utc(1, 23), utc(2, 0)),
+        (utc(2, 0) + timedelta(minutes=1), utc(2, 12)),
+        (utc(2, 10), utc(2, 12)),
+        (utc(2, 11), utc(2, 12)),
+        (utc(2, 11) + timedelta(minutes=1), utc(2, 12) + timedelta(minutes=1)),
+    ],
+)
+def test_the_next_attempt_is_not_due_in_quiet_hours_but_when_they_are_over(at: datetime, due: datetime) -> None:
+    """A stat case is tried again after an hour."""
+    desk = taken(a_snapshot(priority=Priority.STAT))
+    desk.now = at
+
+    assert desk.do(call(AttemptOutcome.NO_ANSWER)).due_at == due
+
+
+def test_what_was_promised_for_the_evening_is_due_then() -> None:
+    desk = taken(a_snapshot())
+
+    assert desk.do(call(AttemptOutcome.REACHED, promised_by="us", promised_for=utc(2, 2))).due_at == utc(2, 2)

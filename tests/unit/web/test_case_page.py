@@ -13,7 +13,7 @@ from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, Concern
 from bridge.cases.owners import OwnerEntry
 from bridge.cases.snapshot import Remark
 from bridge.web.words import CHANNEL_KEYS, OUTCOME_KEYS
-from tests.unit.web.builders import MAIN, NOW, Clinic, a_line, a_snapshot
+from tests.unit.web.builders import MAIN, NOW, Clinic, a_line, a_person, a_snapshot
 from tests.unit.web.test_who import OURS, say
 
 
@@ -222,3 +222,51 @@ def test_how_many_attempts_were_in_vain_is_told_against_how_many_the_lane_makes(
 
     assert [one[:1] for one in told] == ["1", "0", "1", "2", "3"]
     assert told[-1] == "3 of 3 attempts in vain: that was enough by this lane"
+
+
+def test_the_form_offers_the_ways_that_the_lane_allows_and_the_preferred_one_first(
+    clinic: Clinic, client: TestClient
+) -> None:
+    task = a_snapshot("Task/9", "requested", title="Missed call", parent=None)
+    (case,) = clinic.arrive(task)
+    assert case.lane == "missed-call"
+    clinic.meet(a_person(contact_preference="sms"))
+    form = re.search(r'<select id="log-outreach-channel".*?</select>', client.get(f"/cases/{case.id}").text, re.S)
+
+    assert form is not None
+    assert re.findall(r'value="([\w-]+)"', form[0]) == ["text", "phone", "voicemail", "portal"]
+
+
+def test_a_way_that_the_lane_does_not_allow_is_refused_with_those_that_it_does(
+    clinic: Clinic, client: TestClient
+) -> None:
+    (case,) = clinic.arrive(a_snapshot("Task/9", "requested", title="Missed call", parent=None))
+    command = {"channel": "email", "outcome": "sent"}
+    said = "Patients of lane missed-call are not approached by email; they may be by phone, voicemail, portal, text."
+
+    page = client.post(
+        f"/cases/{case.id}/commands/log-outreach", data={**command, "version": str(case.version)}, headers=OURS
+    )
+    told = client.post(
+        f"/api/v1/cases/{case.id}/commands",
+        json={"command": "log-outreach", **command},
+        headers={"If-Match": f'"{case.version}"'},
+    )
+
+    assert (page.status_code, told.status_code) == (409, 409)
+    assert said in words_of(page.text)
+    assert said in told.json()["detail"]
+    assert clinic.case(case) == case
+
+
+def test_in_quiet_hours_the_page_says_so_and_marks_what_rang(clinic: Clinic, client: TestClient) -> None:
+    case = clinic.referral()
+    assert "Quiet hours until" not in words_of(client.get(f"/cases/{case.id}").text)
+    clinic.now = NOW + timedelta(hours=12)
+
+    text = words_of(client.get(f"/cases/{case.id}").text)
+    assert re.search(r"Quiet hours until [^:]*08:00 : do not phone", text), text[text.find("Quiet") :]
+    clinic.do(case, do.LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER))
+
+    assert "no answer in quiet hours" in part(client.get(f"/cases/{case.id}").text, "Outreach")
+    assert client.get(f"/api/v1/cases/{case.id}").json()["outreach"][0]["in_quiet_hours"] is True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 MINUTE = timedelta(minutes=1)
@@ -55,6 +55,14 @@ class Almanac:
         """The same, where *start* may be a closing time that ends its own day."""
         is_days = "business day" in words and not words.startswith("0 ")
         return self.after(deadline - MINUTE if is_days else deadline, words)
+
+    def awake(self, at: datetime, quiet: str) -> datetime:
+        """Return the first moment from *at* on at which patients are called; quiet hours are over midnight here."""
+        begins, ends = (time.fromisoformat(text) for text in quiet.split(" to "))
+        if ends <= self.wall(at).time() < begins:
+            return at
+        mornings = (self.instant(datetime.combine(self.on(at) + day * DAY, ends)) for day in range(2))
+        return min((morning for morning in mornings if morning > at), default=at)
 
     def _days_after(self, start: datetime, number: int) -> datetime:
         wall = self.wall(start)

@@ -265,7 +265,8 @@ class Reading:
             return self.almanac.after(begun, span)
         if vain:
             wait = outreach["wait"]
-            return self.almanac.after(vain[-1]["at"], wait if isinstance(wait, str) else wait[self.priority])
+            at = self.almanac.after(vain[-1]["at"], wait if isinstance(wait, str) else wait[self.priority])
+            return self.almanac.awake(at, outreach["quiet"])
         return due
 
     def _step(self) -> dict[str, Any]:
