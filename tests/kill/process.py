@@ -23,7 +23,7 @@ from tests.hapi.plain import Json
 
 from .seams import signal_at
 
-RUN_SECONDS = 60.0
+RUN_SECONDS = 180.0
 GLANCE_SECONDS = 0.005
 SIGNALLED = "signalled.at"
 
