@@ -33,7 +33,7 @@ from bridge.store.engine import sqlite_file
 from bridge.store.migrations import check
 from bridge.sync.desire import plan
 from bridge.tasks.route import How
-from bridge.wiring import Exit, make_client, make_desire, make_line, read_lanes, utc_now
+from bridge.wiring import Exit, make_client, make_desire, make_line, make_owners, read_lanes, utc_now
 
 SAFE_SQLITE = (3, 51, 3)
 """The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug, fixed 2026-03-13)."""
@@ -77,8 +77,10 @@ def examine(settings: Settings, *, only: str | None = None) -> list[Finding]:
     findings = [Finding("configuration", True, "read and checked"), *_database(settings)]
     try:
         lanes = read_lanes(settings)
+        make_owners(settings, lanes, ())
     except ConfigError as error:
-        return [*findings, Finding("lanes", False, str(error), "mend the lanes file; connections were not looked at")]
+        advice = "mend the lanes file or the owners; connections were not looked at"
+        return [*findings, Finding("lanes", False, str(error), advice)]
     findings.append(Finding("lanes", True, ", ".join(lane.name for lane in lanes.all)))
     chosen = {name: one for name, one in settings.connections.items() if only in (None, name)}
     if not chosen:

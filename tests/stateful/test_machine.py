@@ -54,7 +54,10 @@ _SETTINGS = Settings.model_validate(
     {
         "site": {"time_zone": "America/New_York"},
         "connections": {"main": {"base_url": BASE}},
-        "owners": {"ann": {"kind": "person", "display": "Ann", "references": ["Practitioner/ann"]}},
+        "owners": {
+            "ann": {"kind": "person", "display": "Ann", "references": ["Practitioner/ann"]},
+            "cleo": {"kind": "person", "display": "Cleo, RN", "licensed": True},
+        },
     }
 )
 LINE = make_line("main", _SETTINGS.connections["main"], _SETTINGS, read_lanes(_SETTINGS))
@@ -209,8 +212,8 @@ class Coordination(RuleBasedStateMachine):
     # People and time --------------------------------------------------------------------------------------
 
     @precondition(lambda self: self._cases())
-    @rule(data=st.data(), command=commands)
-    def act(self, data: st.DataObject, command: do.AnyCommand) -> None:
+    @rule(data=st.data(), command=commands, by=st.sampled_from(("ann", "cleo")))
+    def act(self, data: st.DataObject, command: do.AnyCommand, by: str) -> None:
         cases = self._cases()
         case = cases[data.draw(st.sampled_from(sorted(cases)), "case")]
         self.acts += 1
@@ -223,7 +226,7 @@ class Coordination(RuleBasedStateMachine):
                 {"main": LINE},
                 case.id,
                 command,
-                by="ann",
+                by=by,
                 expected_version=case.version,
                 now=self.now,
                 new_id=name,
@@ -234,7 +237,7 @@ class Coordination(RuleBasedStateMachine):
         assert after.version > case.version
         assert after.first_response_at is not None
         if isinstance(command, do.Claim):
-            assert (case.owner.kind, after.owner.id) == (OwnerKind.ROLE, "ann")
+            assert (case.owner.kind, after.owner.id) == (OwnerKind.ROLE, by)
         if isinstance(command, do.Close):
             assert self._is_proven(command, after)
         if isinstance(command, do.LogOutreach):
@@ -317,6 +320,7 @@ class Coordination(RuleBasedStateMachine):
                 assert levels == sorted(levels)
             for one in case.escalations:
                 assert one.trigger not in CLINICAL or LINE.rules.owners.is_licensed(one.to.id)
+                assert one.trigger not in CLINICAL or one.acknowledged_by in (None, "cleo")
 
     @invariant()
     def a_case_is_the_fold_of_its_history(self) -> None:

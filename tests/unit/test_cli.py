@@ -236,6 +236,32 @@ def test_config_check_names_a_secret_that_is_not_there(run: Run, configure: Conf
     assert "connections.main.token_file: " in said.err
 
 
+def test_config_check_says_who_may_answer_clinical_questions(run: Run, configure: Configure) -> None:
+    assert "clinical questions: Nobody may answer yet: add a person" in run("config", "check").out
+
+    configure(NOBODY, "[owners.dana]", 'kind = "person"', 'display = "Dana, RN"', "licensed = true")
+
+    assert "clinical questions: Who may answer: Dana, RN." in run("config", "check").out
+
+
+def test_lanes_whose_clinical_questions_reach_nobody_licensed_stop_the_start(run: Run, configure: Configure) -> None:
+    unlicensed = ("[owners.clinician]", 'kind = "role"', 'display = "Clinic doctors"')
+    wanted = "lanes.referral.escalates_to: nobody licensed would hear of worsening-symptoms; asked are clinician"
+    configure(NOBODY, *unlicensed)
+
+    for arguments in (["config", "check"], ["sync", "--once"], ["serve"]):
+        said = run(*arguments)
+        assert said.code == 2
+        assert wanted in said.err
+        assert "or say licensed = true in [owners.clinician]" in said.err
+    told = run("doctor")
+    assert told.code == 1
+    assert wanted in told.out
+
+    configure(NOBODY, *unlicensed, "licensed = true")
+    assert run("config", "check").code == 0
+
+
 def test_config_show_is_json_without_secrets(run: Run, configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(NOBODY, "auth = 'bearer'")
     monkeypatch.setenv("BRIDGE_CONNECTIONS__MAIN__TOKEN", "s3cr3t")

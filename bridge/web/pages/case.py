@@ -201,12 +201,13 @@ def _quiet_until(context: WebContext, line: Line | None, lane: Lane | None) -> d
 
 
 def _scripts(context: WebContext, lane: Lane | None) -> Mapping[Channel, str]:
-    """Return what the lane says on each channel, with the clinic's name and number filled in."""
+    """Return what the lane says by each way that it allows, with the clinic's name and number filled in."""
     if lane is None or lane.outreach is None:
         return {}
     return {
         channel: script_text(script, clinic=context.clinic, callback=context.callback)
         for channel, script in lane.outreach.scripts.items()
+        if channel in lane.outreach.channels
     }
 
 
