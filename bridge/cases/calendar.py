@@ -47,6 +47,9 @@ class Span:
         return f"{self.amount} {unit[:-1] if self.amount == 1 else unit}"
 
 
+_LENGTHS = {Unit.MINUTES: timedelta(minutes=1), Unit.HOURS: timedelta(hours=1)}
+"""The units that are equally long wherever and whenever they are counted."""
+
 _UNITS = frozenset(unit.value for unit in Unit)
 _SPAN = re.compile(r"(\d{1,4}) (business )?(minute|hour|day|week)s?")
 
@@ -98,19 +101,16 @@ class Calendar:
         opening hours counts as the next opening). Business hours count only while the site is open. Never before
         *start*, though a start in the second of two equal hours is counted from the first.
         """
-        match span.unit:
-            case Unit.BUSINESS_DAYS:
-                return max(start, _after_days(self, self._opening_day(start), span.amount))
-            case Unit.BUSINESS_HOURS:
-                return max(start, _after_hours(self, start, span.amount))
-            case Unit.MINUTES:
-                return start + timedelta(minutes=span.amount)
-            case Unit.HOURS:
-                return start + timedelta(hours=span.amount)
-            case Unit.DAYS | Unit.WEEKS:
-                days = span.amount * (7 if span.unit is Unit.WEEKS else 1)
-                local = start.astimezone(self.zone).replace(tzinfo=None) + timedelta(days=days)
-                return max(start, self._instant(local))
+        length = _LENGTHS.get(span.unit)
+        if length is not None:
+            return start + span.amount * length
+        if span.unit is Unit.BUSINESS_DAYS:
+            return max(start, _after_days(self, self._opening_day(start), span.amount))
+        if span.unit is Unit.BUSINESS_HOURS:
+            return max(start, _after_hours(self, start, span.amount))
+        days = span.amount * (7 if span.unit is Unit.WEEKS else 1)
+        local = start.astimezone(self.zone).replace(tzinfo=None) + timedelta(days=days)
+        return max(start, self._instant(local))
 
     def beyond(self, deadline: datetime, span: Span) -> datetime:
         """
@@ -154,19 +154,16 @@ class Calendar:
         Raises:
             ValueError: *span* is in business hours; a lanes file that asks for it is refused.
         """
-        match span.unit:
-            case Unit.MINUTES:
-                return end - timedelta(minutes=span.amount)
-            case Unit.HOURS:
-                return end - timedelta(hours=span.amount)
-            case Unit.DAYS | Unit.WEEKS:
-                days = span.amount * (7 if span.unit is Unit.WEEKS else 1)
-                local = end.astimezone(self.zone).replace(tzinfo=None) - timedelta(days=days)
-                return self._instant(local)
-            case Unit.BUSINESS_DAYS:
-                return _before_days(self, end.astimezone(self.zone).date(), span.amount)
-            case Unit.BUSINESS_HOURS:
-                raise ValueError("'business hours before' is not supported; use hours or business days")
+        length = _LENGTHS.get(span.unit)
+        if length is not None:
+            return end - span.amount * length
+        if span.unit is Unit.BUSINESS_HOURS:
+            raise ValueError("'business hours before' is not supported; use hours or business days")
+        if span.unit is Unit.BUSINESS_DAYS:
+            return _before_days(self, end.astimezone(self.zone).date(), span.amount)
+        days = span.amount * (7 if span.unit is Unit.WEEKS else 1)
+        local = end.astimezone(self.zone).replace(tzinfo=None) - timedelta(days=days)
+        return self._instant(local)
 
     def end_of(self, when: When) -> datetime | None:
         """

@@ -146,7 +146,7 @@ def derive(facts: Facts, rules: Rules, prior: Case | None, now: datetime, *, rev
         beneath=beneath,
         priority=priority,
         title=facts.lead.title,
-        requester=facts.lead.requester or _first(snapshot.requester for snapshot in facts.live),
+        requester=facts.lead.requester or _first([one.requester for one in facts.live]),
         patient=facts.patient,
         sources=tuple([_line(row) for row in facts.rows]),
         oddities=_oddities(facts),

@@ -13,7 +13,7 @@ concern that a person raised, and an escalation that a person made, are resolved
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 import msgspec
@@ -95,14 +95,13 @@ class _Alarm(msgspec.Struct, frozen=True, gc=False):
 
 def climb(on: Position) -> Climbed:
     """Return every step that is due, what is resolved by itself, and when the next step will be due."""
-    known = {(one.trigger, one.begun_at): one for one in (on.prior.escalations if on.prior is not None else ())}
+    alarms = list(_alarms(on))
+    standing = on.prior.escalations if on.prior is not None else ()
+    known = {(one.trigger, one.begun_at): one for one in standing} if standing else {}
     changed: list[Escalation] = []
     moments: list[datetime] = []
-    holding = set()
-    for alarm in _alarms(on):
-        key = (alarm.rule.when, alarm.begun_at)
-        holding.add(key)
-        before = known.get(key)
+    for alarm in alarms:
+        before = known.get((alarm.rule.when, alarm.begun_at)) if known else None
         if before is not None and _is_over_by_itself(before):
             changed.append(before := replace(before, resolved_by=None, resolved_at=None))
         if before is not None and (not before.is_open or before.acknowledged_at is not None):
@@ -111,9 +110,18 @@ def climb(on: Position) -> Climbed:
         changed += [_step(alarm, *step) for step in due if before is None or step[0] > before.level]
         if next_at is not None:
             moments.append(next_at)
-    over = (one for key, one in known.items() if key not in holding and one.is_open and one.trigger not in _BY_PEOPLE)
-    changed += [replace(one, resolved_by=f"rule:{one.trigger.value}", resolved_at=on.now) for one in over]
+    changed += _over(known, alarms, on.now) if known else ()
     return Climbed(tuple(changed), min(moments, default=None))
+
+
+def _over(
+    known: Mapping[tuple[Trigger, datetime | None], Escalation], alarms: Iterable[_Alarm], now: datetime
+) -> Iterator[Escalation]:
+    """Yield as resolved what is open although what triggered it holds no longer."""
+    holding = {(alarm.rule.when, alarm.begun_at) for alarm in alarms}
+    for key, one in known.items():
+        if key not in holding and one.is_open and one.trigger not in _BY_PEOPLE:
+            yield replace(one, resolved_by=f"rule:{one.trigger.value}", resolved_at=now)
 
 
 def _is_over_by_itself(one: Escalation) -> bool:

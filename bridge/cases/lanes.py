@@ -380,14 +380,18 @@ class Lanes:
 
     def of(self, snapshot: Snapshot) -> Lane | None:
         """Return the first lane whose kind of work *snapshot* is."""
-        return self._look_up(snapshot)[0]
+        return self.find(snapshot)[0]
 
     def rule_of(self, snapshot: Snapshot) -> Opens | None:
         """Return the rule by which *snapshot* is that lane's kind of work."""
-        return self._look_up(snapshot)[1]
+        return self.find(snapshot)[1]
 
-    def _look_up(self, snapshot: Snapshot) -> tuple[Lane | None, Opens | None]:
-        """The same few kinds of work come again and again: what was found for one is found for the next."""
+    def find(self, snapshot: Snapshot) -> tuple[Lane | None, Opens | None]:
+        """
+        Return the first lane whose kind of work *snapshot* is, and the rule by which it is.
+
+        The same few kinds of work come again and again: what was found for one is found for the next.
+        """
         key = _looks(snapshot)
         found = self._found.get(key)
         if found is None:

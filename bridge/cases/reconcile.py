@@ -16,10 +16,10 @@ into that group's case, taking along everything people did, and comes back as it
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+import msgspec
 from msgspec.structs import replace
 
 from bridge.cases import changes as facts_of
@@ -39,8 +39,7 @@ from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow, Unread
 
 
-@dataclass(frozen=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One received version that was mapped, and what is odd about how it came to be (in fixed words)."""
 
     snapshot: Snapshot

@@ -67,12 +67,12 @@ def opening(snapshot: Snapshot, rules: Rules, now: datetime) -> Opening:
         return Opening(False)
     if snapshot.intent in NEVER_OPENING_INTENTS and not rules.open_proposals:
         return Opening(False)
-    lane = rules.lanes.of(snapshot)
+    lane, belongs = rules.lanes.find(snapshot)
     if lane is None:
         return Opening(False)
     watch = _visit_ahead(snapshot, now)
     for rule in lane.opens:
-        if snapshot.status in rule.statuses and rule.fits(snapshot):
+        if snapshot.status in rule.statuses and (rule is belongs or rule.fits(snapshot)):
             if rule.runs_out_within is None:
                 return Opening(True, watch)
             watch = runs_out_at(snapshot, rule, rules.calendar)

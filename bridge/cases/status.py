@@ -55,8 +55,7 @@ def _status_of_visit(facts: Facts) -> Answer[Status] | None:
 
 def _status_of_work(facts: Facts, rules: Rules, now: datetime) -> Answer[Status]:
     """Tasks that ask *us* say nothing by their progress: we are the ones who move them."""
-    theirs = [task for task in facts.tasks if not rules.owners.is_us(task.owner)]
-    live = [task for task in theirs if task.effect in LIVE_TASK]
+    live = [task for task in facts.tasks if task.effect in LIVE_TASK and not rules.owners.is_us(task.owner)]
     if any(task.owner is not None and task.owner.type in _PATIENT_SIDE for task in live):
         return Answer(Status.WAITING_ON_PATIENT, "task-with-patient")
     if any(task.effect is Effect.UNDER_WAY for task in live):

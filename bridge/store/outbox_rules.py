@@ -61,16 +61,17 @@ def queued(
     Only the last level intent of a slot is to be tried. *unsure* tells of slots when an intent that these
     supersede may have been sent.
     """
-    last = {slot(intent): intent.key for intent in intents if intent.kind in LEVEL_KINDS}
+    slots = [slot(intent) if intent.kind in LEVEL_KINDS else None for intent in intents]
+    last = {of: intent.key for of, intent in zip(slots, intents, strict=True)}
     return [
         _queued(
             intent,
             now,
             due_at,
-            is_last=intent.kind not in LEVEL_KINDS or last[slot(intent)] == intent.key,
-            unsure_at=unsure.get(slot(intent)) if intent.kind in LEVEL_KINDS else None,
+            is_last=of is None or last[of] == intent.key,
+            unsure_at=unsure.get(of) if of is not None else None,
         )
-        for intent in intents
+        for of, intent in zip(slots, intents, strict=True)
     ]
 
 

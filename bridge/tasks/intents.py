@@ -15,7 +15,7 @@ from bridge.fhir.times import format_instant
 from bridge.tasks.standing import asked_status
 from bridge.tasks.words import by_day, day, ended_sentences, in_sentence, our_words, status_words
 
-_SHOWN = (
+_SHOWN = {
     facts_of.CaseOpened,
     facts_of.StatusChanged,
     facts_of.LaneChanged,
@@ -31,7 +31,7 @@ _SHOWN = (
     facts_of.CaseClosed,
     facts_of.CaseReopened,
     facts_of.CaseMerged,
-)
+}
 """Facts that the coordination Task shows; the others change nothing an EHR user sees."""
 
 _DELETED = "/_history/deleted"
@@ -70,10 +70,9 @@ def intents_for(
     if silent and not case.is_open:
         return [_outreach(case, fact.attempt.id, fact) for fact in facts if isinstance(fact, facts_of.OutreachLogged)]
     found: list[Intent] = []
-    known_anew = any(isinstance(fact, facts_of.PatientKnown) for fact in facts)
-    if prior is not None and known_anew and facts_of.is_other_patient(prior.patient, case.patient):
+    if prior is not None and facts_of.is_other_patient(prior.patient, case.patient) and _is_known_anew(facts):
         found.append(_level(case, IntentKind.RETRACTION, "retraction", None))
-    if any(isinstance(fact, _SHOWN) for fact in facts):
+    if any(type(fact) in _SHOWN for fact in facts):
         found.append(_level(case, IntentKind.COORDINATION_TASK, "task", None))
     for task in asked:
         if asked_status(case, task, acknowledge_with=acknowledge_with):
@@ -86,6 +85,10 @@ def intents_for(
         failed = prior.visit_at if prior is not None and _has_failed(facts) else None
         found.append(_told(case, _entering(changes), zone, failed))
     return found
+
+
+def _is_known_anew(facts: Sequence[facts_of.Fact]) -> bool:
+    return any(isinstance(fact, facts_of.PatientKnown) for fact in facts)
 
 
 def _tells_now(case: Case, changes: Sequence[Change], told_before: Collection[str]) -> bool:

@@ -130,7 +130,7 @@ class Work:
         A page's rows name the same resources in every room: they are looked up once.
         """
         pairs, keys = list(named), self._keys
-        if new := set(pairs) - keys.keys():
+        if new := {pair for pair in pairs if pair not in keys}:
             for connection in {connection for connection, _ in new}:
                 refs = {ref: clean(ref) for other, ref in new if other == connection}
                 made = self._made_keys(connection, set(refs.values()))
