@@ -280,8 +280,14 @@ class CaseFilter(msgspec.Struct, frozen=True, kw_only=True):
     blocker: str | None = None
     """A blocker category, or ``any``."""
     is_open: bool | None = None
+    next_action: str | None = None
+    """The code of what happens next."""
+    closure: str | None = None
+    """The reason why it was closed."""
     overdue_at: datetime | None = None
     """Only open cases due before this instant."""
+    due_from: datetime | None = None
+    """Only open cases due at this instant or later."""
     unowned: bool = False
     """Only cases owned by a role queue rather than a person."""
     escalated: bool = False
@@ -301,6 +307,20 @@ class CasePage(msgspec.Struct, frozen=True):
     cases: tuple[Case, ...]
     total: int
     next_cursor: str | None
+
+
+class Again(msgspec.Struct, frozen=True):
+    """A case, and how often what blocks it now has begun to hold it up: more than once."""
+
+    case: Case
+    times: int
+
+
+class AgainPage(msgspec.Struct, frozen=True):
+    """The first of the cases that are blocked again, most often first, and how many there are."""
+
+    cases: tuple[Again, ...]
+    total: int
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
@@ -496,16 +516,24 @@ class Tx(Protocol):
         """Queue parked or not-writable intents again (a person's replay); returns how many."""
 
     # Reading for people -----------------------------------------------------------------------------------
-    def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
+    def list_cases(
+        self, where: CaseFilter, *, limit: int, cursor: str | None = None, up_to: int | None = None
+    ) -> CasePage:
         """
         Return one page of cases.
+
+        Args:
+            up_to: The total is counted no further than this.
 
         Raises:
             ValueError: *cursor* is not one that this store gave out.
         """
 
-    def count_cases(self, wheres: Sequence[CaseFilter]) -> list[int]:
-        """Return how many cases each filter lets through; all are counted in one look at the cases."""
+    def count_cases(self, wheres: Sequence[CaseFilter], up_to: int | None = None) -> list[int]:
+        """Return how many cases each filter lets through, or *up_to* where there are at least so many."""
+
+    def blocked_again(self, where: CaseFilter, *, limit: int) -> AgainPage:
+        """Return the open cases that are held up by a kind of blocker that held them up before."""
 
     def history(self, case_id: str) -> list[Change]:
         """Return a case's changes in order."""

@@ -35,10 +35,12 @@ from sqlalchemy import (
     event,
     literal_column,
     or_,
+    text,
 )
 
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Status
+from bridge.store.codec import NEVER
 from bridge.store.port import InboxState
 
 metadata = MetaData(
@@ -191,7 +193,9 @@ care_case = Table(
     Column("opened_at", Instant, nullable=False),
     Column("search_text", Words, nullable=False),
     Column("wake_at", Instant),
-    Column("closed_at", Instant),
+    Column("closed_order", BigInteger, nullable=False, server_default=text(str(NEVER))),
+    Column("next_action", Words),
+    Column("closure", Words),
     UniqueConstraint("id"),
     _one_of("status", Status),
     CheckConstraint("version >= 1", name="version_from_one"),
@@ -217,6 +221,17 @@ case_change = Table(
     PrimaryKeyConstraint("case_pk", "seq"),
     CheckConstraint("seq >= 1", name="seq_from_one"),
 )
+
+case_hold = Table(
+    "case_hold",
+    metadata,
+    Column("case_pk", Key, ForeignKey("care_case.pk"), nullable=False),
+    Column("category", Words, nullable=False),
+    Column("times", Integer, nullable=False),
+    PrimaryKeyConstraint("case_pk", "category"),
+    CheckConstraint("times >= 1", name="times_from_one"),
+)
+"""How often each kind of blocker began to hold a case up."""
 
 outbox = Table(
     "outbox",
@@ -349,7 +364,9 @@ OWNED_IN_EHR = and_(LIVE, care_case.c.owner_ref.is_not(None))
 """Cases whose owner the EHR names. Our own owners have many cases each: an index on them, taken by SQLite for
 the worklist of one owner, made it sort 100,000 cases (118 ms) instead of reading 51 in order."""
 OPEN = and_(LIVE, care_case.c.status != literal_column("'closed'"))
-CLOSED = and_(LIVE, care_case.c.closed_at.is_not(None))
+CLOSED = and_(LIVE, care_case.c.status == literal_column("'closed'"))
+ESCALATED = and_(OPEN, care_case.c.escalated)
+BLOCKED = and_(OPEN, care_case.c.blocker.is_not(None))
 WAKES = care_case.c.wake_at.is_not(None)
 LATE = source_version.c.code == literal_column("'late'")
 PARKED = source_version.c.state == literal_column("'parked'")
@@ -373,6 +390,21 @@ def _partial(name: str, where: ColumnElement[bool], *columns: Column[object], un
     return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
+_LISTED = (
+    care_case.c.opened_at,
+    care_case.c.pk,
+    care_case.c.connection_id,
+    care_case.c.lane,
+    care_case.c.status,
+    care_case.c.owner,
+    care_case.c.by_role,
+    care_case.c.blocker,
+    care_case.c.escalated,
+    care_case.c.next_action,
+    care_case.c.closure,
+)
+"""What worklists are ordered and filtered by: their indexes answer alone, read in order until that is enough."""
+
 _partial("ix_source_joined", JOINED, source.c.root_id)
 _partial("ix_source_aside", source.c.aside_id.is_not(None), source.c.aside_id)
 _partial("ix_source_watch", source.c.watch_at.is_not(None), source.c.watch_at)
@@ -381,7 +413,10 @@ _partial("ix_source_version_late", LATE, source_version.c.id)
 _partial("ix_care_case_patient", LIVE, care_case.c.patient)
 _partial("ix_care_case_owner", OWNED_IN_EHR, care_case.c.owner_ref)
 _partial("ix_care_case_due", LIVE, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
-_partial("ix_care_case_closed", CLOSED, care_case.c.closed_at)
+_partial("ix_care_case_open", OPEN, care_case.c.due_order, *_LISTED)
+_partial("ix_care_case_escalated", ESCALATED, care_case.c.due_order, *_LISTED)
+_partial("ix_care_case_blocked", BLOCKED, care_case.c.due_order, *_LISTED)
+_partial("ix_care_case_closed", CLOSED, care_case.c.closed_order, *_LISTED)
 _partial("ix_care_case_wake", WAKES, care_case.c.connection_id, care_case.c.wake_at)
 _partial("uq_outbox_sending", SENDING, outbox.c.case_pk, unique=True)
 _partial("uq_outbox_slot", UNSENT, outbox.c.case_pk, outbox.c.level_slot, unique=True)

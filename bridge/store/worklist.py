@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
-from bridge.cases.model import Case, OwnerKind
+from bridge.cases.changes import BlockerCleared, BlockerRaised, CaseOpened, Change
+from bridge.cases.model import BlockerCategory, Case, OwnerKind
 from bridge.store.codec import NEVER, folded, micros
 from bridge.store.port import CaseFilter, CaseOrder
+
+NOTHING: Mapping[str, None] = MappingProxyType({})
 
 
 def due_order(case: Case) -> int:
@@ -23,6 +28,35 @@ def place(case: Case, order: CaseOrder) -> tuple[int, int]:
     if order is CaseOrder.CLOSED:
         return (NEVER if case.closed_at is None else -micros(case.closed_at)), opened
     return due_order(case), opened
+
+
+BLOCKING = (CaseOpened, BlockerRaised, BlockerCleared)
+"""Changes that say what holds a case up."""
+
+
+def begun_blockers(
+    changes: Iterable[Change], holding: Mapping[str, str | None] = NOTHING
+) -> dict[tuple[str, BlockerCategory], int]:
+    """
+    Return how often each kind of blocker began to hold a case up, by case and kind; other words are no new one.
+
+    Args:
+        holding: What kind held which case up before the first of these changes.
+    """
+    times: Counter[tuple[str, BlockerCategory]] = Counter()
+    now = dict(holding)
+    for change in changes:
+        fact = change.fact
+        if not isinstance(fact, BLOCKING):
+            continue
+        blocker = fact.blocker if isinstance(fact, BlockerRaised) else None
+        if isinstance(fact, CaseOpened):
+            blocker = fact.case.blocker
+        kind = blocker.category if blocker is not None else None
+        if kind is not None and kind != now.get(change.case_id):
+            times[change.case_id, kind] += 1
+        now[change.case_id] = kind
+    return dict(times)
 
 
 def search_text(case: Case) -> str:
@@ -58,9 +92,12 @@ def matches(case: Case, where: CaseFilter, waiting: Collection[str] = ()) -> boo
         and where.owner in (None, case.owner.id)
         and (where.owners is None or case.owner.id in where.owners)
         and where.patient in (None, patient)
+        and where.closure in (None, case.closure.reason if case.closure else None)
+        and where.next_action in (None, case.next_action.code if case.next_action else None)
         and (where.blocker in (None, blocker) or (where.blocker == "any" and blocker is not None))
         and where.is_open in (None, case.is_open)
         and (where.overdue_at is None or (case.is_open and due_at is not None and due_at < where.overdue_at))
+        and (where.due_from is None or (case.is_open and due_at is not None and due_at >= where.due_from))
         and (not where.unowned or case.owner.kind is OwnerKind.ROLE)
         and (not where.escalated or case.escalation is not None)
         and (not where.waiting_on_ehr or case.id in waiting)

@@ -41,9 +41,11 @@ class Read(msgspec.Struct, frozen=True):
     sources: Sequence[SourceRow]
 
 
-def list_cases(context: WebContext, where: CaseFilter, *, limit: int, cursor: str | None) -> Listed:
+def list_cases(
+    context: WebContext, where: CaseFilter, *, limit: int, cursor: str | None, up_to: int | None = None
+) -> Listed:
     """
-    Read one page of cases.
+    Read one page of cases; with *up_to* the total is counted no further than that.
 
     Raises:
         ApiError: *cursor* is not one that was given out.
@@ -51,7 +53,7 @@ def list_cases(context: WebContext, where: CaseFilter, *, limit: int, cursor: st
     now = context.clock()
     with context.store.reading() as tx:
         try:
-            page = tx.list_cases(where, limit=limit, cursor=cursor)
+            page = tx.list_cases(where, limit=limit, cursor=cursor, up_to=up_to)
         except ValueError as error:
             raise ApiError(422, "cursor: not one that this server gave out; start from the first page") from error
         writes = writes_of(tx, [case.id for case in page.cases])

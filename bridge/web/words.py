@@ -155,6 +155,11 @@ def clock_text(at: datetime | None, zone: ZoneInfo, now: datetime) -> str:
     return f"{local:%Y-%m-%d %H:%M}"
 
 
+def counted_text(count: int, up_to: int) -> str:
+    """Return how many there are, or where they were counted no further: "1,000+"."""
+    return f"{up_to:,}+" if count > up_to else f"{count:,}"
+
+
 def age_text(seconds: float) -> str:
     """Return a span of time in its largest sensible unit: "3 min", "2 h", "5 d"."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):

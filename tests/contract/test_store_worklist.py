@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, product
 from typing import Any
 
 import msgspec
 import pytest
 
+from bridge.cases.changes import BlockerCleared, BlockerRaised, Fact
 from bridge.cases.intents import IntentState
 from bridge.cases.model import (
+    Action,
     Blocker,
     BlockerCategory,
+    Case,
     CasePatient,
+    Closure,
+    ClosureReason,
     Escalation,
+    NextAction,
     Owner,
     OwnerKind,
     Status,
 )
 from bridge.store.port import CaseFilter, CaseOrder, Store
+from bridge.store.worklist import matches, place
 
-from .builders import EHR, NOW, a_case, a_level, minutes, settlement, with_cases
+from .builders import EHR, NOW, a_case, a_change, a_level, minutes, settlement, with_cases
 
 QUEUE = Owner(kind=OwnerKind.ROLE, id="referral-desk", display="Referral desk")
 BLOCKED = Blocker(category=BlockerCategory.AUTHORIZATION, text="waits", since=NOW, source="rule:x")
+ENDED = Closure(reason=ClosureReason.COMPLETED, outcome="seen", by="lee", at=NOW)
+CLOSE = NextAction(Action.CLOSE_WITH_REASON, "Close it")
 ESCALATED = Escalation(level=1, to=QUEUE, why="late", since=NOW, by="rule:x")
 
 
@@ -33,6 +44,8 @@ def listed(store: Store, **fields: Any) -> list[str]:
         counted = tx.count_cases([CaseFilter(**fields), CaseFilter(merged=True), CaseFilter(lane="unheard-of")])
         assert counted == [page.total, len(tx.list_cases(CaseFilter(merged=True), limit=100).cases), 0]
         assert tx.count_cases([]) == []
+        assert tx.count_cases([CaseFilter(**fields)], up_to=2) == [min(page.total, 2)]
+        assert tx.list_cases(CaseFilter(**fields), limit=100, up_to=2).total == min(page.total, 2)
     assert page.total == len(page.cases)
     assert page.next_cursor is None
     return [case.id for case in page.cases]
@@ -42,9 +55,9 @@ def some_cases(store: Store) -> None:
     with_cases(
         store,
         a_case("c1", due_at=minutes(1)),
-        a_case("c2", due_at=minutes(2), lane="medication-refill", owner=QUEUE, blocker=BLOCKED),
+        a_case("c2", due_at=minutes(2), lane="medication-refill", owner=QUEUE, blocker=BLOCKED, next_action=CLOSE),
         a_case("c3", due_at=None, status=Status.ESCALATED, escalations=(ESCALATED,), tenant="north"),
-        a_case("c4", due_at=minutes(1), status=Status.CLOSED, closed_at=NOW, opened_at=minutes(-9)),
+        a_case("c4", due_at=minutes(1), status=Status.CLOSED, closed_at=NOW, closure=ENDED, opened_at=minutes(-9)),
         a_case("c5", due_at=minutes(9), connection="other", patient=CasePatient(ref="Patient/2")),
     )
     with store.transaction() as tx:
@@ -70,6 +83,12 @@ def some_cases(store: Store) -> None:
         ({"is_open": False}, ["c4"]),
         ({"overdue_at": minutes(2)}, ["c1"]),
         ({"overdue_at": minutes(2.1), "lane": "referral"}, ["c1"]),
+        ({"due_from": minutes(2)}, ["c2", "c5"]),
+        ({"due_from": minutes(1), "overdue_at": minutes(9), "is_open": True}, ["c1", "c2"]),
+        ({"next_action": "close-with-reason"}, ["c2"]),
+        ({"next_action": "schedule", "is_open": True}, []),
+        ({"closure": "completed", "closed_since": NOW}, ["c4"]),
+        ({"closure": "declined"}, []),
         ({"unowned": True}, ["c2"]),
         ({"escalated": True}, ["c3"]),
         ({"owners": ("referral-desk", "nobody")}, ["c2"]),
@@ -88,6 +107,109 @@ def test_every_filter_narrows_and_the_soonest_due_open_ones_come_first(
     some_cases(store)
 
     assert listed(store, **fields) == expected
+
+
+_CHOICES: Mapping[str, Sequence[Any]] = {
+    "is_open": (None, True, False),
+    "escalated": (False, True),
+    "blocker": (None, "any"),
+    "overdue_at": (None, minutes(2)),
+    "due_from": (None, minutes(1.5)),
+    "closed_since": (None, NOW),
+    "merged": (False, True),
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"q": "ada"}, {"tenant": "default"}, {"waiting_on_ehr": True}], ids=str)
+def test_any_filters_together_let_through_what_each_lets_through(store: Store, more: dict[str, Any]) -> None:
+    """Whichever index a database takes, or is told to take, for them."""
+    some_cases(store)
+    with store.transaction() as tx:
+        tx.add_intents([a_level("c2"), a_level("c4")], NOW)
+    chosen = [dict(zip(_CHOICES, values, strict=True)) for values in product(*_CHOICES.values())]
+    wheres = [
+        CaseFilter(**fields, **more, order=order) for fields, order in zip(chosen, cycle(CaseOrder), strict=False)
+    ]
+
+    with store.reading() as tx:
+        every = tx.list_cases(CaseFilter(merged=True), limit=100).cases
+        totals = [total for some in batched(wheres, 20) for total in tx.count_cases(some)]
+        for where, total in zip(wheres, totals, strict=True):
+            passed = [case for case in every if matches(case, where, {"c2", "c4"})]
+            first, *_ = *sorted({place(case, where.order) for case in passed}), None
+            page = tx.list_cases(where, limit=100)
+            assert {case.id for case in page.cases} == {case.id for case in passed}, where
+            assert (page.total, total) == (len(passed), len(passed)), where
+            assert first is None or place(page.cases[0], where.order) == first, where
+
+
+def batched(wheres: Sequence[CaseFilter], size: int) -> Iterator[Sequence[CaseFilter]]:
+    return (wheres[start : start + size] for start in range(0, len(wheres), size))
+
+
+TRANSPORT = BlockerCategory.TRANSPORT
+
+
+def told(store: Store, case: Case, *facts: Fact) -> Case:
+    """Record changes of a case in a transaction of their own."""
+    with store.transaction() as tx:
+        seq = tx.change_counts([case.id])[case.id]
+        after = msgspec.structs.replace(case, version=case.version + 1)
+        for fact in facts:
+            blocker = fact.blocker if isinstance(fact, BlockerRaised) else None
+            after = msgspec.structs.replace(after, blocker=blocker)
+        changes = [a_change(after, seq + number, fact) for number, fact in enumerate(facts, 1)]
+        tx.save_cases([after], changes)
+    return after
+
+
+def again(store: Store, **fields: Any) -> list[tuple[str, int]]:
+    with store.reading() as tx:
+        page = tx.blocked_again(CaseFilter(**fields), limit=10)
+    assert page.total == len(page.cases)
+    return [(one.case.id, one.times) for one in page.cases]
+
+
+def test_what_blocks_a_case_again_is_counted_from_when_it_began(store: Store) -> None:
+    raised = BlockerRaised(Blocker(category=TRANSPORT, text="no car", since=NOW, source="person:lee"))
+    reworded = BlockerRaised(Blocker(category=TRANSPORT, text="no bus either", since=NOW, source="person:lee"))
+    other = BlockerRaised(BLOCKED)
+    gone = BlockerCleared(raised.blocker)
+    once, twice, opened = a_case("c1"), a_case("c2"), a_case("c3", blocker=raised.blocker)
+    for case in (once, twice, opened):
+        with store.transaction() as tx:
+            tx.save_cases([case], [a_change(case)])
+
+    once = told(store, once, raised)
+    told(store, once, reworded, reworded)
+    twice = told(store, twice, raised, gone, raised)
+    assert again(store) == [("c2", 2)]
+
+    twice = told(store, told(store, told(store, twice, gone), other), raised)
+    told(store, told(store, opened, other), raised)
+
+    assert again(store) == [("c2", 3), ("c3", 2)]
+    assert again(store, lane="none") == []
+    assert again(store, connection=EHR, is_open=True) == [("c2", 3), ("c3", 2)]
+    with store.reading() as tx:
+        page = tx.blocked_again(CaseFilter(), limit=1)
+    assert ([one.case.id for one in page.cases], page.total) == (["c2"], 2)
+
+    told(store, twice, gone)
+    assert again(store) == [("c3", 2)]
+
+
+def test_a_closed_case_is_not_blocked_again(store: Store) -> None:
+    case = a_case("c1")
+    raised, gone = BlockerRaised(BLOCKED), BlockerCleared(BLOCKED)
+    with_cases(store, case)
+    case = told(store, case, raised, gone, raised)
+    assert again(store) == [("c1", 2)]
+
+    with store.transaction() as tx:
+        tx.save_cases([msgspec.structs.replace(case, status=Status.CLOSED, closed_at=NOW, version=3)], [])
+
+    assert again(store) == []
 
 
 def test_cases_wait_on_the_ehr_while_something_is_to_be_written_or_parked(store: Store) -> None:

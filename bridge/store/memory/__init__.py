@@ -24,11 +24,13 @@ from bridge.cases.model import Case, OwnerKind
 from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
 from bridge.errors import DomainError, StaleVersion
-from bridge.store.codec import clean, from_cursor, maybe_clean, to_cursor
+from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_cursor
 from bridge.store.memory.outbox import OutboxRoom
 from bridge.store.memory.state import State, kept, require
 from bridge.store.outbox_rules import WAITING
 from bridge.store.port import (
+    Again,
+    AgainPage,
     Budget,
     CaseFilter,
     CasePage,
@@ -42,7 +44,7 @@ from bridge.store.port import (
     Pause,
     Subscribed,
 )
-from bridge.store.worklist import matches, place
+from bridge.store.worklist import begun_blockers, matches, place
 
 T = TypeVar("T")
 
@@ -261,7 +263,9 @@ class MemoryTx(OutboxRoom):
             self._now.subscribed.pop((connection, clean(key)), None)
 
     # Reading for people -----------------------------------------------------------------------------------
-    def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
+    def list_cases(
+        self, where: CaseFilter, *, limit: int, cursor: str | None = None, up_to: int | None = None
+    ) -> CasePage:
         waiting = self._waiting()
         found = sorted(
             (((*place(case, where.order), pk), case) for pk, case in self._now.cases.values()),
@@ -273,13 +277,24 @@ class MemoryTx(OutboxRoom):
         page = rest[:limit]
         return CasePage(
             cases=tuple(case for _, case in page),
-            total=len(found),
+            total=_counted(len(found), up_to),
             next_cursor=to_cursor(page[-1][0]) if len(rest) > limit else None,
         )
 
-    def count_cases(self, wheres: Sequence[CaseFilter]) -> list[int]:
-        waiting = self._waiting()
-        return [sum(matches(case, where, waiting) for _, case in self._now.cases.values()) for where in wheres]
+    def count_cases(self, wheres: Sequence[CaseFilter], up_to: int | None = None) -> list[int]:
+        waiting, cases = self._waiting(), self._now.cases.values()
+        return [_counted(sum(matches(case, where, waiting) for _, case in cases), up_to) for where in wheres]
+
+    def blocked_again(self, where: CaseFilter, *, limit: int) -> AgainPage:
+        waiting, found = self._waiting(), []
+        for pk, case in self._now.cases.values():
+            if case.blocker is None or not case.is_open or not matches(case, where, waiting):
+                continue
+            times = begun_blockers(self._now.history.get(case.id, ())).get((case.id, case.blocker.category), 0)
+            if times > 1:
+                found.append(((-times, micros(case.opened_at), pk), Again(case, times)))
+        found.sort(key=itemgetter(0))
+        return AgainPage(tuple(one for _, one in found[:limit]), len(found))
 
     def _waiting(self) -> set[str]:
         return {row.intent.case_id for row in self._now.outbox.values() if row.state in WAITING}
@@ -415,3 +430,7 @@ class MemoryStore:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _counted(found: int, up_to: int | None) -> int:
+    return found if up_to is None else min(found, up_to)

@@ -12,7 +12,6 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from bridge.errors import DomainError, StoreUnavailable
 from bridge.store.engine import BUSY_MS, Engines
 from bridge.store.sql.budgets import BudgetsRoom
-from bridge.store.sql.cases import CasesRoom
 from bridge.store.sql.hints import HintsRoom
 from bridge.store.sql.inbox import InboxRoom
 from bridge.store.sql.outbox import OutboxRoom
@@ -22,6 +21,7 @@ from bridge.store.sql.sources import SourcesRoom
 from bridge.store.sql.subscriptions import SubscriptionsRoom
 from bridge.store.sql.timers import TimersRoom
 from bridge.store.sql.work import Names
+from bridge.store.sql.worklist import WorklistRoom
 from bridge.store.turnstile import Turnstile
 
 
@@ -30,7 +30,7 @@ class SqlTx(
     HintsRoom,
     SubscriptionsRoom,
     SourcesRoom,
-    CasesRoom,
+    WorklistRoom,
     PeopleRoom,
     OutboxRoom,
     BudgetsRoom,

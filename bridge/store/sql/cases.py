@@ -1,4 +1,4 @@
-"""Cases: current state and append-only history, written together; lists and counts for people."""
+"""Cases: current state and append-only history, written together."""
 
 from __future__ import annotations
 
@@ -10,49 +10,41 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    ColumnElement,
     Executable,
     and_,
     bindparam,
     func,
-    literal_column,
     select,
-    true,
-    tuple_,
     union,
     update,
 )
 
 from bridge.cases.changes import CaseOpened, Change
-from bridge.cases.model import Case, OwnerKind, Status
+from bridge.cases.model import BlockerCategory, Case, OwnerKind, Status
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.batch import among, change, insert, numbers, texts, upsert
-from bridge.store.codec import NEVER, clean, from_cursor, maybe_clean, maybe_micros, micros, pack, to_cursor
-from bridge.store.port import CaseFilter, CaseOrder, CasePage, HistoryPage
+from bridge.store.codec import clean, maybe_clean, maybe_micros, micros, pack
+from bridge.store.port import CaseOrder, HistoryPage
 from bridge.store.sql.work import Work
 from bridge.store.tables import (
-    CLOSED,
     LIVE,
     OPEN,
     OWNED_IN_EHR,
-    QUEUED,
-    SENDING,
-    STUCK,
     WAKES,
     care_case,
     case_change,
+    case_hold,
     case_state,
-    outbox,
     resource,
 )
-from bridge.store.worklist import due_order, search_text, words
+from bridge.store.worklist import BLOCKING, begun_blockers, due_order, place, search_text
 
 _case = msgspec.msgpack.Decoder(Case)
 _change = msgspec.msgpack.Decoder(Change)
 
 _Wakes = Mapping[str, datetime | None]
 
-_VARYING = (
+VARYING = (
     "version",
     "merged_into",
     "lane",
@@ -66,11 +58,13 @@ _VARYING = (
     "due_order",
     "opened_at",
     "wake_at",
-    "closed_at",
+    "closed_order",
+    "next_action",
+    "closure",
     "search_text",
 )
-_ADD = insert(care_case, "pk", "id", "connection_id", "tenant", *_VARYING, ignore=True)
-_CHANGE = change(care_case, *_VARYING, "pk", by="pk", step="version")
+_ADD = insert(care_case, "pk", "id", "connection_id", "tenant", *VARYING, ignore=True)
+_CHANGE = change(care_case, *VARYING, "pk", by="pk", step="version")
 _WAKE = change(care_case, "wake_at", "pk", by="pk")
 _TO_WAKE = (
     select(resource.c.ref)
@@ -82,15 +76,17 @@ _TO_WAKE = (
 _WAKE_OPEN = update(care_case).where(care_case.c.connection_id == bindparam("of"), OPEN).values(wake_at=bindparam("at"))
 _ADD_STATE = insert(case_state, "case_pk", "body")
 _CHANGE_STATE = upsert(case_state, "case_pk", "body")
+_HOLD = upsert(case_hold, "case_pk", "category", "times", add=True)
+_HOLDING = select(care_case.c.id, care_case.c.blocker).where(among(care_case.c.id, texts("ids")))
 _APPEND = insert(case_change, "case_pk", "seq", "body")
 
 _as_opened = and_(case_change.c.case_pk == care_case.c.pk, case_change.c.seq == 1, case_state.c.body.is_(None))
-_STATES = select(care_case.c.pk, case_state.c.body, case_change.c.body.label("opening")).select_from(
+STATES = select(care_case.c.pk, case_state.c.body, case_change.c.body.label("opening")).select_from(
     care_case.outerjoin(case_state, case_state.c.case_pk == care_case.c.pk).outerjoin(case_change, _as_opened)
 )
-_OF_ROOTS = _STATES.where(among(care_case.c.pk, numbers("roots"))).order_by(care_case.c.pk)
+_OF_ROOTS = STATES.where(among(care_case.c.pk, numbers("roots"))).order_by(care_case.c.pk)
 # A union, because SQLite reads the whole table where two indexed lists are joined by OR.
-_OF_PEOPLE = _STATES.where(
+_OF_PEOPLE = STATES.where(
     care_case.c.connection_id == bindparam("connection"),
     care_case.c.pk.in_(
         union(
@@ -104,7 +100,7 @@ _PATIENTS = (
     .where(LIVE, care_case.c.connection_id == bindparam("connection"), care_case.c.patient.is_not(None))
     .distinct()
 )
-_ONE = _STATES.where(care_case.c.id == bindparam("case_id"))
+_ONE = STATES.where(care_case.c.id == bindparam("case_id"))
 # Locked before they are read: what waits for another writer would see that writer's version of the locked rows only,
 # while a statement that begins afterwards sees all that was committed (PostgreSQL 15, 13.2.1 Read Committed).
 _LOCKS = select(care_case.c.pk).order_by(care_case.c.pk).with_for_update(key_share=True)
@@ -136,18 +132,6 @@ _HISTORIES = (
     select(case_change.c.case_pk, case_change.c.body)
     .where(among(case_change.c.case_pk, numbers("pks")))
     .order_by(case_change.c.case_pk, case_change.c.seq)
-)
-_COUNTS = select(care_case.c.lane, care_case.c.status, func.count()).group_by(care_case.c.lane, care_case.c.status)
-_PLACES: Mapping[CaseOrder, tuple[ColumnElement[int], ...]] = {
-    CaseOrder.DUE: (care_case.c.due_order, care_case.c.opened_at, care_case.c.pk),
-    CaseOrder.OLDEST: (care_case.c.opened_at, care_case.c.due_order, care_case.c.pk),
-    CaseOrder.CLOSED: (func.coalesce(-care_case.c.closed_at, NEVER), care_case.c.opened_at, care_case.c.pk),
-}
-# Three selects, because each state has an index of its own. "STUCK" says so to SQLite, which compares the words.
-_WAITING = union(
-    select(outbox.c.case_pk).where(QUEUED),
-    select(outbox.c.case_pk).where(SENDING),
-    select(outbox.c.case_pk).where(STUCK, outbox.c.state == literal_column("'parked'")),
 )
 
 
@@ -206,6 +190,7 @@ class CasesRoom(Work):
         self, cases: Sequence[Case], changes: Sequence[Change], wakes: Mapping[str, datetime | None] | None = None
     ) -> None:
         wakes = wakes or {}
+        raised = self._raised(changes)
         fresh = [case for case in cases if case.version == 1]
         moved = [case for case in cases if case.version != 1]
         if fresh:
@@ -214,12 +199,24 @@ class CasesRoom(Work):
             self._change_cases(moved, wakes)
         if changes:
             self._append(changes)
+        if raised:
+            pks = self.case_pks(case_id for case_id, _ in raised)
+            self.write(_HOLD, [(pks[case_id], kind.value, times) for (case_id, kind), times in raised.items()])
+
+    def _raised(self, changes: Sequence[Change]) -> Mapping[tuple[str, BlockerCategory], int]:
+        """How often each kind of blocker begins to hold up each case; asked before the cases are changed."""
+        told = [change for change in changes if isinstance(change.fact, BLOCKING)]
+        if not told:
+            return {}
+        known = {change.case_id for change in told if not isinstance(change.fact, CaseOpened)}
+        holding = dict(tuple(row) for row in self.rows(_HOLDING, ids=list(known))) if known else {}
+        return begun_blockers(told, holding)
 
     def _add_cases(self, cases: Sequence[Case], changes: Sequence[Change], wakes: _Wakes) -> None:
         keys = self.keys_of((case.connection, case.root) for case in cases)
         keyed = list(zip(keys, cases, strict=True))
         rows = [
-            (pk, clean(case.id), self.connection_id(case.connection), clean(case.tenant), *_varying(case, wakes))
+            (pk, clean(case.id), self.connection_id(case.connection), clean(case.tenant), *varying(case, wakes))
             for pk, case in keyed
         ]
         if self.write(_ADD, rows) != len(rows):
@@ -232,7 +229,7 @@ class CasesRoom(Work):
 
     def _change_cases(self, cases: Sequence[Case], wakes: _Wakes) -> None:
         pks = self.case_pks(case.id for case in cases)
-        rows = [(*_varying(case, wakes), pks[case.id]) for case in cases if case.id in pks]
+        rows = [(*varying(case, wakes), pks[case.id]) for case in cases if case.id in pks]
         if len(rows) != len(cases) or self.write(_CHANGE, rows) != len(rows):
             raise StaleVersion("a case is not at the version before the one given")
         self.write(_CHANGE_STATE, [(pks[case.id], pack(case)) for case in cases])
@@ -264,82 +261,6 @@ class CasesRoom(Work):
                 found.append(told)
         return HistoryPage(tuple(found), begun[-1].pk if len(begun) == limit else None)
 
-    def list_cases(self, where: CaseFilter, *, limit: int, cursor: str | None = None) -> CasePage:
-        wanted, place = self._conditions(where), _PLACES[where.order]
-        total = self._count(where, wanted)
-        if cursor is not None:
-            wanted.append(tuple_(*place) > tuple_(*from_cursor(cursor)))
-        shown = (place[0].label("place"), place[1].label("then"))
-        query = _STATES.add_columns(*shown).where(*wanted).order_by(*place).limit(limit + 1)
-        found = self.rows(query)
-        last = found[limit - 1] if len(found) > limit else None
-        return CasePage(
-            cases=tuple(self._known(row.pk, row.body, row.opening) for row in found[:limit]),
-            total=total,
-            next_cursor=None if last is None else to_cursor((last.place, last.then, last.pk)),
-        )
-
-    def count_cases(self, wheres: Sequence[CaseFilter]) -> list[int]:
-        if not wheres:
-            return []
-        counts = [func.count().filter(and_(true(), *self._conditions(where))) for where in wheres]
-        return list(self.conn.execute(select(*counts).select_from(care_case)).one())
-
-    def _count(self, where: CaseFilter, wanted: Sequence[ColumnElement[bool]]) -> int:
-        """
-        Return how many cases there are.
-
-        SQLite prefers a partial index to the narrow table even where it then looks up every row: 140 ms
-        instead of 16 ms for 100,000 cases. A FILTER takes the choice away where no index can help.
-        """
-        dated = where.overdue_at is not None or where.closed_since is not None
-        one_of_few = dated or where.patient is not None or where.waiting_on_ehr
-        if one_of_few or self.on_postgresql:
-            query = select(func.count()).select_from(care_case).where(*wanted)
-        else:
-            query = select(func.count().filter(and_(true(), *wanted))).select_from(care_case)
-        return self.conn.execute(query).scalar_one()
-
-    def _conditions(self, where: CaseFilter) -> list[ColumnElement[bool]]:
-        columns = care_case.c
-        wanted: list[ColumnElement[bool]] = [] if where.merged else [LIVE]
-        if where.connection is not None:
-            wanted.append(columns.connection_id == self.connection_id(where.connection))
-        for column, value in (
-            (columns.tenant, where.tenant),
-            (columns.lane, where.lane),
-            (columns.status, where.status),
-            (columns.owner, where.owner),
-            (columns.patient, where.patient),
-        ):
-            if value is not None:
-                wanted.append(column == clean(value))
-        if where.blocker is not None:
-            some = where.blocker == "any"
-            wanted.append(columns.blocker.is_not(None) if some else columns.blocker == clean(where.blocker))
-        if where.is_open is not None:
-            closed = and_(columns.status == literal_column("'closed'"), columns.due_order == NEVER)
-            wanted.append(columns.status != literal_column("'closed'") if where.is_open else closed)
-        if where.overdue_at is not None:
-            wanted.extend((OPEN, columns.due_order < micros(where.overdue_at)))
-        if where.unowned:
-            wanted.append(columns.by_role == true())
-        if where.owners is not None:
-            wanted.append(columns.owner.in_(list(map(clean, where.owners))))
-        if where.escalated:
-            wanted.append(columns.escalated == true())
-        if where.waiting_on_ehr:
-            wanted.append(columns.pk.in_(_WAITING))
-        if where.closed_since is not None:
-            wanted.extend((CLOSED, columns.closed_at >= micros(where.closed_since)))
-        return [*wanted, *(columns.search_text.contains(word, autoescape=True) for word in words(where))]
-
-    def case_counts(self, connection: str | None = None) -> Mapping[tuple[str, str], int]:
-        query = _COUNTS.where(LIVE)
-        if connection is not None:
-            query = query.where(care_case.c.connection_id == self.connection_id(connection))
-        return {(lane, status): count for lane, status, count in self.rows(query)}
-
 
 def _opened(entry: bytes | None) -> Case:
     """Return the state that the first entry of a history holds."""
@@ -348,7 +269,7 @@ def _opened(entry: bytes | None) -> Case:
     return first.fact.case
 
 
-def _varying(case: Case, wakes: _Wakes) -> tuple[Any, ...]:
+def varying(case: Case, wakes: _Wakes) -> tuple[Any, ...]:
     return (
         case.version,
         maybe_clean(case.merged_into),
@@ -363,6 +284,8 @@ def _varying(case: Case, wakes: _Wakes) -> tuple[Any, ...]:
         due_order(case),
         micros(case.opened_at),
         maybe_micros(wakes.get(case.id)),
-        maybe_micros(case.closed_at),
+        place(case, CaseOrder.CLOSED)[0],
+        case.next_action.code.value if case.next_action else None,
+        case.closure.reason.value if case.closure else None,
         search_text(case),
     )

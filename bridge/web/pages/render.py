@@ -15,6 +15,9 @@ from markupsafe import Markup
 
 from bridge.web import words
 
+COUNTED_TO = 1000
+"""A list that holds more says "1,000+": to go on counting would cost every page what nobody acts on."""
+
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
 
@@ -26,7 +29,8 @@ def asset(name: str) -> str:
 
 
 @lru_cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates with the words and times they share."""
     environment = Environment(
         loader=PackageLoader("bridge.web"),
         autoescape=True,
@@ -46,13 +50,14 @@ def _environment() -> Environment:
         "state": words.STATE_TEXT.__getitem__,
         "intent": words.INTENT_TEXT.__getitem__,
         "age": words.age_text,
+        "counted": lambda count: words.counted_text(count, COUNTED_TO),
     }
     return environment
 
 
 def page(template: str, **values: Any) -> Markup:
     """Return a template filled in; everything put in is escaped."""
-    return Markup(_environment().get_template(template).render(values))  # noqa: S704 - autoescaped
+    return Markup(environment().get_template(template).render(values))  # noqa: S704 - autoescaped
 
 
 def html(text: str, status: int = 200) -> Response:

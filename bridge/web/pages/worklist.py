@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -17,7 +18,7 @@ from bridge.web.bodies import FormBody
 from bridge.web.connections import Freshness, freshness
 from bridge.web.context import WebContext
 from bridge.web.pages.frame import frame
-from bridge.web.pages.render import html, live, page
+from bridge.web.pages.render import COUNTED_TO, html, live, page
 from bridge.web.problems import ApiError
 from bridge.web.reading import Listed, list_cases
 from bridge.web.views import CaseView
@@ -33,7 +34,7 @@ VIEWS: dict[str, str] = {
     "team": "My team",
     "unowned": "Not taken",
     "overdue": "Overdue",
-    "today": "Due by tonight",
+    "today": "Due today",
     "escalated": "Escalated",
     "blocked": "Blocked",
     "waiting": "Waiting on the EHR",
@@ -105,7 +106,7 @@ def router(context: WebContext) -> APIRouter:
             cursor=cursor or "",
         )
         where = _where(filters, context, who(context, request))
-        listed = list_cases(context, where, limit=PAGE_SIZE, cursor=filters.cursor or None)
+        listed = list_cases(context, where, limit=PAGE_SIZE, cursor=filters.cursor or None, up_to=COUNTED_TO + 1)
         values = _values(context, request, filters, listed)
         values = {**values, "left": left}
         return live(request, "worklist.html", "_worklist.html", values)
@@ -115,7 +116,8 @@ def router(context: WebContext) -> APIRouter:
         q = form.get("q", "").strip()[:256]
         if not q:
             raise ApiError(422, "Type a word of the patient's name or of the title.")
-        listed = list_cases(context, CaseFilter(q=q), limit=PAGE_SIZE, cursor=form.get("cursor") or None)
+        cursor = form.get("cursor") or None
+        listed = list_cases(context, CaseFilter(q=q), limit=PAGE_SIZE, cursor=cursor, up_to=COUNTED_TO + 1)
         values = frame(context, request, q=q, rows=_rows(listed), total=listed.total, next=listed.next)
         return html(page("search.html", **values))
 
@@ -124,7 +126,7 @@ def router(context: WebContext) -> APIRouter:
 
 def _where(filters: Filters, context: WebContext, me: str, *, view: str | None = None) -> CaseFilter:
     view, now = view or filters.view, context.clock()
-    due = {"overdue": now, "today": _end_of_day(now, context)}.get(view)
+    due = {"overdue": now, "today": tomorrow(now, context.zone)}.get(view)
     return CaseFilter(
         connection=filters.connection or None,
         lane=filters.lane or None,
@@ -134,6 +136,7 @@ def _where(filters: Filters, context: WebContext, me: str, *, view: str | None =
         blocker=filters.blocker or ("any" if view == "blocked" else None),
         is_open=_NOT_OPEN.get(view, True),
         overdue_at=due,
+        due_from=now if view == "today" else None,
         unowned=view == "unowned",
         escalated=view == "escalated",
         waiting_on_ehr=view == "waiting",
@@ -142,9 +145,14 @@ def _where(filters: Filters, context: WebContext, me: str, *, view: str | None =
     )
 
 
-def _end_of_day(now: datetime, context: WebContext) -> datetime:
-    day = now.astimezone(context.zone).date() + timedelta(days=1)
-    return datetime.combine(day, time.min, context.zone)
+def tomorrow(now: datetime, zone: ZoneInfo) -> datetime:
+    """
+    Return when the site's next day begins (UTC).
+
+    A midnight that a clock skips is when the clock has skipped it, one that it strikes twice is the first.
+    """
+    day = now.astimezone(zone).date() + timedelta(days=1)
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
 
 
 def _values(context: WebContext, request: Request, filters: Filters, listed: Listed) -> Mapping[str, Any]:
@@ -179,7 +187,7 @@ def _freshness(context: WebContext) -> list[Freshness]:
 def _tabs(context: WebContext, filters: Filters, me: str) -> list[tuple[str, str, str, int]]:
     """Each view's name, words, address and how many cases it holds."""
     with context.store.reading() as tx:
-        totals = tx.count_cases([_where(filters, context, me, view=view) for view in VIEWS])
+        totals = tx.count_cases([_where(filters, context, me, view=view) for view in VIEWS], COUNTED_TO + 1)
     return [
         (view, words, filters.address(view=view, cursor=""), total)
         for (view, words), total in zip(VIEWS.items(), totals, strict=True)
@@ -190,7 +198,8 @@ def _next_from(context: WebContext, me: str) -> list[tuple[str, str, int]]:
     """The queues that whoever acts works: name, words, and how many cases wait there."""
     titles, mine = _choices(context)["owners"], queues(context, me)
     with context.store.reading() as tx:
-        totals = tx.count_cases([CaseFilter(owner=role, is_open=True, unowned=True) for role in mine])
+        waiting = [CaseFilter(owner=role, is_open=True, unowned=True) for role in mine]
+        totals = tx.count_cases(waiting, COUNTED_TO + 1)
     return [(role, titles[role], total) for role, total in zip(mine, totals, strict=True) if total]
 
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from bridge.cases import commands as do
 from bridge.cases.model import Action, BlockerCategory, Case, ClosureReason
-from bridge.web import reviewing
+from bridge.web.reviewing import SHOWN
 from tests.unit.web.builders import NOW, Clinic
 from tests.unit.web.test_case_page import part, words_of
 
@@ -70,16 +70,18 @@ def test_it_is_of_one_lane_or_connection_where_that_is_asked(client: TestClient,
     assert "0 open cases" in words_of(client.get("/review?connection=other").text)
 
 
-def test_long_lists_are_cut_and_say_so(clinic: Clinic, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(reviewing.SHOWN + 2):
-        clinic.referral(number)
-    monkeypatch.setattr(reviewing, "LOOKED_AT", 3)
-    monkeypatch.setattr(reviewing, "_AT_ONCE", 2)
+def test_long_lists_are_cut_and_say_so(clinic: Clinic, client: TestClient) -> None:
+    for number in range(SHOWN + 2):
+        case = clinic.referral(number)
+        blocked(clinic, case, TRANSPORT, None, TRANSPORT)
+        clinic.do(case, do.SetNextAction(code=Action.CLOSE_WITH_REASON))
 
-    text = words_of(client.get("/review").text)
+    text = client.get("/review").text
 
-    assert f"The first {reviewing.SHOWN} of {reviewing.SHOWN + 2}." in text
-    assert "was looked for among the 4 open cases that are due first" in text
+    assert f"The first {SHOWN} of {SHOWN + 2}." in part(text, "Oldest open cases")
+    assert f"Blockers that came back {SHOWN + 2}" in part(text, "Blockers that came back")
+    assert f"The first {SHOWN} of {SHOWN + 2}." in part(text, "Blockers that came back")
+    assert f"{SHOWN + 2} have nothing left to do but to be closed" in part(text, "Moving to closure")
 
 
 def test_an_empty_clinic_has_nothing_to_review(client: TestClient) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,7 +14,10 @@ from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
 from bridge.cases.model import BlockerCategory, Case, ClosureReason
 from bridge.cases.owners import OwnerBook
-from bridge.web.pages.worklist import RECENTLY, VIEWS
+from bridge.web.pages import worklist
+from bridge.web.pages.render import environment
+from bridge.web.pages.worklist import RECENTLY, VIEWS, tomorrow
+from bridge.web.words import counted_text
 from tests.unit.web.builders import MAIN, NOW, OWNERS, Clinic
 from tests.unit.web.test_case_page import words_of
 from tests.unit.web.test_who import say
@@ -99,12 +103,88 @@ def test_who_has_not_said_who_they_are_is_told_how(client: TestClient, cases: di
     assert "Say at the top of the page who you are" in words_of(text)
 
 
-def test_overdue_is_part_of_what_is_due_by_tonight(clinic: Clinic, client: TestClient) -> None:
-    late, soon = clinic.referral(1), clinic.referral(2)
-    clinic.referral(3)
-    for case, hours in ((late, -0.5), (soon, 3)):
-        due_at = NOW + timedelta(hours=hours)
-        clinic.rename(case, due_at=due_at)
+def due(clinic: Clinic, **hours: float) -> dict[str, str]:
+    """Take in a case for each name, due so many hours from now; return their names by id."""
+    names = {}
+    for number, (name, ahead) in enumerate(hours.items(), 1):
+        case = clinic.referral(number)
+        clinic.rename(case, due_at=clinic.now + timedelta(hours=ahead))
+        names[case.id] = name
+    return names
 
-    assert rows(client.get("/?view=overdue").text) == [late.id]
-    assert rows(client.get("/?view=today").text) == [late.id, soon.id]
+
+def test_what_is_overdue_is_in_one_list_and_what_is_due_later_today_in_the_other(
+    clinic: Clinic, client: TestClient
+) -> None:
+    """Each case is where a coordinator looks for it, once: overdue is worse than due today."""
+    names = due(clinic, yesterday=-20, morning=-0.5, now=0, evening=3, tomorrow=24)
+
+    text = client.get("/?view=today").text
+
+    assert [names[case_id] for case_id in rows(text)] == ["now", "evening"]
+    assert (counts(text)["today"], counts(text)["overdue"], counts(text)["open"]) == (2, 2, 5)
+    assert [names[case_id] for case_id in rows(client.get("/?view=overdue").text)] == ["yesterday", "morning"]
+    assert re.search(r'aria-current="page">Due today <', text)
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "begins"),
+    [
+        ("America/New_York", utc(2026, 11, 24, 4, 59, 59), utc(2026, 11, 24, 5)),
+        ("America/New_York", utc(2026, 11, 24, 5), utc(2026, 11, 25, 5)),
+        ("America/New_York", utc(2026, 3, 8, 5), utc(2026, 3, 9, 4)),
+        ("America/New_York", utc(2026, 11, 1, 4), utc(2026, 11, 2, 5)),
+        ("Asia/Kolkata", utc(2026, 11, 23, 18, 29), utc(2026, 11, 23, 18, 30)),
+        ("Pacific/Kiritimati", utc(2026, 11, 23, 10), utc(2026, 11, 24, 10)),
+        ("Africa/Cairo", utc(2026, 4, 23, 20), utc(2026, 4, 23, 22)),
+        ("America/Havana", utc(2026, 10, 31, 20), utc(2026, 11, 1, 4)),
+    ],
+    ids=[
+        "a second before midnight",
+        "at midnight",
+        "a day of 23 hours",
+        "a day of 25 hours",
+        "half past",
+        "ahead of UTC",
+        "a midnight that is skipped",
+        "a midnight that comes again an hour later",
+    ],
+)
+def test_today_ends_when_the_next_day_begins_at_the_site(zone: str, now: datetime, begins: datetime) -> None:
+    assert tomorrow(now, ZoneInfo(zone)) == begins
+
+
+@pytest.mark.parametrize(
+    ("now", "hours"),
+    [(utc(2026, 11, 24, 4, 30), 0.5), (utc(2026, 11, 24, 5), 24), (utc(2026, 11, 1, 4), 25), (utc(2026, 3, 8, 5), 23)],
+    ids=["half an hour before midnight", "at midnight", "25 hours", "23 hours"],
+)
+def test_what_is_due_at_midnight_is_due_tomorrow(
+    clinic: Clinic, client: TestClient, now: datetime, hours: float
+) -> None:
+    clinic.now = now
+    names = due(clinic, now=0, last=hours - 1e-3, midnight=hours)
+
+    text = client.get("/?view=today").text
+
+    assert [names[case_id] for case_id in rows(text)] == ["now", "last"]
+    assert counts(text)["today"] == 2
+
+
+def test_long_lists_are_counted_so_far_and_no_further(
+    clinic: Clinic, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        clinic.referral(number)
+    monkeypatch.setattr(worklist, "COUNTED_TO", 2)
+    monkeypatch.setitem(environment().filters, "counted", lambda count: counted_text(count, 2))
+
+    text = words_of(client.get("/").text)
+
+    assert "Open 2+ " in text
+    assert "2+ cases, soonest due first" in text
+    assert (counted_text(2, 2), counted_text(1000, 1000), counted_text(1001, 1000)) == ("2", "1,000", "1,000+")
