@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -58,10 +59,13 @@ def a_desk(lanes: Lanes = SHIPPED, **changes: Any) -> Desk:
     return desk
 
 
+REFERRALS_CLIMB = re.compile(r"\n\[\[lanes\.referral\.escalates\]\]\n(?:[^\[\n].*\n)*")
+
+
 def only(text: str) -> Lanes:
-    """Return the shipped lanes with these reasons to climb and no others."""
+    """Return the shipped lanes with these reasons to climb and no others, for referrals too."""
     rest = SHIPPED_TEXT.split("[[defaults.escalates]]")[0]
-    own = SHIPPED_TEXT[SHIPPED_TEXT.index("\n[lanes.") :]
+    own = REFERRALS_CLIMB.sub("\n", SHIPPED_TEXT[SHIPPED_TEXT.index("\n[lanes.") :])
     return parse_lanes(f"{rest}\n{text}\n{own}")
 
 
@@ -243,6 +247,24 @@ def test_an_urgent_order_that_is_not_scheduled_in_time_is_told(priority: Priorit
     desk.wait(utc(30))
 
     assert [since for _, _, _, since in steps(desk)] == ([at] if at is not None else [])
+
+
+def test_an_urgent_referral_as_shipped_is_scheduled_within_its_window_or_somebody_steps_in() -> None:
+    """Backup, supervisor and clinician, a business day after each other; a routine one is nobody's alarm."""
+    asked = {"authored_at": NOW, "updated_at": NOW}
+    urgent, routine = (a_desk(priority=each, **asked) for each in (Priority.URGENT, Priority.ROUTINE))
+
+    for desk in (urgent, routine):
+        desk.do(do.Assign(owner="ann"))
+        desk.wait(utc(5, 22))
+
+    found = [[step for step in steps(desk) if step[0] is Trigger.NOT_SCHEDULED] for desk in (urgent, routine)]
+    assert [(level, to, since) for _, level, to, since in found[0]] == [
+        (1, "bob", utc(2)),
+        (2, "supervisor", utc(3)),
+        (3, "clinician", utc(4)),
+    ]
+    assert found[1] == []
 
 
 # By attempts ----------------------------------------------------------------------------------------------

@@ -186,7 +186,7 @@ def test_other_lanes_are_noticed_once_and_hold_for_cases_that_were_open() -> Non
     assert notice_rules(beside.store, beside.line, beside.now)
     beside.tick()
 
-    assert {trigger for trigger, _, _ in asked_by(beside)} == {"unowned", "overdue"}
+    assert {trigger for trigger, _, _ in asked_by(beside)} == {"unowned", "overdue", "not-scheduled"}
     assert not notice_rules(beside.store, beside.line, beside.now)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.unit.cases.year.drawn import LORD_HOWE, NEW_YORK
+from tests.unit.cases.year.clinic import LORD_HOWE, NEW_YORK
 from tests.unit.cases.year.test_a_year import CLOCKS, a_year
 
 if __name__ == "__main__":

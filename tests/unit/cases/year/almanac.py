@@ -27,6 +27,11 @@ class Almanac:
                 opens, closes = hours[day.weekday()]
                 self.open_minutes += range(number * 1440 + opens, number * 1440 + closes)
                 self.closings.append((day.date(), day + closes * MINUTE))
+        every_hour = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hour) / 2 for hour in range(2 * 24 * 365)]
+        offsets = [at.astimezone(self.zone).utcoffset() for at in every_hour]
+        pairs = zip(every_hour[1:], offsets, offsets[1:], strict=False)
+        self.turns = [at for at, before, after in pairs if before != after]
+        """When the clock is put forward or back."""
         self.open_days = [day for day, _ in self.closings]
 
     def wall(self, at: datetime) -> datetime:
@@ -50,6 +55,22 @@ class Almanac:
             return start + number * (MINUTE if unit.startswith("minute") else 60 * MINUTE)
         assert unit.startswith(("day", "week"))
         return max(start, self.instant(self.wall(start) + number * DAY * (7 if unit.startswith("week") else 1)))
+
+    def before(self, end: datetime, words: str) -> datetime:
+        """Return the closing time of the open day so many business days before."""
+        number, _, unit = words.partition(" ")
+        assert unit.startswith("business day")
+        return self.instant(self.closings[bisect_left(self.open_days, self.on(end)) - int(number)][1])
+
+    def moments_after(self, start: datetime) -> list[datetime]:
+        """Return when the site opens, closes, and when its day ends next."""
+        wall = self.wall(start)
+        closing = next(
+            closes for _, closes in self.closings[bisect_left(self.open_days, wall.date()) :] if closes > wall
+        )
+        opening = BEGIN + self.open_minutes[bisect_left(self.open_minutes, (wall - BEGIN) // MINUTE + 1)] * MINUTE
+        midnight = datetime(wall.year, wall.month, wall.day) + DAY
+        return [self.instant(at) for at in (closing, opening, midnight)]
 
     def beyond(self, deadline: datetime, words: str) -> datetime:
         """The same, where *start* may be a closing time that ends its own day."""

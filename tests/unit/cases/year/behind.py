@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import count, cycle
+from threading import Thread
 
 from bridge.cases.changes import Cause, CauseKind, Change
 from bridge.cases.commands import AnyCommand
@@ -18,11 +19,13 @@ from bridge.store.memory import MemoryStore
 from bridge.sync.command import execute
 from bridge.sync.known import load, load_roots, record
 from bridge.sync.line import Line
-from bridge.sync.timers import catch_up, tick
+from bridge.sync.timers import catch_up, notice_rules, tick
 from tests.stateful.world import a_line
 from tests.unit.cases.builders import Desk
 
 LINE = a_line()
+RESTARTS = 7
+"""After so many looks at the clock both processes are started anew."""
 
 
 class Behind(Desk):
@@ -31,8 +34,16 @@ class Behind(Desk):
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
         self.store = MemoryStore()
-        self._lines: Iterator[Line] = cycle([replace(LINE, rules=rules), replace(LINE, rules=replace(rules))])
+        self._lines = self._started()
+        self._looks = 0
         self._ids = count()
+
+    def _started(self) -> Iterator[Line]:
+        """Every process has read the configuration for itself."""
+        lines = [replace(LINE, rules=replace(self.rules, calendar=replace(self.rules.calendar))) for _ in range(2)]
+        for line in lines:
+            notice_rules(self.store, line, self.now)
+        return cycle(lines)
 
     def take(self, *snapshots: Snapshot, note: str | None = None) -> None:  # type: ignore[override]
         line = next(self._lines)
@@ -57,7 +68,15 @@ class Behind(Desk):
         )
 
     def look_again(self, *refs: str, **changes: object) -> None:  # type: ignore[override]
-        tick(self.store, next(self._lines), self.now)
+        """Both processes look at the clock at once; now and then they are started anew."""
+        self._looks += 1
+        if self._looks % RESTARTS == 0:
+            self._lines = self._started()
+        looking = [Thread(target=tick, args=(self.store, next(self._lines), self.now)) for _ in range(2)]
+        for one in looking:
+            one.start()
+        for one in looking:
+            one.join()
 
     def wait(self, until: datetime, root: str = "") -> Case:
         raise AssertionError("nobody looks in time here")

@@ -5,14 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from bridge.cases import commands as do
-from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Change, Escalated
-from bridge.cases.lanes import parse_lanes
 from bridge.cases.model import (
     Action,
     AttemptOutcome,
@@ -22,87 +19,15 @@ from bridge.cases.model import (
     Channel,
     ClosureReason,
     Concern,
-    OwnerKind,
 )
-from bridge.cases.owners import Absence, OwnerBook, OwnerEntry
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Priority
-from tests.unit.cases.builders import SHIPPED_TEXT, Desk, a_snapshot
+from tests.unit.cases.builders import Desk, a_snapshot
 from tests.unit.cases.year.almanac import MINUTE, Almanac
 from tests.unit.cases.year.behind import Behind
-from tests.unit.cases.year.second_reading import WAITS_FOR, Fired, Reading, Staff, lanes_of
-
-LANES = lanes_of(SHIPPED_TEXT)
-TITLES = {
-    "referral": "Referral to cardiology",
-    "missed-call": "Missed call",
-    "results-follow-up": "Abnormal result",
-    "discharge": "Discharge call",
-    "post-visit": "Follow-up call",
-    "care-gap": "Screening due",
-    "monitoring": "Home monitoring",
-}
-PRIORITIES = ("stat", "asap", "urgent", "routine")
-ROLES = ("clinician", "referral-coordinator", "refill-nurse", "supervisor")
-AWAY = {
-    "ann": [(date(2026, 3, 5), date(2026, 3, 13)), (date(2026, 7, 1), date(2026, 7, 31))],
-    "bob": [(date(2026, 7, 20), date(2026, 8, 14))],
-    "carol": [(date(2026, 11, 1), date(2026, 11, 15))],
-    "supervisor": [(date(2026, 12, 24), date(2026, 12, 31))],
-}
-STAFF = Staff(
-    people=frozenset({"ann", "bob", "carol"}),
-    backups={"ann": "bob", "carol": "ann", "supervisor": "bob"},
-    licensed=frozenset({"carol", "clinician", "refill-nurse"}),
-    away=AWAY,
-)
-US_HOLIDAYS = frozenset(
-    date(2026, month, day)
-    for month, day in ((1, 1), (1, 19), (2, 16), (5, 25), (6, 19), (7, 3), (9, 7), (11, 26), (12, 25))
-)
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where the clinic is and when it is open, for the core and for the second reading."""
-
-    name: str
-    zone: str
-    hours: dict[int, tuple[int, int]]
-    holidays: frozenset[date] = frozenset()
-
-    def calendar(self) -> Calendar:
-        hours = {day: (_of_day(opens), _of_day(closes)) for day, (opens, closes) in self.hours.items()}
-        return Calendar(ZoneInfo(self.zone), hours, self.holidays)
-
-    def almanac(self) -> Almanac:
-        return Almanac(self.zone, self.hours, self.holidays)
-
-
-def _of_day(minute: int) -> time:
-    return time(minute // 60, minute % 60)
-
-
-NEW_YORK = Site("New York", "America/New_York", dict.fromkeys(range(5), (480, 1020)), US_HOLIDAYS)
-LORD_HOWE = Site("Lord Howe", "Australia/Lord_Howe", dict.fromkeys(range(7), (30, 1410)))
-"""An island whose clock moves by half an hour, at two in the morning, while its clinic is open."""
-
-
-def rules_of(site: Site) -> Rules:
-    """Return the shipped lanes at a site, with staff who are away at times."""
-    entries = [
-        OwnerEntry(
-            name,
-            OwnerKind.PERSON if name in STAFF.people else OwnerKind.ROLE,
-            name,
-            backup=STAFF.backups.get(name),
-            licensed=name in STAFF.licensed,
-            away=tuple(Absence(*days) for days in AWAY.get(name, ())),
-        )
-        for name in (*sorted(STAFF.people), *sorted(parse_lanes(SHIPPED_TEXT).roles()))
-    ]
-    return Rules("main", parse_lanes(SHIPPED_TEXT), OwnerBook(entries), site.calendar())
+from tests.unit.cases.year.clinic import LANES, PRIORITIES, REFERRAL, ROLES, STAFF, Work
+from tests.unit.cases.year.second_reading import WAITS_FOR, Fired, Reading
 
 
 @dataclass
@@ -110,6 +35,7 @@ class Play:
     """One case of a year."""
 
     dice: random.Random
+    work: Work
     rules: Rules
     almanac: Almanac
     clock: str
@@ -120,18 +46,24 @@ class Play:
     version: int = 1
 
     def begin(self) -> None:
-        dice = self.dice
-        lane, priority = dice.choice([*sorted(TITLES), "referral", "referral", "referral"]), dice.choice(PRIORITIES)
+        dice, work, priority = self.dice, self.work, self.dice.choice(PRIORITIES)
         self.now = datetime(2026, 1, 1, 12, tzinfo=UTC) + dice.randrange(340 * 1440) * MINUTE
+        if dice.random() < 0.3:
+            self.now = dice.choice(self.almanac.turns) - dice.randrange(4000) * MINUTE
         asked = self.now - dice.choice((0, 0, 3, 90, 3000)) * MINUTE
-        self.root = "ServiceRequest/1" if lane == "referral" else "Task/1"
-        self.told = {"title": TITLES[lane], "authored_at": asked}
-        self.status = "active" if lane == "referral" else "requested"
-        self.lane = lane
+        self.root, self.status = work.root, work.status
+        self.told = {"title": work.title, "authored_at": asked}
+        visit = None
+        if work.visit is not None:
+            ahead = dice.randrange(1, 20000) if work.visit == "booked" else -dice.randrange(3000)
+            visit = (work.visit, self.now + ahead * MINUTE)
+            self.told["start_at"] = visit[1]
         self.desk = Behind(self.rules) if self.clock == "behind" else Desk(self.rules)
         self.desk.now = self.now
-        self.reading = Reading(LANES[lane], self.almanac, STAFF, priority, asked, self.now)
-        self.log.append(f"{self.now} {lane} {priority} asked {asked}")
+        self.reading = Reading(
+            LANES[work.lane], self.almanac, STAFF, priority, asked, self.now, work.blocker, work.expert, visit
+        )
+        self.log.append(f"{self.now} {work.lane} {priority} asked {asked} visit {visit}")
         self.tell(priority)
 
     @property
@@ -172,17 +104,31 @@ class Play:
 
     def step(self) -> bool:
         """Let some time pass and something happen; returns whether anything can happen yet."""
-        self.pass_time(min(max(1, int(self.dice.lognormvariate(6.5, 1.7))), 60 * 24 * 30))
+        self.pass_time(self._some_time())
         self.reading.settle(self.now)
         names = [name for name, may in _MAY.items() if may(self)]
         if not names:
             return False
-        name = self.dice.choice(names)
+        [name] = self.dice.choices(names, [_OFTEN.get(name, 2) for name in names])
         how = _HOW[name](self)
         self.log.append(f"{self.now} {name} {how}")
         self.reading.happens(self.now, name, **how)
         _DO[name](self, **how)
         return True
+
+    def _some_time(self) -> int:
+        """Return how many minutes pass: some, many, or those to a moment at which something turns, give or take one."""
+        dice, reading = self.dice, self.reading
+        if dice.random() < 0.3:
+            return dice.randrange(1, 150)
+        if dice.random() < 0.4:
+            moments = [*self.almanac.moments_after(self.now), *self.almanac.turns]
+            moments += [reading.due()] if reading.is_open else []
+            moments += [reading.visit[1]] if reading.visit is not None else []
+            ahead = [(at - self.now) // MINUTE + dice.choice((-1, 0, 0, 1)) for at in moments]
+            if near := [minutes for minutes in ahead if 0 < minutes < 60 * 24 * 20]:
+                return dice.choice(near)
+        return min(max(1, int(dice.lognormvariate(6.5, 1.7))), 60 * 24 * 30)
 
     def do(self, command: do.AnyCommand, by: str = "ann") -> None:
         self.desk.do(command, self.root, by)
@@ -233,15 +179,17 @@ def _is(visit: str | None) -> Callable[[Play], bool]:
     def may(play: Play) -> bool:
         stands, start = play.reading.visit or (None, play.now)
         came = visit != "booked" or play.now > start
-        return _alive(play) and play.lane == "referral" and not play.reading.ended and stands == visit and came
+        return _alive(play) and play.work is REFERRAL and not play.reading.ended and stands == visit and came
 
     return may
 
 
+_OFTEN = {"attempt": 9, "book": 5, "miss": 6, "attend": 4, "nothing": 1}
 _MAY: dict[str, Callable[[Play], bool]] = {
     "attempt": _alive,
     "nothing": lambda play: True,
     "assign": _open,
+    "claim": lambda play: _open(play) and play.reading.owner not in STAFF.people,
     "decide": _open,
     "snooze": _open,
     "block": lambda play: _alive(play) and play.reading.blocker is None,
@@ -251,7 +199,7 @@ _MAY: dict[str, Callable[[Play], bool]] = {
     "miss": _is("booked"),
     "attend": _is("booked"),
     "die": lambda play: _alive(play) and not play.reading.ended and play.dice.random() < 0.1,
-    "finish": lambda play: _open(play) and not play.reading.ended and play.dice.random() < 0.2,
+    "finish": lambda play: _open(play) and not play.work.visit and not play.reading.ended and play.dice.random() < 0.2,
     "close": lambda play: _open(play) and not play.reading.clinical_question() and play.dice.random() < 0.3,
     "reopen": lambda play: play.reading.closed,
     "escalate": _open,
@@ -267,6 +215,9 @@ def _attempt(play: Play) -> dict[str, Any]:
         found["barrier"] = dice.choice(tuple(Barrier)).value
     if dice.random() < 0.15:
         found["concerns"] = (dice.choice(tuple(Concern)).value,)
+    if dice.random() < 0.3:
+        since = [one["at"] + MINUTE for one in play.reading.attempts[-1:]]
+        found["made"] = min(play.now, max([play.now - dice.randrange(6000) * MINUTE, *since]))
     if found["outcome"] == "reached" and dice.random() < 0.5:
         found["promised_by"] = dice.choice(("patient", "us"))
         found["promised_for"] = play.now + dice.randrange(1, 9000) * MINUTE
@@ -295,12 +246,18 @@ _HOW: dict[str, Callable[[Play], dict[str, Any]]] = {name: lambda play: {} for n
 
 
 def _do_attempt(
-    play: Play, outcome: str, concerns: tuple[str, ...] = (), barrier: str | None = None, **promise: Any
+    play: Play,
+    outcome: str,
+    concerns: tuple[str, ...] = (),
+    barrier: str | None = None,
+    made: datetime | None = None,
+    **promise: Any,
 ) -> None:
     play.do(
         do.LogOutreach(
             channel=Channel.PHONE,
             outcome=AttemptOutcome(outcome),
+            at=made,
             concerns=tuple(map(Concern, concerns)),
             barrier=Barrier(barrier) if barrier is not None else None,
             **promise,
@@ -330,6 +287,7 @@ _DO: dict[str, Callable[..., None]] = {
     "attempt": _do_attempt,
     "nothing": lambda play: play.do(do.Note(text="still on it")),
     "assign": lambda play, to: play.do(do.Assign(owner=to)),
+    "claim": lambda play: play.do(do.Claim()),
     "decide": _do_decide,
     "snooze": lambda play, until: play.do(do.Snooze(until=until, reason="later")),
     "block": lambda play, category: play.do(do.RaiseBlocker(category=BlockerCategory(category), text="why")),

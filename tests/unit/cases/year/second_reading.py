@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from tests.unit.cases.year.almanac import Almanac
@@ -25,6 +25,7 @@ WAITS_FOR = {
     "missing-documentation": "waiting-on-documents",
     "scheduling-capacity": "waiting-on-provider",
     "internal-queue": "needs-outreach",
+    "authorization": "waiting-on-provider",
 }
 
 Fired = tuple[str, datetime, int, str, datetime]
@@ -81,6 +82,9 @@ class Reading:
     priority: str
     opened: datetime
     known: datetime
+    blocker: str | None = None
+    expert: bool = False
+    visit: tuple[str, datetime] | None = None
     begun: datetime = field(init=False)
     entered: datetime = field(init=False)
     owned: datetime = field(init=False)
@@ -89,23 +93,30 @@ class Reading:
     assigned: bool = False
     decided: tuple[bool, datetime | None] = (False, None)
     snoozed: datetime | None = None
-    blocker: str | None = None
     dead: bool = False
     ended: bool = False
     closed: bool = False
     reopened: datetime | None = None
-    visit: tuple[str, datetime] | None = None
     failed: datetime | None = None
     missed: int = 0
+    stated: datetime = field(init=False)
+    at: datetime = field(init=False)
+    held: bool = field(init=False)
+    """Whether the work itself holds the case up, until it is finished."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
     waits: list[tuple[datetime, datetime]] = field(default_factory=list)
     asked: dict[tuple[str, datetime], Asked] = field(default_factory=dict)
     fired: list[Fired] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.begun, self.entered, self.owned = self.opened, self.known, self.known
-        self.owner = self.lane["owner"]
-        self.settle(self.known)
+        self.held = self.blocker is not None
+        self.at = self.stated = self.entered = self.owned = self.known
+        if self.visit is not None and self.visit[0] == "missed":
+            self.failed, self.missed = min(self.visit[1], self.known), 1
+        self.begun = max(self.opened, self.failed or self.opened)
+        self.owner = (self.lane["complex"][0] if self.expert else self.lane)["owner"]
+        self.status = self._status()
+        self._settle(self.known)
 
     # What happens -----------------------------------------------------------------------------------------
     def happens(self, at: datetime, what: str, **how: Any) -> None:
@@ -118,13 +129,17 @@ class Reading:
     def _nothing(self, at: datetime) -> None:
         pass
 
-    def _attempt(self, at: datetime, outcome: str, concerns: tuple[str, ...] = (), **promise: Any) -> None:
-        self.attempts.append({"at": at, "outcome": outcome, "concerns": concerns, **promise})
+    def _attempt(self, at: datetime, outcome: str, concerns: tuple[str, ...] = (), **more: Any) -> None:
+        made = more.pop("made", at)
+        self.attempts.append({"at": made, "outcome": outcome, "concerns": concerns, **more})
 
     def _assign(self, at: datetime, to: str) -> None:
         if to != self.owner:
             self.owned = at
         self.owner, self.assigned = to, True
+
+    def _claim(self, at: datetime) -> None:
+        self._assign(at, "ann")
 
     def _decide(self, at: datetime, due: datetime | None) -> None:
         self.decided, self.snoozed = (True, due), None
@@ -139,7 +154,7 @@ class Reading:
         self.blocker = None
 
     def _prioritize(self, at: datetime, priority: str) -> None:
-        self.priority = priority
+        self.priority, self.stated = priority, at
 
     def _book(self, at: datetime, start: datetime) -> None:
         self.visit, self.failed = ("booked", start), None
@@ -162,6 +177,8 @@ class Reading:
 
     def _finish(self, at: datetime) -> None:
         self.ended = True
+        if self.held:
+            self.blocker = None
         self._moves_work()
 
     def _moves_work(self) -> None:
@@ -250,6 +267,11 @@ class Reading:
         return max(due, self.snoozed) if self.snoozed is not None else due
 
     def _due_by_lane(self) -> datetime:
+        if self.status == "scheduled" and self.visit is not None:
+            known_of = any(one["outcome"] == "reached" and one["at"] >= self.stated for one in self.attempts)
+            is_ahead = self.visit[1] > self.at
+            if not is_ahead or (known_of and " before " in self.lane["next"]["scheduled"]["due"]):
+                return self.almanac.after(self.visit[1], "1 business day")
         last = self.counting[-1] if self.by_outreach() else None
         begun = self.begun if last is None else max(self.begun, last["at"])
         words = self._step().get("due", "window")
@@ -270,7 +292,9 @@ class Reading:
         return due
 
     def _step(self) -> dict[str, Any]:
-        """What is next here: by how a visit that failed is recovered, else by the status."""
+        """What is next here: by who has to judge, by how a visit that failed is recovered, else by the status."""
+        if self.expert and self.status in ("new", "needs-outreach"):
+            return dict(self.lane["complex"][0]["next"])
         if self.failed is not None and self.status in ("new", "needs-outreach"):
             reasons = {one["barrier"] for one in self.attempts if one.get("barrier") and one["at"] >= self.failed}
             for line in self.lane.get("recovers", ()):
@@ -282,6 +306,10 @@ class Reading:
         return dict(self.lane["next"][self.status])
 
     def _due_by_words(self, words: str, begun: datetime) -> datetime:
+        span, _, ahead = words.partition(" before ")
+        if ahead and self.visit is not None:
+            due = self.almanac.before(self.visit[1], span)
+            return due if due >= begun else min(self._due_by_words("window", begun), self.visit[1])
         span, _, anchor = words.partition(" after ")
         if anchor == "entered":
             return self.almanac.after(self.entered, span)
@@ -304,7 +332,14 @@ class Reading:
 
     # Who is asked to step in ------------------------------------------------------------------------------
     def settle(self, now: datetime) -> None:
+        """Let time pass; with its beginning a visit asks for something else."""
+        if self.visit is not None and self.visit[0] == "booked" and self.at < self.visit[1] <= now:
+            self._settle(self.visit[1] - timedelta(microseconds=1))
+        self._settle(now)
+
+    def _settle(self, now: datetime) -> None:
         """Ask everybody whose moment has come, and end what does not hold any longer."""
+        self.at = now
         if not self.is_open:
             for one in self.asked.values():
                 one.over = one.over or "closing"
