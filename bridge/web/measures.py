@@ -11,18 +11,27 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec.structs import asdict
 
+from bridge.cases.measures.definitions import GROUPS, RESPONSE
+from bridge.cases.measures.period import Step
 from bridge.cases.measures.tally import Count, Figure, Report
+from bridge.cases.measures.trend import Trend
 from bridge.tasks.measure_report import bundle_of
 from bridge.web import openapi
 from bridge.web.api import json_response
 from bridge.web.context import WebContext
 from bridge.web.measuring import Measuring
 from bridge.web.pages.measures import page_of
+from bridge.web.pages.trend import trend_page
 from bridge.web.parameters import only_known
+from bridge.web.problems import ApiError
 
 FirstOn = Annotated[date | None, Query(alias="from", description="The first day, by default of this month.")]
 LastOn = Annotated[date | None, Query(alias="to", description="The last day, included; by default today.")]
 Connection = Annotated[str | None, Query(max_length=256, description="Only this connection.")]
+UpTo = Annotated[date | None, Query(alias="to", description="A day of the last week or month; by default today.")]
+By = Annotated[Step, Query(description="How long each period is: a week from Monday to Sunday, or a month.")]
+Group = Annotated[str, Query(max_length=64)]
+LaneName = Annotated[str, Query(max_length=64)]
 
 COLUMNS = (
     "from",
@@ -111,6 +120,33 @@ def router(context: WebContext) -> APIRouter:
         bundle.headers["Content-Type"] = FHIR_JSON
         return bundle
 
+    @api.get("/measures/trend", responses=openapi.answers(Trend, 422, 503))
+    def trend(by: By = Step.MONTH, last_on: UpTo = None, connection: Connection = None) -> Response:
+        """Measure twelve weeks or months in a row, each as it would be alone, told apart by lane."""
+        return json_response(measuring.trend(by, last_on, connection))
+
+    @api.get("/measures/trend.csv", responses=openapi.answered_as("text/csv", _CSV, {"type": "string"}, 422, 503))
+    def trend_as_table(by: By = Step.MONTH, last_on: UpTo = None, connection: Connection = None) -> Response:
+        """Measure the same as CSV, with the columns of `/api/v1/measures.csv`; `from` and `to` say which period."""
+        reports = measuring.trend(by, last_on, connection).reports
+        name = f"measures-by-{by.value}-{reports[0].first_on}-{reports[-1].last_on}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(table_of(*reports), 200, headers, "text/csv; charset=utf-8")
+
+    @routes.get("/measures/trend", include_in_schema=False)
+    def moved(
+        request: Request,
+        by: By = Step.MONTH,
+        last_on: UpTo = None,
+        connection: Connection = None,
+        group: Group = RESPONSE,
+        lane: LaneName = "",
+    ) -> Response:
+        if group not in GROUPS:
+            raise ApiError(422, f"group: there are {', '.join(GROUPS)}.")
+        found = measuring.trend(by, last_on, connection)
+        return trend_page(context, request, found, group=group, lane=lane, connection=connection or "")
+
     @routes.get("/measures", include_in_schema=False)
     def measures_page(
         request: Request, first_on: FirstOn = None, last_on: LastOn = None, connection: Connection = None
@@ -122,12 +158,13 @@ def router(context: WebContext) -> APIRouter:
     return routes
 
 
-def table_of(report: Report) -> str:
-    """Return a report as CSV (RFC 4180): a line for each figure, of counts and times one for each category."""
+def table_of(*reports: Report) -> str:
+    """Return reports as CSV (RFC 4180): a line for each figure, of counts and times one for each category."""
     text = io.StringIO()
     lines = csv.DictWriter(text, COLUMNS, restval="")
     lines.writeheader()
-    lines.writerows(_lines(report))
+    for report in reports:
+        lines.writerows(_lines(report))
     return text.getvalue()
 
 

@@ -9,7 +9,8 @@ recorded later counts in it, else for a minute.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from threading import Lock
 
@@ -17,9 +18,10 @@ from bridge.cases.calendar import Calendar
 from bridge.cases.changes import CaseClosed, Change
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.measures.of_endings import LOOP_CLOSES_WITHIN
-from bridge.cases.measures.period import Period, period_of
+from bridge.cases.measures.period import Period, Step, period_of, periods_to
 from bridge.cases.measures.rounds import Word
 from bridge.cases.measures.tally import Report, Tally
+from bridge.cases.measures.trend import Tallies, Trend
 from bridge.cases.model import Status
 from bridge.store.port import Tx
 from bridge.web.context import WebContext
@@ -29,7 +31,9 @@ PAGE = 200
 """Histories that are in memory at once."""
 PATIENCE_SECONDS = 120
 """How long a request waits for another's measurement."""
-KEPT = 48
+IN_A_ROW = 12
+"""Weeks or months that are shown together."""
+KEPT = 8 * IN_A_ROW
 """Reports that are remembered."""
 FRESH = timedelta(minutes=1)
 SETTLED = timedelta(minutes=10)
@@ -37,7 +41,9 @@ SETTLED = timedelta(minutes=10)
 
 _ALL = 1_000_000
 
-_Key = tuple[tuple[str, ...], date, date]
+_Key = tuple[str, tuple[str, ...], date, date]
+_Measure = Callable[[Sequence[Period], Sequence[str]], Sequence[Report]]
+_Add = Callable[[Sequence[Change], Iterable[Word]], None]
 
 
 class Measuring:
@@ -58,22 +64,51 @@ class Measuring:
         """
         period = self._period(first_on, last_on)
         names = self._names(connection)
+        with self._alone():
+            [report] = self._remembered([period], names, self._whole)
+        return report
+
+    def trend(self, by: Step, last_on: date | None, connection: str | None) -> Trend:
+        """
+        Return every measure, by lane, of the ``IN_A_ROW`` weeks or months up to the one of *last_on*, by default today.
+
+        Raises:
+            ApiError: As for ``report``.
+        """
+        now, zone = self._context.clock(), self._context.zone
+        try:
+            periods = periods_to(last_on or now.astimezone(zone).date(), by, IN_A_ROW, zone, now)
+        except (ValueError, OverflowError) as error:
+            raise ApiError(422, f"to: {error}.") from error
+        names = self._names(connection)
+        with self._alone():
+            return Trend(by=by, reports=tuple(self._remembered(periods, names, self._by_lane)))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(timeout=PATIENCE_SECONDS):
             raise ApiError(503, "Another measurement is still running.").with_header("Retry-After", "60")
         try:
-            return self._remembered(period, names)
+            yield
         finally:
             self._busy.release()
 
-    def _remembered(self, period: Period, names: tuple[str, ...]) -> Report:
-        key, now = (names, period.first_on, period.last_on), self._context.clock()
-        known = self._kept.get(key)
-        if known is None or not _still_holds(*known, now):
-            known = self._kept[key] = (now, self._measured(period, names))
-        self._kept.move_to_end(key)
-        if len(self._kept) > KEPT:
+    def _remembered(self, periods: Sequence[Period], names: tuple[str, ...], measure: _Measure) -> list[Report]:
+        """Return the reports of these periods; all that are not known any more are measured together."""
+        now, keys = self._context.clock(), [(measure.__name__, names, one.first_on, one.last_on) for one in periods]
+        for key in keys:
+            if key in self._kept and not _still_holds(*self._kept[key], now):
+                del self._kept[key]
+        unknown = [(key, one) for key, one in zip(keys, periods, strict=True) if key not in self._kept]
+        if unknown:
+            reports = measure([one for _, one in unknown], names)
+            self._kept.update((key, (now, report)) for (key, _), report in zip(unknown, reports, strict=True))
+        for key in keys:
+            self._kept.move_to_end(key)
+        found = [self._kept[key][1] for key in keys]
+        while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
-        return known[1]
+        return found
 
     def _period(self, first_on: date | None, last_on: date | None) -> Period:
         now = self._context.clock()
@@ -93,23 +128,31 @@ class Measuring:
             raise ApiError(422, f"connection: there are {', '.join(names)}.")
         return (connection,)
 
-    def _measured(self, period: Period, names: Sequence[str]) -> Report:
-        calendars = (self._context.lines[name].rules.calendar for name in names)
-        tally = Tally(period, next(calendars, Calendar(self._context.zone)))
-        for name in names:
-            self._read(name, period, tally)
-        return tally.report(names)
+    def _whole(self, periods: Sequence[Period], names: Sequence[str]) -> Sequence[Report]:
+        [period] = periods
+        tally = Tally(period, self._calendar(names))
+        self._read(names, period, period, tally.add)
+        return [tally.report(names)]
 
-    def _read(self, name: str, period: Period, tally: Tally) -> None:
-        after: int | None = 0
-        while after is not None:
-            with self._context.store.reading() as tx:
-                since = period.begins_at - LOOP_CLOSES_WITHIN
-                page = tx.histories(name, since=since, before=period.until, limit=PAGE, after=after)
-                words = _words(tx, name, page.histories)
-            for history in page.histories:
-                tally.add(history, words.get(history[0].case_id, ()))
-            after = page.next
+    def _by_lane(self, periods: Sequence[Period], names: Sequence[str]) -> Sequence[Report]:
+        tallies = Tallies(periods, self._calendar(names))
+        self._read(names, periods[0], periods[-1], tallies.add)
+        return tallies.reports(names)
+
+    def _calendar(self, names: Sequence[str]) -> Calendar:
+        return next((self._context.lines[name].rules.calendar for name in names), Calendar(self._context.zone))
+
+    def _read(self, names: Sequence[str], first: Period, last: Period, add: _Add) -> None:
+        since, before = first.begins_at - LOOP_CLOSES_WITHIN, last.until
+        for name in names:
+            after: int | None = 0
+            while after is not None:
+                with self._context.store.reading() as tx:
+                    page = tx.histories(name, since=since, before=before, limit=PAGE, after=after)
+                    words = _words(tx, name, page.histories)
+                for history in page.histories:
+                    add(history, words.get(history[0].case_id, ()))
+                after = page.next
 
 
 def _words(tx: Tx, connection: str, histories: Iterable[Sequence[Change]]) -> dict[str, list[Word]]:

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from bridge.cases.commands import AnyCommand
 from bridge.cases.measures.tally import Report
+from bridge.cases.measures.trend import Trend
 from bridge.web.connections import ConnectionList
 from bridge.web.handing import Reassigned
 from bridge.web.milestones import CaseDetail
@@ -42,6 +43,7 @@ SHOWN: dict[str, Any] = {
         Reassigned,
         Replayed,
         Report,
+        Trend,
         Suggestions,
         Timeline,
     )

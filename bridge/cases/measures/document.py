@@ -11,7 +11,8 @@ _INTRODUCTION = """# What the measures mean
 
 Written from the definitions in `bridge/cases/measures/definitions.py` by `python -m bridge.cases.measures.document`;
 a test keeps it true. The numbers are at `/measures`, and for programs at `/api/v1/measures` (JSON),
-`/api/v1/measures.csv` and `/api/v1/measures/fhir` (a Bundle of R4 MeasureReports).
+`/api/v1/measures.csv` and `/api/v1/measures/fhir` (a Bundle of R4 MeasureReports). How each moved, through twelve weeks
+or months, is at `/measures/trend` and `/api/v1/measures/trend`.
 
 ## What holds for all of them
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
@@ -66,6 +67,34 @@ def period_of(first_on: date, last_on: date, zone: ZoneInfo, now: datetime) -> P
     if now < begins_at:
         raise ValueError("the period has not begun yet")
     return Period(first_on, last_on, begins_at, ends_at, min(now, ends_at))
+
+
+class Step(StrEnum):
+    """How long each of a row of periods is."""
+
+    WEEK = "week"
+    """From Monday to Sunday (ISO 8601)."""
+    MONTH = "month"
+
+
+def periods_to(last_on: date, step: Step, number: int, zone: ZoneInfo, now: datetime) -> tuple[Period, ...]:
+    """
+    Return *number* whole weeks or months in a row; the last is the one that *last_on* is in.
+
+    Raises:
+        ValueError: The last one has not begun by *now*, or the first would lie before the year 1.
+    """
+    first_on = last_on.replace(day=1) if step is Step.MONTH else last_on - timedelta(days=last_on.weekday())
+    found = []
+    for _ in range(number):
+        found.append(period_of(first_on, _next(first_on, step) - _DAY, zone, now))
+        day_before = first_on - _DAY
+        first_on = day_before.replace(day=1) if step is Step.MONTH else first_on - timedelta(days=7)
+    return tuple(reversed(found))
+
+
+def _next(first_on: date, step: Step) -> date:
+    return (first_on + timedelta(days=31)).replace(day=1) if step is Step.MONTH else first_on + timedelta(days=7)
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:

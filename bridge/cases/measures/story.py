@@ -16,9 +16,10 @@ Nothing recorded at or after the given instant is told: a story is what was know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from itertools import groupby, takewhile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from bridge.cases import changes as facts_of
@@ -51,13 +52,27 @@ def story_of(history: Iterable[Change], until: datetime, words: Iterable[Word] =
     Args:
         words: What the requester was told, which is in the outbox and not in the history.
     """
-    told = list(takewhile(lambda change: change.at < until, history))
-    if not told:
-        return None
-    teller = _Teller(told[0].case_id)
-    for version, together in groupby(told, key=lambda change: change.version):
-        teller.tell(version, list(together))
-    return teller.finished(until, [word for word in words if word.at < until])
+    return next(stories_of(history, [(datetime.min.replace(tzinfo=UTC), until)], words))
+
+
+def stories_of(
+    history: Iterable[Change], spans: Iterable[tuple[datetime, datetime]], words: Iterable[Word] = ()
+) -> Iterator[Story | None]:
+    """
+    Yield what a history tells as of the end of each of these spans, which follow each other, in one pass.
+
+    ``None`` where it had not begun, or where the case was closed and nothing was recorded since the span began. Look at
+    each story before asking for the next: what they have in common is shared.
+    """
+    words = list(words)
+    versions = [list(together) for _, together in groupby(history, key=lambda change: change.version)]
+    teller, number = _Teller(versions[0][0].case_id if versions else ""), 0
+    for since, until in spans:
+        while number < len(versions) and versions[number][0].at < until:
+            teller.tell(versions[number][0].version, versions[number])
+            number += 1
+        idle = number == 0 or (not teller.is_open and versions[number - 1][-1].at < since)
+        yield None if idle else teller.as_of(until, [word for word in words if word.at < until])
 
 
 _TRACKS = ("statuses", "owners", "blockers", "dues", "steps")
@@ -92,11 +107,20 @@ class _Teller:
                 self._acted(change)
         self._move_on(version, changes[-1].at)
 
-    def finished(self, until: datetime, words: Sequence[Word]) -> Story:
-        """End what is running, and return the story."""
-        for track in list(self._running):
-            self._end(track, until, self._after)
-        return Story(self._case_id, self._rounds, self._after, self._merged, words)
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still has to do something by what was told so far."""
+        return bool(self._rounds) and self._rounds[-1].is_open
+
+    def as_of(self, until: datetime, words: Sequence[Word]) -> Story:
+        """Return the story so far, with what is running cut off there; it may go on."""
+        last = self._rounds[-1]
+        cut: dict[str, Any] = {
+            track: [*getattr(last, track), Stretch(value, began_at, max(began_at, until), self._after)]
+            for track, (value, began_at) in self._running.items()
+        }
+        rounds = [*self._rounds[:-1], replace(last, **cut)] if cut else self._rounds
+        return Story(self._case_id, rounds, self._after, self._merged, words)
 
     # Rounds -------------------------------------------------------------------------------------------------
     def opened(self, fact: facts_of.CaseOpened, change: Change) -> None:

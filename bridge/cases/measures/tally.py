@@ -8,7 +8,7 @@ history. A year of 100,000 cases is some megabytes.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 import msgspec
@@ -17,7 +17,7 @@ from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Change
 from bridge.cases.measures.definitions import DEFINITIONS, Definition, Kind, Stratum
 from bridge.cases.measures.period import OpenTime, Period
-from bridge.cases.measures.rounds import Standing, Word
+from bridge.cases.measures.rounds import Standing, Story, Word
 from bridge.cases.measures.seeing import Part, Seen, Surroundings
 from bridge.cases.measures.story import story_of
 
@@ -95,17 +95,30 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class Tally:
     """Every measure of one period, while histories come in."""
 
-    def __init__(self, period: Period, calendar: Calendar, definitions: Sequence[Definition] = DEFINITIONS) -> None:
-        open_time = OpenTime(calendar)
-        self._period, self._zone = period, calendar.zone.key
-        self._sums = [(one, Surroundings(period, open_time, one.lanes, one.clock), _Sums(one)) for one in definitions]
+    def __init__(
+        self,
+        period: Period,
+        calendar: Calendar,
+        strata: Collection[Stratum] = tuple(Stratum),
+        *,
+        hours: OpenTime | None = None,
+    ) -> None:
+        """Measure everything, told apart by no more than *strata*; *hours* are the calendar's, where they are known."""
+        open_time = hours or OpenTime(calendar)
+        self.period, self._zone = period, calendar.zone.key
+        self._sums = [
+            (one, Surroundings(period, open_time, one.lanes, one.clock), _Sums(one, strata)) for one in DEFINITIONS
+        ]
         self._cases = 0
 
     def add(self, history: Iterable[Change], words: Iterable[Word] = ()) -> None:
         """Count one case, with what its requester was told."""
-        story = story_of(history, self._period.until, words)
-        if story is None:
-            return
+        story = story_of(history, self.period.until, words)
+        if story is not None:
+            self.see(story)
+
+    def see(self, story: Story) -> None:
+        """Count one case by what it tells as of the end of the period."""
         self._cases += 1
         for definition, surroundings, sums in self._sums:
             for seen in definition.observe(story, surroundings):
@@ -113,7 +126,7 @@ class Tally:
 
     def report(self, connections: Iterable[str]) -> Report:
         """Return what came of it."""
-        period = self._period
+        period = self.period
         return Report(
             connections=tuple(connections),
             first_on=period.first_on,
@@ -185,11 +198,11 @@ def nearest_rank(ordered: Sequence[int], percent: int) -> int | None:
 class _Sums:
     """One measure: the whole and its strata."""
 
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Definition, strata: Collection[Stratum]) -> None:
         self._definition = definition
         self._whole = _Sum()
-        self._by: Mapping[Stratum, dict[str, _Sum]] = {stratum: {} for stratum in definition.strata}
-        places = (Standing._fields.index(one) if one is not Stratum.CATEGORY else None for one in definition.strata)
+        self._by: Mapping[Stratum, dict[str, _Sum]] = {one: {} for one in definition.strata if one in strata}
+        places = (Standing._fields.index(one) if one is not Stratum.CATEGORY else None for one in self._by)
         self._strata = list(zip(places, self._by.values(), strict=True))
 
     def add(self, seen: Seen) -> None:

@@ -81,7 +81,7 @@ def _blocks(group: str, report: Report, lanes: Mapping[str, str], owners: Mappin
 def _rated(measures: Sequence[Measured], titles: Mapping[str, str]) -> Block:
     lanes = sorted({lane for one in measures for lane in one.by.get(Stratum.LANE, {})})
     rows = [
-        Row(one.title, one.code, [_cell(BY_CODE[one.code], figure) for figure in (one.whole, *_of_lanes(one, lanes))])
+        Row(one.title, one.code, [cell_of(BY_CODE[one.code], figure) for figure in (one.whole, *_of_lanes(one, lanes))])
         for one in measures
     ]
     return Block("", "", "", [titles.get(lane, spoken(lane)) for lane in lanes], rows)
@@ -118,7 +118,8 @@ def _category(name: str, definition: Definition, owners: Mapping[str, str]) -> s
     return name if definition.category in ("person", "age") else spoken(name)
 
 
-def _cell(definition: Definition, figure: Figure | None) -> Cell:
+def cell_of(definition: Definition, figure: Figure | None) -> Cell:
+    """Return a proportion or distribution in words, with what it rests on."""
     match figure:
         case Proportion(rate=None) | Distribution(median=None):
             return Cell("none", _beside(figure))

@@ -14,6 +14,7 @@ PAGES = [
     "/connections",
     "/review",
     "/measures",
+    "/measures/trend",
     "/api/v1/cases",
     "/api/v1/connections",
     "/api/v1/measures.csv",

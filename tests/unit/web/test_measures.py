@@ -16,8 +16,9 @@ from fhir.resources.R4B.bundle import Bundle
 
 from bridge.cases.commands import Close, LogOutreach, RaiseBlocker
 from bridge.cases.intents import IntentKind, IntentState
-from bridge.cases.measures.definitions import DEFINITIONS
+from bridge.cases.measures.definitions import DEFINITIONS, GROUPS
 from bridge.cases.measures.tally import Count, Distribution, Proportion, Report
+from bridge.cases.measures.trend import Trend
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.store.memory import MemoryStore
 from bridge.web.measuring import FRESH
@@ -286,3 +287,78 @@ def test_the_page_with_its_plots_is_small(asking: TestClient) -> None:
 
     assert any("uPlot" in address for address in assets)
     assert len(page.content) + sum(len(asking.get(address).content) for address in assets) < 150_000
+
+
+def trend(client: TestClient, query: str = "") -> Trend:
+    answer = client.get(f"/api/v1/measures/trend{query}")
+    assert answer.status_code == 200, answer.text
+    return msgspec.json.decode(answer.content, type=Trend)
+
+
+def test_twelve_months_are_each_what_they_are_alone(worked: Clinic, asking: TestClient) -> None:
+    worked.now += timedelta(days=40)
+    months = trend(asking)
+
+    alone = [read(asking, f"?from={one.first_on}&to={one.last_on}") for one in months.reports[-3:]]
+
+    assert [one.first_on for one in months.reports][::11] == [date(2026, 2, 1), date(2027, 1, 1)]
+    assert [one.complete for one in months.reports] == [True] * 11 + [False]
+    for one, other in zip(months.reports[-3:], alone, strict=True):
+        assert [(each.code, each.whole) for each in one.measures] == [
+            (each.code, each.whole) for each in other.measures
+        ]
+    assert whole(months.reports[-3], "contact-rate").denominator == 3
+
+
+def test_weeks_begin_on_monday_and_end_with_the_one_that_is_asked_for(asking: TestClient) -> None:
+    weeks = trend(asking, "?by=week&to=2026-11-19").reports
+
+    assert [(one.first_on, one.last_on) for one in weeks[-2:]] == [
+        (date(2026, 11, 9), date(2026, 11, 15)),
+        (date(2026, 11, 16), date(2026, 11, 22)),
+    ]
+
+
+@pytest.mark.parametrize("query", ["?by=day", "?to=2026-12-01", "?to=0001-01-05", "?connection=elsewhere", "?lane=x"])
+def test_a_row_of_periods_that_cannot_be_measured_is_refused(asking: TestClient, query: str) -> None:
+    for path in ("/api/v1/measures/trend", "/api/v1/measures/trend.csv"):
+        assert asking.get(path + query).status_code == 422
+    assert asking.get("/measures/trend?group=Weather").status_code == 422
+
+
+def test_the_table_of_a_trend_has_the_figures_of_each_period(asking: TestClient) -> None:
+    answer = asking.get("/api/v1/measures/trend.csv?by=week")
+    rows = [row for row in csv.DictReader(io.StringIO(answer.text)) if row["measure"] == "contact-rate"]
+
+    wholes = [row for row in rows if not row["stratum"]]
+    assert 'filename="measures-by-week-2026-09-07-2026-11-29.csv"' in answer.headers["content-disposition"]
+    assert (len(wholes), wholes[-1]["from"], wholes[-1]["denominator"]) == (12, "2026-11-23", "3")
+
+
+def test_the_page_of_a_trend_draws_the_figures_that_stand_beside_it(asking: TestClient) -> None:
+    """A month of which there is nothing to say has no point, one that is not over says so."""
+    text = asking.get("/measures/trend?by=month").text
+    contacts = next(block for block in text.split("data-trend")[1:] if "#means-contact-rate" in block)
+    rows = re.findall(r"<tr(.*?)><th scope=\"row\">(.*?)</th><td>(.*?)<", contacts)
+
+    assert len(rows) == 12
+    assert rows[0] == ("", "Dec 2025", "none")
+    assert rows[-1][1:] == ("Nov 2026 so far", "33 % ")
+    assert float(rows[-1][0].split('"')[1]) == pytest.approx(100 / 3)
+
+
+def test_the_page_of_a_trend_shows_one_lane_or_all(asking: TestClient) -> None:
+    lane, nobody = (asking.get(f"/measures/trend?lane={name}").text for name in ("referral", "missed-call"))
+
+    assert "33 %" in lane
+    assert "33 %" not in nobody
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_page_of_a_trend_is_small_and_names_no_patient(asking: TestClient, group: str) -> None:
+    page = asking.get("/measures/trend", params={"group": group, "by": "week"})
+    assets = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
+
+    assert page.status_code == 200
+    assert "Zebulon" not in page.text
+    assert len(page.content) + sum(len(asking.get(address).content) for address in assets) < 160_000

@@ -19,6 +19,7 @@ from tests.unit.web.builders import NOW, Clinic
 OTHERWISE = {
     "/api/v1/measures.csv": "text/csv; charset=utf-8",
     "/api/v1/measures/fhir": "application/fhir+json",
+    "/api/v1/measures/trend.csv": "text/csv; charset=utf-8",
 }
 """What is no JSON of ours, and what it is."""
 
@@ -75,7 +76,7 @@ def test_what_is_no_json_of_ours_is_described_too(clinic: Clinic, client: TestCl
     assert answer.headers["content-type"] == OTHERWISE[path]
     ((media_type, content),) = operation["responses"]["200"]["content"].items()
     assert answer.headers["content-type"].startswith(media_type)
-    assert {one["name"] for one in operation["parameters"]} == {"from", "to", "connection"}
+    assert {one["name"] for one in operation["parameters"]} == {"by" if "trend" in path else "from", "to", "connection"}
     assert set(operation["responses"]) == {"200", "422", "503"}
     if media_type == FHIR_JSON:
         assert holds(content["schema"], answer.json())
