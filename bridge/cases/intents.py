@@ -16,6 +16,7 @@ from enum import StrEnum
 import msgspec
 
 from bridge.cases.enums import quick
+from bridge.cases.model import Status
 
 
 @quick
@@ -94,3 +95,15 @@ class Intent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def is_copy(self) -> bool:
         """Whether this is about a resource that may be a second copy of one of ours."""
         return self.kind is IntentKind.RETRACTION and self.target is not None
+
+
+def tells_the_end(intent: Intent) -> bool:
+    """
+    Whether an intent of a closed case, once it is confirmed, tells whoever asked for the work how it ended.
+
+    A message about the end does, and the Task by which the work was asked for. Our own Task shows it too, but nobody
+    who asked need know of it (rule ours).
+    """
+    if intent.kind is IntentKind.STATUS_MESSAGE:
+        return intent.message is not None and intent.message.status == Status.CLOSED.value
+    return intent.kind is IntentKind.SOURCE_TASK

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from bridge.cases.measures.definitions import BY_CODE, Definition, Kind, Stratum
+from bridge.cases.measures.defining import Definition, Kind, Stratum
+from bridge.cases.measures.definitions import BY_CODE
 from bridge.cases.measures.tally import Count, Distribution, Figure, Measured, Proportion, Report
 from bridge.tasks.identity import LANE_SYSTEM
 

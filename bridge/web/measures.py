@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec.structs import asdict
 
-from bridge.cases.measures.definitions import GROUPS, RESPONSE
+from bridge.cases.measures.defining import RESPONSE
+from bridge.cases.measures.definitions import GROUPS
 from bridge.cases.measures.period import Step
 from bridge.cases.measures.tally import Count, Figure, Report
 from bridge.cases.measures.trend import Trend

@@ -16,13 +16,12 @@ from threading import Lock
 
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import CaseClosed, Change
-from bridge.cases.intents import Intent, IntentKind, IntentState
+from bridge.cases.intents import IntentState, tells_the_end
 from bridge.cases.measures.of_endings import LOOP_CLOSES_WITHIN
 from bridge.cases.measures.period import Period, Step, period_of, periods_to
 from bridge.cases.measures.rounds import Word
 from bridge.cases.measures.tally import Report, Tally
 from bridge.cases.measures.trend import Tallies, Trend
-from bridge.cases.model import Status
 from bridge.store.port import Tx
 from bridge.web.context import WebContext
 from bridge.web.problems import ApiError
@@ -168,13 +167,6 @@ def _words(tx: Tx, connection: str, histories: Iterable[Sequence[Change]]) -> di
 
 def _is_end(change: Change) -> bool:
     return isinstance(change.fact, CaseClosed)
-
-
-def tells_the_end(intent: Intent) -> bool:
-    """A message that says so does, and the Task by which the work was asked for, as it shows its case."""
-    if intent.message is not None:
-        return intent.kind is IntentKind.STATUS_MESSAGE and intent.message.status == Status.CLOSED.value
-    return intent.kind is IntentKind.SOURCE_TASK
 
 
 def _still_holds(measured_at: datetime, report: Report, now: datetime) -> bool:

@@ -9,9 +9,9 @@ from enum import StrEnum
 import msgspec
 
 from bridge.cases.changes import CaseClosed, Change
-from bridge.cases.intents import IntentKind, IntentState
+from bridge.cases.intents import IntentState, tells_the_end
 from bridge.cases.loops import Mark, Milestone, milestones, next_mark
-from bridge.cases.model import Case, Status, Trigger
+from bridge.cases.model import Case, Trigger
 from bridge.store.port import OutboxRow
 from bridge.web.views import CaseView, is_overdue
 
@@ -94,18 +94,10 @@ def _late(case: Case, found: Sequence[Milestone], now: datetime) -> set[Mark | N
 
 
 def _told_at(history: Iterable[Change], writes: Iterable[OutboxRow]) -> datetime | None:
-    """When the EHR confirmed last what says how the case ended: a message about it, or a Task as it was since."""
+    """When the EHR confirmed last what tells whoever asked how the case ended."""
     ended = max((change.version for change in history if isinstance(change.fact, CaseClosed)), default=None)
     if ended is None:
         return None
-    told = (row.settled_at for row in writes if row.state is IntentState.CONFIRMED and _tells_end(row, ended))
+    sent = (row for row in writes if row.state is IntentState.CONFIRMED and row.intent.case_version >= ended)
+    told = (row.settled_at for row in sent if tells_the_end(row.intent))
     return max((at for at in told if at is not None), default=None)
-
-
-def _tells_end(row: OutboxRow, ended: int) -> bool:
-    intent = row.intent
-    if intent.kind is IntentKind.STATUS_MESSAGE:
-        tells = intent.message is not None and intent.message.status == Status.CLOSED
-    else:
-        tells = intent.kind in (IntentKind.COORDINATION_TASK, IntentKind.SOURCE_TASK)
-    return tells and intent.case_version >= ended

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.cases.measures.definitions import DEFINITIONS, GROUPS, Definition, Kind
+from bridge.cases.measures.defining import Definition, Kind
+from bridge.cases.measures.definitions import DEFINITIONS, GROUPS
 from bridge.cases.measures.seeing import Clock
 
 _INTRODUCTION = """# What the measures mean

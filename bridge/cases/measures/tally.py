@@ -15,7 +15,8 @@ import msgspec
 
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Change
-from bridge.cases.measures.definitions import DEFINITIONS, Definition, Kind, Stratum
+from bridge.cases.measures.defining import Definition, Kind, Stratum
+from bridge.cases.measures.definitions import DEFINITIONS
 from bridge.cases.measures.period import OpenTime, Period
 from bridge.cases.measures.rounds import Standing, Story, Word
 from bridge.cases.measures.seeing import Part, Seen, Surroundings

@@ -8,7 +8,7 @@ import msgspec
 
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Change
-from bridge.cases.measures.definitions import Stratum
+from bridge.cases.measures.defining import Stratum
 from bridge.cases.measures.of_endings import LOOP_CLOSES_WITHIN
 from bridge.cases.measures.period import OpenTime, Period, Step
 from bridge.cases.measures.rounds import Word

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 import msgspec
 from fastapi import Request, Response
 
-from bridge.cases.measures.definitions import BY_CODE, DEFINITIONS, GROUPS, Definition, Kind, Stratum
+from bridge.cases.measures.defining import Definition, Kind, Stratum
+from bridge.cases.measures.definitions import BY_CODE, DEFINITIONS, GROUPS
 from bridge.cases.measures.of_open_work import BANDS
 from bridge.cases.measures.seeing import Clock
 from bridge.cases.measures.tally import Count, Distribution, Figure, Measured, Proportion, Report

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 import msgspec
 from fastapi import Request, Response
 
-from bridge.cases.measures.definitions import BY_CODE, GROUPS, Definition, Kind, Stratum
+from bridge.cases.measures.defining import Definition, Kind, Stratum
+from bridge.cases.measures.definitions import BY_CODE, GROUPS
 from bridge.cases.measures.period import Step
 from bridge.cases.measures.tally import Count, Distribution, Figure, Measured, Proportion, Report
 from bridge.cases.measures.trend import Trend

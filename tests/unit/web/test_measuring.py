@@ -8,11 +8,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from bridge.cases.intents import Intent, IntentKind, Message
 from bridge.store.memory import MemoryStore
 from bridge.store.port import Tx
 from bridge.web import measuring
-from bridge.web.measuring import FRESH, KEPT, SETTLED, Measuring, tells_the_end
+from bridge.web.measuring import FRESH, KEPT, SETTLED, Measuring
 from bridge.web.problems import ApiError
 from tests.unit.web.builders import NOW, Clinic, a_snapshot
 
@@ -108,25 +107,3 @@ def test_who_waits_too_long_for_another_measurement_is_told_so(
         measures.report(*OCTOBER, None)
 
     assert (refused.value.problem.status, refused.value.headers) == (503, {"Retry-After": "60"})
-
-
-def a_message(status: str) -> Message:
-    return Message(at=NOW, text="so it stands", status=status)
-
-
-@pytest.mark.parametrize(
-    ("kind", "message", "tells"),
-    [
-        (IntentKind.STATUS_MESSAGE, a_message("closed"), True),
-        (IntentKind.STATUS_MESSAGE, a_message("scheduled"), False),
-        (IntentKind.OUTREACH_RECORD, a_message("closed"), False),
-        (IntentKind.SOURCE_TASK, None, True),
-        (IntentKind.COORDINATION_TASK, None, False),
-        (IntentKind.RETRACTION, None, False),
-    ],
-)
-def test_what_tells_a_requester_how_it_ended(kind: IntentKind, message: Message | None, tells: bool) -> None:
-    """Our own Task does not: whoever asked need not know of it."""
-    made = Intent(connection="main", case_id="c", kind=kind, slot="s", key="k", case_version=3, message=message)
-
-    assert tells_the_end(made) is tells

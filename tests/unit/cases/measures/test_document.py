@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cases.measures.definitions import DEFINITIONS, Definition, Kind
+from bridge.cases.measures.defining import Definition, Kind
+from bridge.cases.measures.definitions import DEFINITIONS
 from bridge.cases.measures.document import page
 from tests.unit.cases.measures.histories import rules
 

@@ -10,7 +10,8 @@ import pytest
 
 from bridge.cases.changes import Change
 from bridge.cases.commands import Assign, ClearBlocker, Close, Escalate, Note, RaiseBlocker, Reopen, SetNextAction
-from bridge.cases.measures.definitions import DEFINITIONS, Kind
+from bridge.cases.measures.defining import Kind
+from bridge.cases.measures.definitions import DEFINITIONS
 from bridge.cases.measures.period import period_of
 from bridge.cases.measures.rounds import Word
 from bridge.cases.measures.story import owner_label
