@@ -104,7 +104,8 @@ def make_owners(settings: Settings, lanes: Lanes, we_are: Sequence[str]) -> Owne
         raise ConfigError(f"owners: the lanes name {', '.join(missing)}; add a section [owners.{missing[0]}]")
     owners = OwnerBook(entries.values(), we_are)
     if silent := list(unheard(lanes, owners)):
-        raise ConfigError("\n".join(silent))
+        file = settings.lanes or "shipped lanes"
+        raise ConfigError("\n".join(f"{file}: {one}" for one in silent))
     return owners
 
 

@@ -209,6 +209,8 @@ class Climb(_Section):
         if (self.within is not None) != (self.when in _WITHIN):
             needs = "needs" if self.when in _WITHIN else "takes no"
             raise ValueError(f"{self.when.value} {needs} within")
+        if self.when in CLINICAL and self.after.amount:
+            raise ValueError(f"{self.when.value} takes no after: licensed staff hear of it at once")
         if self.every is not None and self.every.amount == 0:
             raise ValueError("every: expected more than no time at all")
         return self

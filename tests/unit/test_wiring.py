@@ -49,7 +49,8 @@ def test_shipped_lanes_whose_clinician_is_not_licensed_any_longer_do_not_start()
     told = str(caught.value).splitlines()
     assert "lanes.referral.escalates_to: nobody licensed would hear of worsening-symptoms" in str(told)
     assert all("(refill-nurse), or say licensed = true in [owners.clinician]" in line for line in told)
-    assert not [line for line in told if line.startswith("lanes.medication-refill.")], "the owner is a licensed queue"
+    assert all(line.startswith("shipped lanes: lanes.") for line in told)
+    assert not [line for line in told if "lanes.medication-refill." in line], "the owner is a licensed queue"
 
 
 @pytest.mark.parametrize("of_the_lane", ["cardiology-desk", "cardiology-lead"])
@@ -71,7 +72,9 @@ def test_a_lane_without_a_line_for_clinical_questions_is_held_to_it_all_the_same
     text = CARDIOLOGY.read_text("utf-8").replace('to = ["cardiologist"]', 'to = ["cardiology-lead"]')
     (tmp_path / "mine.toml").write_text(text.replace(', "cardiologist"]', "]"), encoding="utf-8")
 
-    with pytest.raises(ConfigError, match=r"lanes\.missed-appointment\.escalates_to: nobody licensed would hear of"):
+    with pytest.raises(
+        ConfigError, match=r"mine\.toml: lanes\.missed-appointment\.escalates_to: nobody licensed would hear of"
+    ):
         owners(tmp_path / "mine.toml", **STAFF, cardiologist=CARDIOLOGIST)
 
 

@@ -408,6 +408,14 @@ def test_a_question_is_asked_of_licensed_staff_also_where_the_lane_names_none_an
     assert case.escalation.to.id == "clinician"
 
 
+@pytest.mark.parametrize("when", ["worsening-symptoms", "medication-confusion"])
+def test_a_lane_may_not_put_a_clinical_question_off(when: str) -> None:
+    with pytest.raises(ConfigError, match=f"{when} takes no after: licensed staff hear of it at once"):
+        only(f'[[defaults.escalates]]\nwhen = "{when}"\nafter = "1 business day"')
+
+    assert only(f'[[defaults.escalates]]\nwhen = "{when}"\nafter = "0 minutes"')
+
+
 def test_while_licensed_staff_is_away_others_who_are_licensed_are_asked() -> None:
     away = (Absence(date(2026, 6, 1), date(2026, 6, 5)),)
     entries = {one.name: one for one in OWNERS.entries()}

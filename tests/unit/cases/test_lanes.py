@@ -41,6 +41,21 @@ OPENS_CODES = (
 )
 
 
+TRIES = 'channels = ["phone"], attempts = 2, wait = "1 hour", then = { action = "schedule" }'
+
+
+def test_a_lane_puts_off_the_quiet_hours_that_hold_for_the_others() -> None:
+    text = a_file(more=f"outreach = {{ {TRIES} }}") + '[defaults.outreach]\nquiet = "20:00 to 09:00"\n'
+    outreach = parse_lanes(text)["errand"].outreach
+    assert outreach is not None
+    assert str(outreach.quiet) == "20:00 to 09:00"
+
+    none = parse_lanes(text.replace(TRIES, f'{TRIES}, quiet = "none"'))["errand"].outreach
+
+    assert none is not None
+    assert none.quiet is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -81,6 +96,10 @@ OPENS_CODES = (
         (
             a_file(steps=NEXT.replace('"schedule" }', '"schedule", due = "3 moons after visit" }', 1)),
             "lanes.errand.next.new.due: '3 moons' is not a span",
+        ),
+        (
+            a_file(more=f'outreach = {{ {TRIES}, quiet = "night" }}'),
+            "lanes.errand.outreach.quiet: 'night' is neither 'none'",
         ),
         (a_file(more='closes_with = ["boredom"]'), "lanes.errand.closes_with.0: "),
         (a_file(more='tell = ["pending"]'), "lanes.errand.tell.0: "),
