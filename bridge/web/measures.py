@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec.structs import asdict
 
 from bridge.cases.measures.defining import RESPONSE
-from bridge.cases.measures.definitions import GROUPS
+from bridge.cases.measures.definitions import BY_CODE, GROUPS
 from bridge.cases.measures.period import Step
 from bridge.cases.measures.tally import Count, Figure, Report
 from bridge.cases.measures.trend import Trend
@@ -172,7 +172,8 @@ def table_of(*reports: Report) -> str:
 def _lines(report: Report) -> Iterator[dict[str, Any]]:
     days = {"from": report.first_on, "to": report.last_on, "until": report.until.isoformat()}
     for one in report.measures:
-        told = {**days, "measure": one.code, "title": one.title, "unit": one.unit}
+        kind = BY_CODE[one.code].kind.value
+        told = {**days, "measure": one.code, "title": one.title, "kind": kind, "unit": one.unit}
         yield from ({**told, **line} for line in _figure(one.whole))
         for stratum, figures in one.by.items():
             for value, figure in figures.items():
@@ -181,13 +182,12 @@ def _lines(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _figure(figure: Figure) -> Iterator[dict[str, Any]]:
-    kind = figure.__struct_config__.tag
     if not isinstance(figure, Count):
-        yield {"kind": kind, **asdict(figure)}
+        yield asdict(figure)
         return
     for category, amount in figure.categories.items():
-        yield {"kind": kind, "category": _plain(category), "amount": amount}
-    yield {"kind": kind, "total": figure.total}
+        yield {"category": _plain(category), "amount": amount}
+    yield {"total": figure.total}
 
 
 def _plain(text: str) -> str:

@@ -153,7 +153,7 @@ def test_a_table_has_the_same_numbers(asking: TestClient) -> None:
         row["category"]: int(row["amount"]) for row in rows if row["measure"] == "closure-reasons" if row["amount"]
     }
     assert reasons == whole(report, "closure-reasons").categories
-    assert {row["measure"] for row in rows} == {one.code for one in DEFINITIONS}
+    assert {(row["measure"], row["kind"]) for row in rows} == {(one.code, one.kind.value) for one in DEFINITIONS}
 
 
 def test_a_table_holds_no_formula(clinic: Clinic) -> None:

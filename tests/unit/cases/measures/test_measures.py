@@ -256,6 +256,63 @@ def test_what_is_recorded_at_midnight_belongs_to_the_day_that_begins() -> None:
     assert [measured(desk, "contact-rate", day).denominator for day in (before, after)] == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        (datetime(2026, 11, 1, 3, 59, 59, tzinfo=UTC), date(2026, 10, 31)),
+        (datetime(2026, 11, 1, 4, tzinfo=UTC), date(2026, 11, 1)),
+        (datetime(2026, 11, 2, 4, 59, 59, tzinfo=UTC), date(2026, 11, 1)),
+        (datetime(2026, 11, 2, 5, tzinfo=UTC), date(2026, 11, 2)),
+        (datetime(2027, 3, 14, 4, 59, 59, tzinfo=UTC), date(2027, 3, 13)),
+        (datetime(2027, 3, 14, 5, tzinfo=UTC), date(2027, 3, 14)),
+        (datetime(2027, 3, 15, 3, 59, 59, tzinfo=UTC), date(2027, 3, 14)),
+        (datetime(2027, 3, 15, 4, tzinfo=UTC), date(2027, 3, 15)),
+    ],
+    ids=str,
+)
+def test_a_day_ends_at_its_own_midnight_also_where_the_clock_changes_in_it(at: datetime, day: date) -> None:
+    desk = taken(a_snapshot())
+    desk.now = at
+    desk.do(call())
+
+    days = [day + timedelta(days=more) for more in (-1, 0, 1)]
+
+    assert [measured(desk, "contact-rate", (each, each)).denominator for each in days] == [0, 1, 0]
+
+
+def test_one_case_is_its_own_median_and_every_rate_of_it_none_or_all() -> None:
+    desk = taken(a_snapshot())
+    desk.do(call(AttemptOutcome.REACHED))
+
+    response, contact, age = (measured(desk, code) for code in ("first-response", "contact-rate", "open-age"))
+
+    assert (response.measured, response.median, response.p90, response.least, response.most) == (
+        1,
+        *[response.total] * 4,
+    )
+    assert (contact.denominator, contact.rate) == (1, 1.0)
+    assert age.measured == 1
+
+
+def test_a_case_closed_as_the_period_ends_is_open_at_its_end_and_closed_in_the_next() -> None:
+    """Midnight belongs to the day that begins; what opens then was not there yet."""
+    desk = taken(a_snapshot())
+    desk.now = datetime(2026, 7, 1, 4, tzinfo=UTC)
+    desk.do(Close(reason=ClosureReason.DECLINED))
+    desk.take(a_task(parent=None))
+    july = (date(2026, 7, 1), date(2026, 7, 31))
+
+    ages, reasons = (
+        [measured(desk, code, month) for month in (MONTH, july)] for code in ("open-age", "closure-reasons")
+    )
+
+    assert [(one.measured, one.total) for one in ages] == [
+        (1, int((desk.now - ASKED).total_seconds())),
+        (1, int((datetime(2026, 8, 1, 4, tzinfo=UTC) - ASKED).total_seconds())),
+    ]
+    assert [one.total for one in reasons] == [0, 1]
+
+
 @pytest.mark.parametrize(("late", "rate"), [(timedelta(), 1.0), (timedelta(seconds=1), 0.0)], ids=["on time", "late"])
 def test_what_is_done_at_the_due_instant_is_done_on_time(late: timedelta, rate: float) -> None:
     """By the due time that the round began with; that it was put off later does not help."""
