@@ -184,7 +184,7 @@ def _is(visit: str | None) -> Callable[[Play], bool]:
     return may
 
 
-_OFTEN = {"attempt": 9, "book": 5, "miss": 6, "attend": 4, "nothing": 1}
+_OFTEN = {"attempt": 9, "book": 12, "miss": 30, "attend": 4, "nothing": 1}
 _MAY: dict[str, Callable[[Play], bool]] = {
     "attempt": _alive,
     "nothing": lambda play: True,
@@ -240,7 +240,7 @@ _HOW: dict[str, Callable[[Play], dict[str, Any]]] = {name: lambda play: {} for n
     "snooze": lambda play: {"until": play.now + play.dice.randrange(1, 12000) * MINUTE},
     "block": lambda play: {"category": play.dice.choice(sorted(WAITS_FOR))},
     "prioritize": lambda play: {"priority": play.dice.choice(PRIORITIES)},
-    "book": lambda play: {"start": play.now + play.dice.randrange(1, 20000) * MINUTE},
+    "book": lambda play: {"start": play.now + play.dice.randrange(1, play.dice.choice((400, 20000))) * MINUTE},
     "escalate": _escalate,
 }
 
