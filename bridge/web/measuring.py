@@ -1,9 +1,11 @@
 """
 Measuring on demand: the histories are read page by page, each page in a transaction of its own.
 
-One measurement runs at a time: it keeps a processor busy for as long as it takes (measured 2026-11: 98,000 histories of
-23 changes each, 35 to 45 s and 100 MB). What it came to is remembered: for good where the period is over, since nothing
-recorded later counts in it, else for a minute.
+One measurement runs at a time: it keeps a processor busy for as long as it takes (measured 2026-11 on SQLite, a year of
+histories of 28 changes each: one report 0.36 ms of a processor a case, twelve months or weeks together 0.63 ms; so
+100,000 cases take 36 and 63 s, and 100 MB). What it came to is remembered: for good where the period is over, since
+nothing recorded later counts in it, else for a minute. Of a row of periods only those are measured that are not known:
+mostly the last one.
 """
 
 from __future__ import annotations

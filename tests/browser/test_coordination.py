@@ -211,7 +211,23 @@ def test_plots_are_drawn_from_the_tables_and_on_paper_in_ink(clinic: Clinic, pag
     expect(page.locator("table.measures").first).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["/review", "/measures"])
+def test_a_trend_is_drawn_beside_its_figures(clinic: Clinic, page: Page) -> None:
+    """Of what was there to count in two periods at least; the figures stand there whether drawn or not."""
+    a_week(clinic)
+    faults: list[str] = []
+    page.on("pageerror", lambda fault: faults.append(str(fault)))
+    page.goto("/measures/trend?by=week&group=Closing+and+who+did+it")
+
+    plots = page.locator(".trend .plot canvas")
+    expect(plots.first).to_be_visible()
+    assert plots.count() == page.locator(".trend:has(tr[data-n] ~ tr[data-n])").count() == 2
+    assert page.locator(".trend").first.locator("tbody tr").count() == 12
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(plots.first).to_be_visible()
+    assert faults == []
+
+
+@pytest.mark.parametrize("path", ["/review", "/measures", "/measures/trend?by=week"])
 def test_pages_for_paper_fit_on_it(clinic: Clinic, page: Page, path: str) -> None:
     """On A4 and Letter, with nothing to click, and in ink whatever the screen was."""
     a_week(clinic)
