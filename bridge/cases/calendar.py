@@ -184,9 +184,8 @@ class Calendar:
     def _opening_day(self, start: datetime) -> date:
         local = start.astimezone(self.zone)
         day = local.date()
-        if self.is_open_on(day) and local.time() < self.hours[day.weekday()][1]:
-            return day
-        return _next_open(self, day)
+        closes = _closes(self, day)
+        return day if closes is not None and local.time() < closes else _next_open(self, day)
 
     def _after_hours(self, start: datetime, left: timedelta) -> datetime:
         local = start.astimezone(self.zone).replace(tzinfo=None)
@@ -207,6 +206,11 @@ class Calendar:
 
     def _instant(self, local: datetime) -> datetime:
         return local.replace(tzinfo=self.zone).astimezone(UTC)
+
+
+@lru_cache(maxsize=4096)
+def _closes(calendar: Calendar, day: date) -> time | None:
+    return calendar.hours[day.weekday()][1] if calendar.is_open_on(day) else None
 
 
 @lru_cache(maxsize=4096)

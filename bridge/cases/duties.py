@@ -187,7 +187,7 @@ def due_at(
     if visit_outlives_request(facts, now):
         return Answer(_by_visit(facts, rules, priority), "request-withdrawn")
     limits = [task.due for task in facts.tasks if task.due is not None and task.effect in LIVE_TASK]
-    if stated := [end for end in map(rules.calendar.end_of, limits) if end is not None]:
+    if limits and (stated := [end for end in map(rules.calendar.end_of, limits) if end is not None]):
         return Answer(min(stated), "task-restriction-period")
     began = visit_at(facts) if _visit_began(facts, status, now) else None
     if began is not None:

@@ -95,7 +95,7 @@ class _Alarm(msgspec.Struct, frozen=True, gc=False):
 
 def climb(on: Position) -> Climbed:
     """Return every step that is due, what is resolved by itself, and when the next step will be due."""
-    alarms = list(_alarms(on))
+    alarms = _alarms(on)
     standing = on.prior.escalations if on.prior is not None else ()
     known = {(one.trigger, one.begun_at): one for one in standing} if standing else {}
     changed: list[Escalation] = []
@@ -225,12 +225,14 @@ def _named(name: str, on: Position) -> Owner | None:
 # What makes a case climb ----------------------------------------------------------------------------------
 
 
-def _alarms(on: Position) -> Iterator[_Alarm]:
+def _alarms(on: Position) -> list[_Alarm]:
     tried = bool(_attempts(on))
-    for rule in on.rules.lanes.climbs(on.facts.lane, on.priority):
-        if tried or rule.when not in _BY_ATTEMPTS:
-            for at in _BEGINNINGS[rule.when](rule, on):
-                yield _Alarm(rule, at)
+    return [
+        _Alarm(rule, at)
+        for rule in on.rules.lanes.climbs(on.facts.lane, on.priority)
+        if tried or rule.when not in _BY_ATTEMPTS
+        for at in _BEGINNINGS[rule.when](rule, on)
+    ]
 
 
 def _overdue(rule: Climb, on: Position) -> Iterable[datetime]:

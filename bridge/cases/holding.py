@@ -22,7 +22,7 @@ def holding(facts: Facts, rules: Rules, *, death_counts: bool = True) -> Answer[
 
     Before all, that the patient has died; then, what could not be read.
     """
-    died = death(facts.person, stated_at(facts.lead)) if death_counts else None
+    died = death(facts.person, stated_at(facts.lead)) if death_counts and facts.has_died else None
     if died is not None:
         return Answer(died, "patient-deceased")
     for row in facts.rows:
@@ -48,7 +48,7 @@ def _held_by(snapshot: Snapshot, facts: Facts, rules: Rules) -> tuple[BlockerCat
     effect = snapshot.effect
     if snapshot.do_not_perform and facts.root is not None and snapshot is facts.root.snapshot:
         return BlockerCategory.CLINICAL_REVIEW, "The request says not to do what a Task asks for", "do-not-perform"
-    if snapshot is facts.lead and not any(task.effect in LIVE_TASK for task in facts.tasks):
+    if snapshot is facts.lead and not [task for task in facts.tasks if task.effect in LIVE_TASK]:
         withdrawn = _not_asked_for(snapshot, rules)
         if withdrawn is not None:
             return BlockerCategory.CLINICAL_REVIEW, *withdrawn

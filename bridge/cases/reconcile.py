@@ -258,7 +258,7 @@ def _affected(
         before = known.sources.get(ref)
         if before is not None and before.root != row.root:
             roots |= {before.root, row.root}
-    return sorted(roots, key=lambda root: (root not in groups, root))
+    return [*sorted(roots & groups.keys()), *sorted(roots - groups.keys())]
 
 
 def _is_work(rows: Sequence[SourceRow]) -> bool:

@@ -56,11 +56,12 @@ def _status_of_visit(facts: Facts) -> Answer[Status] | None:
 def _status_of_work(facts: Facts, rules: Rules, now: datetime) -> Answer[Status]:
     """Tasks that ask *us* say nothing by their progress: we are the ones who move them."""
     live = [task for task in facts.tasks if task.effect in LIVE_TASK and not rules.owners.is_us(task.owner)]
-    if any(task.owner is not None and task.owner.type in _PATIENT_SIDE for task in live):
+    if live and any(task.owner is not None and task.owner.type in _PATIENT_SIDE for task in live):
         return Answer(Status.WAITING_ON_PATIENT, "task-with-patient")
-    if any(task.effect is Effect.UNDER_WAY for task in live):
+    effects = [task.effect for task in live]
+    if Effect.UNDER_WAY in effects:
         return Answer(Status.SCHEDULED, "task-in-progress")
-    if any(task.effect is Effect.ACCEPTED for task in live):
+    if Effect.ACCEPTED in effects:
         return Answer(Status.WAITING_ON_PROVIDER, "task-accepted")
     if facts.lead.type == "MedicationRequest":
         if facts.lead.effect is Effect.DRAFTED:

@@ -70,9 +70,10 @@ def intents_for(
     if silent and not case.is_open:
         return [_outreach(case, fact.attempt.id, fact) for fact in facts if isinstance(fact, facts_of.OutreachLogged)]
     found: list[Intent] = []
-    if prior is not None and facts_of.is_other_patient(prior.patient, case.patient) and _is_known_anew(facts):
+    kinds = set(map(type, facts))
+    if prior is not None and facts_of.PatientKnown in kinds and facts_of.is_other_patient(prior.patient, case.patient):
         found.append(_level(case, IntentKind.RETRACTION, "retraction", None))
-    if any(type(fact) in _SHOWN for fact in facts):
+    if not kinds.isdisjoint(_SHOWN):
         found.append(_level(case, IntentKind.COORDINATION_TASK, "task", None))
     for task in asked:
         if asked_status(case, task, acknowledge_with=acknowledge_with):
@@ -85,10 +86,6 @@ def intents_for(
         failed = prior.visit_at if prior is not None and _has_failed(facts) else None
         found.append(_told(case, _entering(changes), zone, failed))
     return found
-
-
-def _is_known_anew(facts: Sequence[facts_of.Fact]) -> bool:
-    return any(isinstance(fact, facts_of.PatientKnown) for fact in facts)
 
 
 def _tells_now(case: Case, changes: Sequence[Change], told_before: Collection[str]) -> bool:
