@@ -75,13 +75,13 @@ def _crosses(ref: str, known: Mapping[str, Snapshot], patients: _Patients) -> bo
 
 def _patient_above(ref: str, known: Mapping[str, Snapshot], patients: _Patients) -> str | None:
     """Return the patient of the nearest resource above *ref* that names one."""
-    seen = [ref]
+    seen = {ref}
     parent = known[ref].parent
     while parent is not None and parent not in seen and parent in known:
         patient = patients[parent]
         if patient is not None:
             return patient
-        seen.append(parent)
+        seen.add(parent)
         parent = known[parent].parent
     return None
 
