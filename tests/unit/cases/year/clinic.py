@@ -13,7 +13,7 @@ from bridge.cases.owners import Absence, OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
 from tests.unit.cases.builders import SHIPPED_TEXT
 from tests.unit.cases.year.almanac import Almanac
-from tests.unit.cases.year.second_reading import Staff, lanes_of
+from tests.unit.cases.year.course import Staff, lanes_of
 
 LANES = lanes_of(SHIPPED_TEXT)
 
@@ -54,15 +54,23 @@ WORK = (
 
 PRIORITIES = ("stat", "asap", "urgent", "routine")
 ROLES = ("clinician", "referral-coordinator", "refill-nurse", "supervisor")
+
+
+def _every(days: int) -> list[tuple[date, date]]:
+    """Return each such day of the year and a while after it, alone."""
+    return [(day, day) for day in (date(2026, 1, 1) + timedelta(days=number) for number in range(0, 450, days))]
+
+
 AWAY = {
     "ann": [(date(2026, 3, 5), date(2026, 3, 13)), (date(2026, 7, 1), date(2026, 7, 31))],
     "bob": [(date(2026, 7, 20), date(2026, 8, 14))],
     "carol": [(date(2026, 11, 1), date(2026, 11, 15))],
-    "supervisor": [(day, day) for day in (date(2026, 1, 1) + timedelta(days=3 * number) for number in range(150))],
+    "supervisor": _every(3),
+    "clinician": _every(5),
 }
 STAFF = Staff(
     people=frozenset({"ann", "bob", "carol"}),
-    backups={"ann": "bob", "carol": "ann", "supervisor": "bob"},
+    backups={"ann": "bob", "carol": "ann", "supervisor": "bob", "clinician": "carol"},
     licensed=frozenset({"carol", "clinician", "refill-nurse"}),
     away=AWAY,
 )

@@ -27,7 +27,8 @@ from tests.unit.cases.builders import Desk, a_snapshot
 from tests.unit.cases.year.almanac import MINUTE, Almanac
 from tests.unit.cases.year.behind import Behind
 from tests.unit.cases.year.clinic import LANES, PRIORITIES, REFERRAL, ROLES, STAFF, Work
-from tests.unit.cases.year.second_reading import WAITS_FOR, Fired, Reading
+from tests.unit.cases.year.course import WAITS_FOR, Fired
+from tests.unit.cases.year.second_reading import Reading
 
 
 @dataclass
