@@ -404,6 +404,7 @@ _LISTED = (
     care_case.c.closure,
 )
 """What worklists are ordered and filtered by: their indexes answer alone, read in order until that is enough."""
+_LISTED_OF_ONE = tuple(column for column in _LISTED if column is not care_case.c.owner)
 
 _partial("ix_source_joined", JOINED, source.c.root_id)
 _partial("ix_source_aside", source.c.aside_id.is_not(None), source.c.aside_id)
@@ -414,6 +415,7 @@ _partial("ix_care_case_patient", LIVE, care_case.c.patient)
 _partial("ix_care_case_owner", OWNED_IN_EHR, care_case.c.owner_ref)
 _partial("ix_care_case_due", LIVE, care_case.c.due_order, care_case.c.opened_at, care_case.c.pk)
 _partial("ix_care_case_open", OPEN, care_case.c.due_order, *_LISTED)
+_partial("ix_care_case_owned", OPEN, care_case.c.owner, care_case.c.due_order, *_LISTED_OF_ONE)
 _partial("ix_care_case_escalated", ESCALATED, care_case.c.due_order, *_LISTED)
 _partial("ix_care_case_blocked", BLOCKED, care_case.c.due_order, *_LISTED)
 _partial("ix_care_case_closed", CLOSED, care_case.c.closed_order, *_LISTED)

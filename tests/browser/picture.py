@@ -20,7 +20,7 @@ import httpx
 from playwright.sync_api import Page, expect, sync_playwright
 
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "worklist.png"
-SIZE = (1200, 720)
+SIZE = (1280, 700)
 STORIES_SECONDS = 25
 READY_SECONDS = 60
 

@@ -120,6 +120,10 @@ _CHOICES: Mapping[str, Sequence[Any]] = {
 }
 
 
+_OWNERS = (None, (), ("lee",), ("lee", "referral-desk"), ("nobody",))
+"""Five, so that they fall on every combination of the others."""
+
+
 @pytest.mark.parametrize("more", [{}, {"q": "ada"}, {"tenant": "default"}, {"waiting_on_ehr": True}], ids=str)
 def test_any_filters_together_let_through_what_each_lets_through(store: Store, more: dict[str, Any]) -> None:
     """Whichever index a database takes, or is told to take, for them."""
@@ -127,9 +131,8 @@ def test_any_filters_together_let_through_what_each_lets_through(store: Store, m
     with store.transaction() as tx:
         tx.add_intents([a_level("c2"), a_level("c4")], NOW)
     chosen = [dict(zip(_CHOICES, values, strict=True)) for values in product(*_CHOICES.values())]
-    wheres = [
-        CaseFilter(**fields, **more, order=order) for fields, order in zip(chosen, cycle(CaseOrder), strict=False)
-    ]
+    changing = zip(chosen, cycle(CaseOrder), cycle(_OWNERS), strict=False)
+    wheres = [CaseFilter(**fields, **more, order=order, owners=owners) for fields, order, owners in changing]
 
     with store.reading() as tx:
         every = tx.list_cases(CaseFilter(merged=True), limit=100).cases

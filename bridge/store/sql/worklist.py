@@ -47,13 +47,15 @@ class WorklistRoom(CasesRoom):
         query = select(care_case.c.pk, place[0].label("place"), place[1].label("then")).where(*self._conditions(where))
         if cursor is not None:
             query = query.where(tuple_(*place) > tuple_(*from_cursor(cursor)))
-        index = _index(where) if _is_in_order(where) else None
+        total = self.count_cases([where], up_to)[0]
+        few = total <= _FEW and (up_to is None or total < up_to)
+        index = _index(where, few=few) if _is_in_order(where) else None
         found = self.rows(_by(query, index).order_by(*place).limit(limit + 1))
         last = found[limit - 1] if len(found) > limit else None
         known = {row.pk: row for row in self.rows(_THESE, pks=[row.pk for row in found[:limit]])}
         return CasePage(
             cases=tuple(self._known(*known[row.pk]) for row in found[:limit]),
-            total=self.count_cases([where], up_to)[0],
+            total=total,
             next_cursor=None if last is None else to_cursor((last.place, last.then, last.pk)),
         )
 
@@ -100,7 +102,7 @@ class WorklistRoom(CasesRoom):
         if where.unowned:
             wanted.append(columns.by_role == true())
         if where.owners is not None:
-            wanted.append(columns.owner.in_(list(map(clean, where.owners))))
+            wanted.append(columns.owner.in_(list(map(clean, where.owners))) if where.owners else _NONE)
         if where.escalated:
             wanted.append(columns.escalated)
         if where.waiting_on_ehr:
@@ -135,11 +137,20 @@ _IS_CLOSED = care_case.c.status == literal_column("'closed'")
 
 _OPEN, _CLOSED = "INDEXED BY ix_care_case_open", "INDEXED BY ix_care_case_closed"
 _ESCALATED, _BLOCKED = "INDEXED BY ix_care_case_escalated", "INDEXED BY ix_care_case_blocked"
-_WHOLE = "NOT INDEXED"
+_NONE = literal_column("1") == literal_column("0")
+"""Not ``false()``, for which SQLAlchemy leaves out every other condition, and with them what the index was made for."""
+_OWNED, _WHOLE = "INDEXED BY ix_care_case_owned", "NOT INDEXED"
+_FEW = 5000
+"""So many cases of several owners are sorted at once; of more of them the next ones are soon met in order."""
 
 
-def _index(where: CaseFilter) -> str | None:
-    """Which index of SQLite's holds what a filter asks for and little else; ``None`` where it finds it itself."""
+def _index(where: CaseFilter, *, few: bool = True) -> str | None:
+    """
+    Which index of SQLite's holds what a filter asks for and little else; ``None`` where it finds it itself.
+
+    Args:
+        few: Whether the cases of several owners are few enough to be sorted.
+    """
     if where.merged or where.patient is not None or where.waiting_on_ehr:
         return None
     if where.q or where.tenant is not None:
@@ -147,8 +158,17 @@ def _index(where: CaseFilter) -> str | None:
     if where.closed_since is not None or where.is_open is False:
         return _CLOSED
     if where.is_open or where.overdue_at is not None or where.due_from is not None:
-        return _ESCALATED if where.escalated else _BLOCKED if where.blocker is not None else _OPEN
+        return _of_open(where, few)
     return _WHOLE
+
+
+def _of_open(where: CaseFilter, few: bool) -> str:
+    if where.escalated:
+        return _ESCALATED
+    if where.blocker is not None:
+        return _BLOCKED
+    is_owned = where.owner is not None or (where.owners is not None and (few or len(where.owners) == 1))
+    return _OWNED if is_owned else _OPEN
 
 
 def _is_in_order(where: CaseFilter) -> bool:

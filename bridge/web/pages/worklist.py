@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import replace
 
 from bridge.cases.model import Attempt, BlockerCategory, Status
-from bridge.store.port import CaseFilter, CaseOrder
+from bridge.store.port import CaseFilter, CaseOrder, Tx
 from bridge.web.bodies import FormBody
 from bridge.web.connections import Freshness, freshness
 from bridge.web.context import WebContext
@@ -187,11 +187,17 @@ def _freshness(context: WebContext) -> list[Freshness]:
 def _tabs(context: WebContext, filters: Filters, me: str) -> list[tuple[str, str, str, int]]:
     """Each view's name, words, address and how many cases it holds."""
     with context.store.reading() as tx:
-        totals = tx.count_cases([_where(filters, context, me, view=view) for view in VIEWS], COUNTED_TO + 1)
-    return [
-        (view, words, filters.address(view=view, cursor=""), total)
-        for (view, words), total in zip(VIEWS.items(), totals, strict=True)
-    ]
+        totals = _totals(tx, {view: _where(filters, context, me, view=view) for view in VIEWS})
+    return [(view, words, filters.address(view=view, cursor=""), totals[view]) for view, words in VIEWS.items()]
+
+
+def _totals(tx: Tx, wheres: Mapping[str, CaseFilter]) -> Mapping[str, int]:
+    """Count each view; where a lane has nothing at all its parts are not looked for one by one."""
+    whole = ("open", "closed", "waiting")
+    found = dict(zip(whole, tx.count_cases([wheres[view] for view in whole], COUNTED_TO + 1), strict=True))
+    parts = [view for view in wheres if view not in whole and found["closed" if view == "recent" else "open"]]
+    totals = tx.count_cases([wheres[view] for view in parts], COUNTED_TO + 1)
+    return {**dict.fromkeys(wheres, 0), **found, **dict(zip(parts, totals, strict=True))}
 
 
 def _next_from(context: WebContext, me: str) -> list[tuple[str, str, int]]:

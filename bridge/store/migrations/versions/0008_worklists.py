@@ -76,11 +76,12 @@ def upgrade() -> None:
     escalated = "escalated" if op.get_bind().dialect.name == "postgresql" else "escalated = 1"
     for name, where, first in (
         ("ix_care_case_open", is_open, "due_order"),
+        ("ix_care_case_owned", is_open, "owner due_order"),
         ("ix_care_case_escalated", f"{is_open} AND {escalated}", "due_order"),
         ("ix_care_case_blocked", f"{is_open} AND blocker IS NOT NULL", "due_order"),
         ("ix_care_case_closed", "merged_into IS NULL AND status = 'closed'", "closed_order"),
     ):
-        columns = [first, "opened_at", "pk", *_FILTERED]
+        columns = [*first.split(), "opened_at", "pk", *(name for name in _FILTERED if name not in first.split())]
         op.create_index(name, "care_case", columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
 
 
