@@ -7,7 +7,7 @@ action and due date follow by the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from bridge.cases.book import Book, Known, Outcome
 from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, Fact
 from bridge.cases.clinical import check_may_answer
+from bridge.cases.consent import check_consent
 from bridge.cases.derive import Standing, standing
 from bridge.cases.escalating import ASKS_ANEW, unanswered
 from bridge.cases.facts import Facts, gather
@@ -52,13 +53,23 @@ MOST_EVIDENCE = 20
 _ALSO_WHEN_CLOSED = (do.Reopen, do.Note, do.LogOutreach)
 
 
-def act(case: Case, command: do.AnyCommand, by: str, known: Known, rules: Rules, now: datetime, new_id: str) -> Outcome:
+def act(
+    case: Case,
+    command: do.AnyCommand,
+    by: str,
+    known: Known,
+    rules: Rules,
+    now: datetime,
+    new_id: str,
+    elsewhere: Sequence[Attempt] = (),
+) -> Outcome:
     """
     Carry out *command* on *case* and return what it changes.
 
     Args:
         known: The case's group: every source of its root, the case itself and its last history entry.
         new_id: An unused id, for an outreach attempt.
+        elsewhere: Attempts to reach the patient that were made on other cases of theirs.
 
     Raises:
         CommandRefused: The command does not fit the case as it is; the message says what would.
@@ -72,7 +83,7 @@ def act(case: Case, command: do.AnyCommand, by: str, known: Known, rules: Rules,
     facts = gather(case.root, rows, rules, case.lane, known.people)
     if facts is None:
         raise CommandRefused(f"The lane {case.lane} is switched off; switch it on in the lanes file first.")
-    decision = _Decision(case, facts, standing(facts, rules, now), by, rules, now, new_id)
+    decision = _Decision(case, facts, standing(facts, rules, now), by, rules, now, new_id, elsewhere)
     book = Book(known, rules, now)
     cause = Cause(CauseKind.PERSON, by)
     for fact in _DO[type(command)](decision, command):
@@ -91,10 +102,18 @@ class _Decision:
     """A command's surroundings: the case, what the EHR says about it, who decides and when."""
 
     def __init__(
-        self, case: Case, facts: Facts, said: Standing, by: str, rules: Rules, now: datetime, new_id: str
+        self,
+        case: Case,
+        facts: Facts,
+        said: Standing,
+        by: str,
+        rules: Rules,
+        now: datetime,
+        new_id: str,
+        elsewhere: Sequence[Attempt],
     ) -> None:
         self.case, self.facts, self.said, self.by = case, facts, said, by
-        self.rules, self.now, self.new_id = rules, now, new_id
+        self.rules, self.now, self.new_id, self.elsewhere = rules, now, new_id, elsewhere
 
     def local(self, **decided: object) -> Fact:
         """Return the fact that some of the standing decisions are now these."""
@@ -127,6 +146,8 @@ def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
     if at > on.now:
         raise CommandRefused("An attempt cannot lie in the future; log it once it was made.")
     check_channel(command.channel, on.facts.lane)
+    earlier = (*on.case.outreach, *on.elsewhere)
+    check_consent(command.channel, command.refuses, command.agrees, earlier, at)
     _check_lives(on.facts, at, "no attempt to reach them is logged; write a note instead")
     if command.concerns and not on.case.is_open:
         raise CommandRefused("What came up needs an answer, and this case is closed; reopen it first.")
@@ -144,6 +165,8 @@ def _log_outreach(on: _Decision, command: do.LogOutreach) -> list[Fact]:
         promised_by=command.promised_by,
         promised_for=command.promised_for,
         concerns=command.concerns,
+        refuses=command.refuses,
+        agrees=command.agrees,
         in_quiet_hours=disturbs(command.channel, at, on.facts.lane, on.rules.calendar),
     )
     return [facts_of.OutreachLogged(attempt)]

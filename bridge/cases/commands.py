@@ -29,7 +29,11 @@ class Claim(Command, frozen=True, kw_only=True, tag="claim"):
 
 
 class LogOutreach(Command, frozen=True, kw_only=True, tag="log-outreach"):
-    """Record one attempt to reach the patient; ``at`` defaults to now."""
+    """
+    Record one attempt to reach the patient; ``at`` defaults to now.
+
+    ``refuses`` and ``agrees`` are ways by which the patient said that they do not, or do again, want to be approached.
+    """
 
     channel: Channel
     outcome: AttemptOutcome
@@ -40,6 +44,8 @@ class LogOutreach(Command, frozen=True, kw_only=True, tag="log-outreach"):
     promised_by: str | None = None
     promised_for: datetime | None = None
     concerns: tuple[Concern, ...] = ()
+    refuses: tuple[Channel, ...] = ()
+    agrees: tuple[Channel, ...] = ()
 
 
 class RaiseBlocker(Command, frozen=True, kw_only=True, tag="raise-blocker"):

@@ -237,6 +237,10 @@ class Attempt(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     concerns: tuple[Concern, ...] = ()
     in_quiet_hours: bool = False
     """Whether it rang at the patient's at a time at which the lane, as it was then, has nobody ring."""
+    refuses: tuple[Channel, ...] = ()
+    """Ways by which the patient said that they do not want to be approached, on any of their cases."""
+    agrees: tuple[Channel, ...] = ()
+    """Ways that the patient said are welcome again."""
 
 
 class Escalation(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from bridge.cases.act import act
 from bridge.cases.commands import AnyCommand
-from bridge.cases.model import Case
+from bridge.cases.model import Attempt, Case
 from bridge.errors import CommandRefused, StaleVersion
-from bridge.store.port import Store
+from bridge.store.port import Store, Tx
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.timers import catch_up
@@ -56,9 +56,21 @@ def execute(
         catch_up(tx, line, now)
         known = load_roots(tx, line.name, {case.root})
         case = known.cases.get(case.root, seen)
-        outcome = act(case, command, by, known, line.rules, now, new_id)
+        outcome = act(case, command, by, known, line.rules, now, new_id, attempts_elsewhere(tx, case))
         record(tx, line, outcome, now)
     return next((after for _, after in outcome.pairs if after.id == case_id), case)
+
+
+def attempts_elsewhere(tx: Tx, case: Case) -> list[Attempt]:
+    """Return the attempts to reach the case's patient that were made on other cases."""
+    if case.patient_ref is None:
+        return []
+    others = tx.cases_of_people(case.connection, [case.patient_ref])
+    return [one for other in others if _is_another(other, case) for one in other.outreach]
+
+
+def _is_another(other: Case, case: Case) -> bool:
+    return other.id != case.id and other.patient_ref == case.patient_ref
 
 
 def preview(
@@ -82,5 +94,5 @@ def preview(
         if expected_version is not None and case.version != expected_version:
             raise StaleVersion(f"The case is at version {case.version}, not {expected_version}; look at it again.")
         known = load_roots(tx, line.name, {case.root})
-        outcome = act(case, command, by, known, line.rules, now, "preview")
+        outcome = act(case, command, by, known, line.rules, now, "preview", attempts_elsewhere(tx, case))
     return next((after for _, after in outcome.pairs if after.id == case_id), case)

@@ -16,7 +16,7 @@ MOST_BYTES = 64 * 1024
 
 MOST_FIELDS = 600
 SELECTED = "id"
-REPEATED = (SELECTED, "concerns")
+REPEATED = (SELECTED, "concerns", "refuses", "agrees")
 """Fields that a form may repeat, for each box that was ticked: their values come with commas between them."""
 
 T = TypeVar("T")

@@ -9,10 +9,11 @@ import msgspec
 
 from bridge.cases.changes import Change
 from bridge.cases.lanes import Lane
-from bridge.cases.model import Case
+from bridge.cases.model import Attempt, Case
 from bridge.cases.sources import SourceRow
 from bridge.cases.suggesting import Suggestion, offered
 from bridge.store.port import CaseFilter, OutboxRow, Tx
+from bridge.sync.command import attempts_elsewhere
 from bridge.web.connections import data_as_of
 from bridge.web.context import WebContext
 from bridge.web.milestones import CaseDetail, detailed, loop_of
@@ -39,6 +40,8 @@ class Read(msgspec.Struct, frozen=True):
     writes: Sequence[OutboxRow]
     suggestions: Sequence[Suggestion]
     sources: Sequence[SourceRow]
+    elsewhere: Sequence[Attempt] = ()
+    """Attempts to reach the patient on other cases of theirs."""
 
 
 def list_cases(
@@ -79,11 +82,12 @@ def read_case(context: WebContext, case_id: str) -> Read:
         writes = writes_of(tx, [case_id]).get(case_id, [])
         as_of = _as_of(tx, context, {case.connection})[case.connection]
         sources = tx.sources_of_roots(case.connection, [case.root])
+        elsewhere = attempts_elsewhere(tx, case)
     lane, now = _lane_of(context, case), context.clock()
     round_ = loop_of(lane.loop, case, changes, writes, now) if lane is not None else ()
     view = detailed(case_view(case, writes, data_as_of=as_of, now=now), round_)
     found = _suggested(lane, case, sources) if case.is_open else []
-    return Read(case, view, changes, writes, found, sources)
+    return Read(case, view, changes, writes, found, sources, elsewhere)
 
 
 def _lane_of(context: WebContext, case: Case) -> Lane | None:

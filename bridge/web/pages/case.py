@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from bridge.cases.clinical import who_may_answer
 from bridge.cases.commands import AnyCommand
+from bridge.cases.consent import unwanted
 from bridge.cases.duties import work_begun_at
 from bridge.cases.facts import gather
 from bridge.cases.lanes import Lane
@@ -181,9 +182,10 @@ def _is_told(entry: TimelineEntry) -> bool:
     return entry.what != "local-decided"
 
 
-def _channels(lane: Lane | None, patient: CasePatient | None) -> list[Channel]:
-    """Return the ways that the lane allows, the one that the patient prefers by the EHR's record first."""
-    offered = lane.outreach.channels if lane is not None and lane.outreach is not None else tuple(Channel)
+def _channels(lane: Lane | None, patient: CasePatient | None, refused: Collection[Channel]) -> list[Channel]:
+    """Return the ways that lane and patient allow, the one that the patient prefers by the EHR's record first."""
+    allowed = lane.outreach.channels if lane is not None and lane.outreach is not None else tuple(Channel)
+    offered = [channel for channel in allowed if channel not in refused] or allowed
     preferred = _PREFERRED.get(patient.contact_preference or "") if patient is not None else None
     return sorted(offered, key=lambda one: one is not preferred)
 
@@ -200,29 +202,32 @@ def _quiet_until(context: WebContext, line: Line | None, lane: Lane | None) -> d
     return lane.outreach.quiet.over(now, zone) if lane.outreach.quiet.holds(now, zone) else None
 
 
-def _scripts(context: WebContext, lane: Lane | None) -> Mapping[Channel, str]:
-    """Return what the lane says by each way that it allows, with the clinic's name and number filled in."""
+def _scripts(context: WebContext, lane: Lane | None, refused: Collection[Channel]) -> Mapping[Channel, str]:
+    """Return what the lane says by each way that is offered, with the clinic's name and number filled in."""
     if lane is None or lane.outreach is None:
         return {}
     return {
         channel: script_text(script, clinic=context.clinic, callback=context.callback)
         for channel, script in lane.outreach.scripts.items()
-        if channel in lane.outreach.channels
+        if channel in lane.outreach.channels and channel not in refused
     }
 
 
 def _choices(context: WebContext, read: Read) -> dict[str, Any]:
     line = context.lines.get(read.case.connection)
     lane = line.rules.lanes[read.case.lane] if line and read.case.lane in line.rules.lanes else None
+    refused = unwanted((*read.case.outreach, *read.elsewhere), context.clock())
     return {
         "can_act": line is not None,
         "lane_title": lane.title if lane else spoken(read.case.lane),
         "owners": line.rules.owners.entries() if line else (),
         "closes_with": lane.closes_with if lane else tuple(ClosureReason),
         "proof": proof_wanted(lane, read.case) if lane else {},
-        "scripts": _scripts(context, lane),
+        "scripts": _scripts(context, lane, refused),
         "actions": ACTION_TEXT,
-        "channels": _channels(lane, read.case.patient),
+        "channels": _channels(lane, read.case.patient, refused),
+        "every_channel": list(Channel),
+        "unwanted": refused,
         "quiet_until": _quiet_until(context, line, lane),
         "outcomes": list(AttemptOutcome),
         "barriers": list(Barrier),

@@ -13,7 +13,7 @@ from bridge.cases.commands import AnyCommand
 from bridge.web.problems import ApiError
 
 _TIMES = frozenset({"at", "due_at", "until", "promised_for"})
-_LISTS = frozenset({"evidence", "concerns"})
+_LISTS = frozenset({"evidence", "concerns", "refuses", "agrees"})
 NOT_THE_COMMAND = frozenset({"version", "case"})
 
 

@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from bridge.cases import commands as do
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, Concern, OwnerKind
 from bridge.cases.owners import OwnerEntry
-from bridge.cases.snapshot import Remark
+from bridge.cases.snapshot import Party, Remark
+from bridge.errors import CommandRefused
 from bridge.web.words import CHANNEL_KEYS, OUTCOME_KEYS
 from tests.unit.web.builders import MAIN, NOW, Clinic, a_line, a_person, a_snapshot
 from tests.unit.web.test_who import OURS, say
@@ -270,3 +271,27 @@ def test_in_quiet_hours_the_page_says_so_and_marks_what_rang(clinic: Clinic, cli
 
     assert "no answer in quiet hours" in part(client.get(f"/cases/{case.id}").text, "Outreach")
     assert client.get(f"/api/v1/cases/{case.id}").json()["outreach"][0]["in_quiet_hours"] is True
+
+
+def test_what_the_patient_does_not_want_holds_on_each_of_their_cases(clinic: Clinic, client: TestClient) -> None:
+    same = Party(type="Patient", ref="Patient/p1")
+    somebody_else, one = clinic.referral(2), clinic.referral(1)
+    (other,) = clinic.arrive(a_snapshot("ServiceRequest/3", patient=same))
+    typed = {"version": str(one.version), "channel": "phone", "outcome": "reached", "refuses": ["text", "portal"]}
+    assert client.post(f"/cases/{one.id}/commands/log-outreach", data=typed, headers=OURS).status_code == 303
+
+    text = client.get(f"/cases/{other.id}").text
+    assert "The patient does not want: " in text
+    form = re.search(r'<select id="log-outreach-channel".*?</select>', text, re.S)
+    assert form is not None
+    offered = re.findall(r'<option value="([^"]+)"', form.group())
+    assert "phone" in offered
+    assert not {"text", "portal"} & set(offered)
+    assert "The patient does not want: " not in client.get(f"/cases/{somebody_else.id}").text
+
+    by_text = do.LogOutreach(channel=Channel.TEXT, outcome=AttemptOutcome.SENT)
+    with pytest.raises(CommandRefused, match="has not wanted to be approached by text"):
+        clinic.do(other, by_text)
+    clinic.do(other, do.LogOutreach(channel=Channel.TEXT, outcome=AttemptOutcome.SENT, agrees=(Channel.TEXT,)))
+    clinic.now += timedelta(minutes=1)
+    clinic.do(one, by_text)
