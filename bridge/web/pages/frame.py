@@ -21,8 +21,13 @@ def frame(context: WebContext, request: Request, **more: Any) -> Mapping[str, An
     def clock(at: datetime | None) -> str:
         return words.clock_text(at, context.zone, now)
 
+    def named(by: str) -> str:
+        """Return who did something as people call them."""
+        return "the lane" if by.startswith("rule:") else known[by].display if by in known else by
+
     return {
         "clock": clock,
+        "named": named,
         "now": now,
         "zone": context.zone.key,
         "acting_as": known[acting_as].display if acting_as in known else acting_as,

@@ -295,3 +295,17 @@ def test_what_the_patient_does_not_want_holds_on_each_of_their_cases(clinic: Cli
     clinic.do(other, do.LogOutreach(channel=Channel.TEXT, outcome=AttemptOutcome.SENT, agrees=(Channel.TEXT,)))
     clinic.now += timedelta(minutes=1)
     clinic.do(one, by_text)
+
+
+def test_people_are_told_by_the_names_that_they_go_by() -> None:
+    clinic = Clinic(lines={MAIN: a_line(MAIN, OwnerEntry("ann", OwnerKind.PERSON, "Ann Weber"))})
+    case, client = clinic.referral(), clinic.client()
+    say(client, "ann")
+    typed = {"version": str(case.version), "channel": "phone", "outcome": "reached", "concerns": "complaint"}
+    client.post(f"/cases/{case.id}/commands/log-outreach", data=typed, headers=OURS)
+
+    text = words_of(client.get(f"/cases/{case.id}").text)
+
+    assert "by Ann Weber" in text
+    assert "complaint, by the lane" in text
+    assert "rule:complaint" not in part(client.get(f"/cases/{case.id}").text, "Escalations")
