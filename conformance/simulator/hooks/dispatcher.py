@@ -182,7 +182,7 @@ class Dispatcher:
                 if self._live.get(live.id) is not live or self._end_if_over(live, now):
                     continue
                 if delivery.kind == "activate":
-                    self._set_status(live, "active")
+                    self._activate(live)
                 elif live.status == "active" or delivery.kind == "handshake":
                     return delivery
             return None
@@ -251,7 +251,7 @@ class Dispatcher:
         if is_accepted(ring, reply, self.habits):
             self._beat_after(live, now)
             if delivery.kind == "handshake":
-                self._set_status(live, "active")
+                self._activate(live)
             elif self.habits.fail_after and live.told >= self.habits.fail_after:
                 self._fail(live)
         elif delivery.kind == "handshake":
@@ -300,6 +300,11 @@ class Dispatcher:
     def _push(self, delivery: Delivery, at: datetime) -> None:
         self._number += 1
         heapq.heappush(self._due, (at, self._number, delivery))
+
+    def _activate(self, live: Live) -> None:
+        """Make one active that is still asked for: its client may have switched it off meanwhile."""
+        if live.status == "requested":
+            self._set_status(live, "active")
 
     def _set_status(self, live: Live, status: str) -> None:
         live.status = status

@@ -285,3 +285,13 @@ def test_others_have_no_subscriptions(vendor: str, clock: ManualClock) -> None:
     office = playing(vendor, clock)
 
     assert office.fhir.post("Subscription", json=classic()).status_code == 404
+
+
+def test_what_is_switched_off_before_it_was_made_active_stays_off(clock: ManualClock) -> None:
+    office = playing("hapi", clock)
+    id_ = office.subscribe(classic())
+
+    office.fhir.put(f"Subscription/{id_}", json={**classic(), "id": id_, "status": "off"}).raise_for_status()
+    office.passed(seconds=10)
+
+    assert office.status(id_) == "off"
