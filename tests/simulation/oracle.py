@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -43,6 +44,8 @@ WORK = {
 ORDERED = {"ServiceRequest": WORK["ServiceRequest"]}
 """What is open for as long as it stands alone; of the others, time and supply may say otherwise."""
 ENDED = OVER["Task"]
+WITHDRAWN = {"revoked", "cancelled", "stopped"}
+FIRM = {"booked", "arrived"}
 MOST_REQUESTS = 400
 """More than this in one round over a dozen resources is a loop (O7)."""
 
@@ -221,6 +224,17 @@ def _known_as(seen: Seen, ref: str, one: Json) -> Iterator[str]:
         yield f"O1: {ref} is known as {said}, the EHR says {one['status']}"
 
 
+def _has_visit_to_call_off(seen: Seen, case: Case) -> bool:
+    """Whether the request was withdrawn, and a visit for it is still to come: the patient would come for nothing."""
+    if seen.work.get(case.root, {}).get("status") not in WITHDRAWN:
+        return False
+    visits = [
+        seen.work[line.ref] for line in case.sources if line.ref.startswith("Appointment/") and line.ref in seen.work
+    ]
+    now = seen.world.now()
+    return any(one["status"] in FIRM and datetime.fromisoformat(one["start"]) > now for one in visits)
+
+
 def _cases_are_right(seen: Seen) -> Iterator[str]:
     for ref, one in seen.work.items():
         is_work = one["status"] in WORK[one["resourceType"]] and not is_nonsense(one)
@@ -239,6 +253,8 @@ def _cases_are_right(seen: Seen) -> Iterator[str]:
         if root is not None and not seen.is_in_scope(case.root):
             continue
         if root is not None and is_nonsense(root):
+            continue
+        if _has_visit_to_call_off(seen, case):
             continue
         ends = case.root not in seen.work and case.root in seen.rows
         if (ends or (root is not None and root["status"] in OVER[root["resourceType"]])) and case.is_open:
