@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, tzinfo
 
+from msgspec.structs import replace
+
 from bridge.cases import changes as facts_of
 from bridge.cases.blockers import LABELS
 from bridge.cases.changes import CauseKind, Change
@@ -84,7 +86,7 @@ def intents_for(
     entered = prior is None or prior.status is not case.status or _tells_now(case, changes, told_before)
     if (entered and case.status.value in tell) or (prior is not None and _is_not_so_any_more(prior, case, facts, tell)):
         failed = prior.visit_at if prior is not None and _has_failed(facts) else None
-        found.append(_told(case, _entering(changes), zone, failed))
+        found.append(_told(case, _entering(case, changes), zone, failed))
     return found
 
 
@@ -103,7 +105,9 @@ def _is_not_so_any_more(prior: Case, case: Case, facts: Sequence[facts_of.Fact],
     if not case.is_open or Status.SCHEDULED.value not in tell or prior.visit_at is None:
         return False
     was_told = prior.status is Status.SCHEDULED
-    return was_told and (_has_failed(facts) or (case.status is prior.status and case.visit_at != prior.visit_at))
+    if not was_told or (case.status is prior.status and case.visit_at == prior.visit_at):
+        return False
+    return _has_failed(facts) or case.status is prior.status
 
 
 def _has_failed(facts: Sequence[facts_of.Fact]) -> bool:
@@ -142,13 +146,22 @@ def _level(case: Case, kind: IntentKind, slot: str, target: str | None, moment: 
     )
 
 
-def _entering(changes: Sequence[Change]) -> Change:
-    """Return the change by which the case entered its status, or the lane that tells it."""
+def _entering(case: Case, changes: Sequence[Change]) -> Change:
+    """Return the change by which the case entered its status, or came to the lane that tells it."""
     for kinds in ((facts_of.CaseOpened, facts_of.StatusChanged), (facts_of.LaneChanged,)):
         found = next((change for change in reversed(changes) if isinstance(change.fact, kinds)), None)
         if found is not None:
-            return found
+            return found if not isinstance(found.fact, facts_of.LaneChanged) else _as_if_read_in_order(case, found)
     return changes[-1]
+
+
+def _as_if_read_in_order(case: Case, change: Change) -> Change:
+    """Name what brought the status about, as it would be had the request been read first: the newest of the others."""
+    others = [line for line in case.sources if line.ref != case.root and line.updated_at is not None]
+    newest = max(others, key=lambda line: (line.updated_at, line.ref), default=None)
+    if newest is None:
+        return change
+    return replace(change, cause=replace(change.cause, what=f"{newest.ref}/_history/{newest.version}"))
 
 
 def _told(case: Case, change: Change, zone: tzinfo, failed: datetime | None = None) -> Intent:
