@@ -43,16 +43,10 @@ def execute(
         CommandRefused: The command does not fit the case as it is; nothing was done.
     """
     with store.transaction() as tx:
-        case = tx.case(case_id)
-        if case is None:
-            raise CaseUnknown(f"There is no case {case_id}.")
-        line = lines.get(case.connection)
-        if line is None:
-            raise CommandRefused(f"The connection {case.connection} is not configured any longer.")
+        case, line = _case_and_line(tx, lines, case_id)
         tx.lock(line.name)
         seen = tx.case(case_id) or case
-        if expected_version is not None and seen.version != expected_version:
-            raise StaleVersion(f"The case is at version {seen.version}, not {expected_version}; look at it again.")
+        _check_version(seen, expected_version)
         catch_up(tx, line, now)
         known = load_roots(tx, line.name, {case.root})
         case = known.cases.get(case.root, seen)
@@ -85,14 +79,23 @@ def preview(
 ) -> Case:
     """Return the case as it would be after a command that is not carried out; raises as ``execute`` does."""
     with store.reading() as tx:
-        case = tx.case(case_id)
-        if case is None:
-            raise CaseUnknown(f"There is no case {case_id}.")
-        line = lines.get(case.connection)
-        if line is None:
-            raise CommandRefused(f"The connection {case.connection} is not configured any longer.")
-        if expected_version is not None and case.version != expected_version:
-            raise StaleVersion(f"The case is at version {case.version}, not {expected_version}; look at it again.")
+        case, line = _case_and_line(tx, lines, case_id)
+        _check_version(case, expected_version)
         known = load_roots(tx, line.name, {case.root})
         outcome = act(case, command, by, known, line.rules, now, "preview", attempts_elsewhere(tx, case))
     return next((after for _, after in outcome.pairs if after.id == case_id), case)
+
+
+def _case_and_line(tx: Tx, lines: Mapping[str, Line], case_id: str) -> tuple[Case, Line]:
+    case = tx.case(case_id)
+    if case is None:
+        raise CaseUnknown(f"There is no case {case_id}.")
+    line = lines.get(case.connection)
+    if line is None:
+        raise CommandRefused(f"The connection {case.connection} is not configured any longer.")
+    return case, line
+
+
+def _check_version(case: Case, expected: int | None) -> None:
+    if expected is not None and case.version != expected:
+        raise StaleVersion(f"The case is at version {case.version}, not {expected}; look at it again.")

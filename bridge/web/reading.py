@@ -14,6 +14,7 @@ from bridge.cases.sources import SourceRow
 from bridge.cases.suggesting import Suggestion, offered
 from bridge.store.port import CaseFilter, OutboxRow, Tx
 from bridge.sync.command import attempts_elsewhere
+from bridge.sync.line import READ_ORDER
 from bridge.web.connections import data_as_of
 from bridge.web.context import WebContext
 from bridge.web.milestones import CaseDetail, detailed, loop_of
@@ -118,6 +119,6 @@ def _as_of(tx: Tx, context: WebContext, connections: Iterable[str]) -> dict[str,
     for name in connections:
         cursors = tx.cursors(name)
         line = context.lines.get(name)
-        types = line.types if line is not None else [cursor.stream for cursor in cursors]
+        types = line.types if line is not None else [one.stream for one in cursors if one.stream in READ_ORDER]
         as_of[name] = data_as_of(cursors, types)
     return as_of

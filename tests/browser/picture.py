@@ -1,7 +1,7 @@
 """
 Make docs/worklist.png anew: the worklist of ``bridge demo``, as Chromium shows it.
 
-``python -m tests.browser.picture`` takes most of a minute: the demo's stories have to begin first.
+``python -m tests.browser.picture`` takes half a minute: the demo has to read its EHR first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "worklist.png"
 SIZE = (1280, 700)
-STORIES_SECONDS = 25
 READY_SECONDS = 60
 
 
@@ -40,15 +39,14 @@ def demo() -> Iterator[str]:
 
 
 def wait_for(address: str) -> None:
-    """Wait until the demo answers, and its stories have gone on for a while."""
+    """Wait until the demo answers, and its people have closed a case: then there is something of everything to see."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"{address}/health/ready").is_success:
-                time.sleep(STORIES_SECONDS)
+            if "/cases/" in httpx.get(f"{address}/?view=closed").raise_for_status().text:
                 return
-        except httpx.TransportError:
-            pass
+        except httpx.HTTPError as error:
+            print(f"not yet: {type(error).__name__}", file=sys.stderr)
         time.sleep(0.5)
     raise SystemExit(f"the demo did not answer at {address}")
 

@@ -12,6 +12,7 @@ from bridge.cases import commands as do
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.cases.snapshot import Party, Priority
+from bridge.store.port import Cursor
 from bridge.web.milestones import CaseDetail
 from bridge.web.views import SHOWN_STATE
 from tests.unit.web.builders import MAIN, NOW, Clinic, a_line, a_snapshot
@@ -169,6 +170,17 @@ def test_data_is_as_of_the_oldest_stream_and_unknown_until_all_were_read(clinic:
         tx.save_cursor(older)
 
     assert client.get(f"/api/v1/cases/{case.id}").json()["data_as_of"] == "2026-11-23T14:51:00Z"
+
+
+def test_data_of_a_connection_that_was_taken_out_is_as_of_its_streams(clinic: Clinic) -> None:
+    """What else is kept beside them was never read up to any time."""
+    case = clinic.referral()
+    clinic.read_to(NOW)
+    with clinic.store.transaction() as tx:
+        tx.save_cursor(Cursor(connection=MAIN, stream="rules", place="by these", checked_at=NOW))
+    clinic.lines.clear()
+
+    assert clinic.client().get(f"/api/v1/cases/{case.id}").json()["data_as_of"] == "2026-11-23T15:00:00Z"
 
 
 def test_write_back_tells_the_newest_state_of_each_thing(clinic: Clinic, client: TestClient) -> None:
