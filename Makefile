@@ -4,9 +4,10 @@ BIN := .venv/bin
 PORT ?= 8080
 FHIR_VERSION ?= R4
 SEEDS ?= 10000
+ROUNDS ?= 10
 FIRST ?= 0
 
-.PHONY: demo test check test-hapi test-postgres test-browser simulate kill-sweep mutants hapi bench lock clean help
+.PHONY: demo test check test-hapi test-postgres test-browser simulate explore kill-sweep mutants hapi bench lock clean help
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -15,7 +16,7 @@ demo: .venv/run.stamp ## Simulated EHR, Bridge and the web view, with synthetic 
 	@$(BIN)/bridge demo
 
 test: check ## Every test that needs no extra service
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not postgres" --ignore=tests/hapi --ignore=tests/browser
+	$(BIN)/pytest -q -n 2 --dist loadfile --hypothesis-profile fixed -m "not postgres" --ignore=tests/hapi --ignore=tests/browser
 	@echo "Left out: real HAPI (make test-hapi), PostgreSQL (make test-postgres), a browser (make test-browser)."
 
 check: .venv/dev.stamp ## Style, types, import rules
@@ -35,6 +36,10 @@ test-browser: .venv/dev.stamp ## The web view in Chromium
 
 simulate: .venv/dev.stamp ## Seeded runs of everything that can go wrong, SEEDS of them from FIRST on
 	$(BIN)/python -m tests.simulation --first $(FIRST) --seeds $(SEEDS)
+
+explore: .venv/dev.stamp ## Tests with arbitrary examples, new ones in each of ROUNDS rounds
+	for round in $$(seq $(ROUNDS)); do \
+	  $(BIN)/pytest -q -n 2 --dist loadfile -m "hypothesis and not postgres" tests || exit 1; done
 
 kill-sweep: .venv/dev.stamp ## Bridge killed before every single call at a seam, on SQLite and PostgreSQL; 30 minutes
 	KILL_EVERY=1 BRIDGE_REQUIRE_POSTGRES=1 $(BIN)/pytest -q tests/kill/test_kill_sweep.py

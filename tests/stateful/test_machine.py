@@ -196,9 +196,11 @@ class Coordination(RuleBasedStateMachine):
 
     @rule()
     def compare_with_the_ehr(self) -> None:
-        # What a sweep finds may open a case, or join one, whose other resources only the next sweep compares.
+        # What a sweep finds may open a case, or join one, whose other resources only the next sweep compares. So may
+        # what is gone, and a patient who is not merged any longer.
         for _ in range(len(REFS)):
-            if not sweep(self.ehr.client(self.now), self.store, LINE, lambda: self.now).repaired:
+            found = sweep(self.ehr.client(self.now), self.store, LINE, lambda: self.now)
+            if not found.repaired + found.gone + found.renewed:
                 break
         rows, known = self._rows(), self._people()
         for case in self._open():
