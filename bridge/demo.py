@@ -6,7 +6,7 @@ import logging
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,10 +102,16 @@ def run_demo(*, port: int, speed: float, seed: int) -> None:
         serve_all(bridge, listener)
 
 
-def do_the_days_work(bridge: Bridge, deeds: Iterable[Deed]) -> int:
-    """Let the clinic's people work the cases that are there; return how many commands were carried out."""
+def do_the_days_work(bridge: Bridge, deeds: Iterable[Deed], patients: Collection[str] | None = None) -> int:
+    """
+    Let the clinic's people work the cases that are there; return how many commands were carried out.
+
+    Args:
+        patients: Whose cases (``Patient/id``); without it everybody's.
+    """
     with bridge.store.reading() as tx:
-        cases = tx.list_cases(CaseFilter(), limit=_CASES).cases
+        every = tx.list_cases(CaseFilter(), limit=_CASES).cases
+    cases = [case for case in every if patients is None or case.patient_ref in patients]
     done = 0
     for deed in deeds:
         found = [case for case in cases if case.lane == deed.lane and deed.about in case.title][:1]

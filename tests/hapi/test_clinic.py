@@ -417,14 +417,14 @@ def test_a_day_with_work_of_every_lane(site: Site) -> None:
     player.play_until(began_at)
     site.bridge.sync()
     at_first = {case.lane for case in site.bridge.cases().values()}
+    patients = {story.patient for story in told}
     with site.bridge.bridge() as bridge:
-        assert do_the_days_work(bridge, DAY) == sum(len(deed.commands) for deed in DAY)
+        assert do_the_days_work(bridge, DAY, patients) == sum(len(deed.commands) for deed in DAY)
     site.bridge.sync()
     player.play_until(began_at + timedelta(days=1))
     report = site.bridge.sync()
 
     assert report["delivered"]["parked"] == 0, report["delivery_reasons"]
-    patients = {story.patient for story in told}
     cases = {case.id: case for case in site.bridge.cases().values() if case.patient and case.patient.ref in patients}
     assert at_first | {case.lane for case in cases.values()} == {lane.name for lane in SHIPPED.all}
     shown = {case_id: task for case_id, task in site.ehr.our_tasks().items() if case_id in cases}
