@@ -25,13 +25,14 @@ from bridge.cases.book import Known, Outcome
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.lanes import parse_lanes
-from bridge.cases.model import Case, OwnerKind
+from bridge.cases.model import Case
 from bridge.cases.owners import LICENSED_ROLES, OwnerBook, OwnerEntry
 from bridge.cases.reconcile import Arrival, reconcile, revisit
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Party, Priority, Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.terms import OwnerKind
 
 PAGE = 200
 TARGET = 1_000_000

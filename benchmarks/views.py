@@ -20,21 +20,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Connection, insert, select
 
 from benchmarks.core import the_rules
-from bridge.cases.model import (
-    Action,
-    Blocker,
-    BlockerCategory,
-    Case,
-    CasePatient,
-    Closure,
-    ClosureReason,
-    Escalation,
-    NextAction,
-    Owner,
-    OwnerKind,
-    Status,
-)
+from bridge.cases.model import Blocker, Case, CasePatient, Closure, Escalation, NextAction, Owner
 from bridge.cases.snapshot import Priority
+from bridge.cases.terms import Action, BlockerCategory, ClosureReason, OwnerKind, Status
 from bridge.store.codec import pack
 from bridge.store.engine import schema_engine
 from bridge.store.migrations import migrate

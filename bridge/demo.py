@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from bridge.bootstrap import Bridge, open_bridge
 from bridge.cases.commands import AnyCommand, Claim, Close, LogOutreach, Note
-from bridge.cases.model import AttemptOutcome, Barrier, Case, Channel, ClosureReason, Concern
+from bridge.cases.model import Case
+from bridge.cases.terms import AttemptOutcome, Barrier, Channel, ClosureReason, Concern
 from bridge.config import Settings
 from bridge.errors import CommandRefused
 from bridge.logs import set_up

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bridge.cases.model import OwnerKind
+from bridge.cases.terms import OwnerKind
 from bridge.errors import ConfigError
 from bridge.fhir.vendors import PROFILES, profile
 

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from bridge.cases.calendar import Calendar
 from bridge.cases.clinical import unheard
 from bridge.cases.lanes import Lanes, parse_lanes
-from bridge.cases.model import OwnerKind
 from bridge.cases.owners import LICENSED_ROLES, Absence, OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
+from bridge.cases.terms import OwnerKind
 from bridge.config import DEFAULT_ROLES, ConnectionSection, Settings
 from bridge.errors import ConfigError, HeldBack
 from bridge.fhir.auth import Auth, BasicAuth, BearerToken, NoAuth

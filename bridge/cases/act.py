@@ -23,8 +23,6 @@ from bridge.cases.derive import Standing, standing
 from bridge.cases.escalating import ASKS_ANEW, unanswered
 from bridge.cases.facts import Facts, gather
 from bridge.cases.model import (
-    ACTION_TEXT,
-    CLINICAL,
     Answer,
     Attempt,
     Blocker,
@@ -36,7 +34,6 @@ from bridge.cases.model import (
     Escalation,
     NextAction,
     NextActionOverride,
-    OwnerKind,
     OwnerOverride,
 )
 from bridge.cases.outreach import check_channel, disturbs
@@ -45,6 +42,7 @@ from bridge.cases.proof import check_evidence, check_proof
 from bridge.cases.reconcile import rederive
 from bridge.cases.rules import Rules
 from bridge.cases.suggesting import Suggestion, offered
+from bridge.cases.terms import ACTION_TEXT, CLINICAL, OwnerKind
 from bridge.errors import CommandRefused
 
 MOST_EVIDENCE = 20

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from bridge.cases.model import Action, BlockerCategory, Status
 from bridge.cases.snapshot import Concept, Snapshot
+from bridge.cases.terms import Action, BlockerCategory, Status
 
 WAITS = {
     BlockerCategory.PATIENT_UNREACHABLE: Status.WAITING_ON_PATIENT,

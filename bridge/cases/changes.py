@@ -28,12 +28,11 @@ from bridge.cases.model import (
     Local,
     NextAction,
     Owner,
-    OwnerKind,
     SourceLine,
-    Status,
     Wait,
 )
 from bridge.cases.snapshot import Party, Priority
+from bridge.cases.terms import OwnerKind, Status
 
 
 @quick

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.cases.lanes import Climb, Lane, Lanes
-from bridge.cases.model import CLINICAL, OwnerKind
+from bridge.cases.lane_parts import Climb
+from bridge.cases.lanes import Lane, Lanes
 from bridge.cases.owners import OwnerBook
+from bridge.cases.terms import CLINICAL, OwnerKind
 from bridge.errors import CommandRefused
 
 _OF_THE_CASE = frozenset({"owner", "backup"})

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from bridge.cases.model import Action, AttemptOutcome, Barrier, BlockerCategory, Channel, ClosureReason, Concern
+from bridge.cases.terms import Action, AttemptOutcome, Barrier, BlockerCategory, Channel, ClosureReason, Concern
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from bridge.cases.model import Attempt, Channel
+from bridge.cases.model import Attempt
+from bridge.cases.terms import Channel
 from bridge.errors import CommandRefused
 
 

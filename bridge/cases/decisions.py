@@ -12,8 +12,9 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from bridge.cases.facts import Answer, Facts, is_amended
-from bridge.cases.model import Blocker, Closure, ClosureReason, Local, Owner
+from bridge.cases.model import Blocker, Closure, Local, Owner
 from bridge.cases.rules import Rules
+from bridge.cases.terms import ClosureReason
 
 
 def blocker_said(stated: Blocker | None) -> str:

@@ -39,12 +39,13 @@ from bridge.cases.facts import Answer, Facts, visit_at
 from bridge.cases.grouping import CROSSES_PATIENTS
 from bridge.cases.holding import holding
 from bridge.cases.lanes import Lane
-from bridge.cases.model import Attempt, Blocker, Case, Closure, Escalation, Local, NextAction, Owner, SourceLine, Status
+from bridge.cases.model import Attempt, Blocker, Case, Closure, Escalation, Local, NextAction, Owner, SourceLine
 from bridge.cases.patients import oddities_of
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Party, Priority
 from bridge.cases.sources import SourceRow
 from bridge.cases.status import deciding_attempt, status_of
+from bridge.cases.terms import Status
 
 _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 _UNDECIDED = Local()

@@ -13,10 +13,11 @@ from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, Fact
 from bridge.cases.derive import View
 from bridge.cases.facts import Answer, Facts
-from bridge.cases.model import Case, CasePatient, Closure, ClosureReason, SourceLine
+from bridge.cases.model import Case, CasePatient, Closure, SourceLine
 from bridge.cases.patients import is_same_person, merged, patient_of
 from bridge.cases.rules import case_id
 from bridge.cases.snapshot import Effect
+from bridge.cases.terms import ClosureReason
 
 _T = TypeVar("_T")
 

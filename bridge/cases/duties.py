@@ -22,24 +22,15 @@ from bridge.cases.facts import (
     visit_failed_at,
     visit_outlives_request,
 )
-from bridge.cases.lanes import Due, Lane, Step
-from bridge.cases.model import (
-    ACTION_TEXT,
-    Action,
-    Attempt,
-    AttemptOutcome,
-    Blocker,
-    Local,
-    NextAction,
-    Owner,
-    Status,
-    Wait,
-)
+from bridge.cases.lane_parts import Due, Step
+from bridge.cases.lanes import Lane
+from bridge.cases.model import Attempt, Blocker, Local, NextAction, Owner, Wait
 from bridge.cases.outreach import in_vain, next_try
 from bridge.cases.owners import owner_in_ehr
 from bridge.cases.patients import REVIEW
 from bridge.cases.rules import Rules, running_out_since
 from bridge.cases.snapshot import Effect, Priority, Snapshot
+from bridge.cases.terms import ACTION_TEXT, Action, AttemptOutcome, Status
 
 _BUSIEST = {Effect.UNDER_WAY: 0, Effect.PAUSED: 1, Effect.ACCEPTED: 2, Effect.ASKED: 3}
 

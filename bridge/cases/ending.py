@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from bridge.cases.facts import LIVE_TASK, Answer, Facts, amended, by_time, stated_at, visit_outlives_request
-from bridge.cases.model import Closure, ClosureReason
+from bridge.cases.model import Closure
 from bridge.cases.rules import Rules, running_out_since
 from bridge.cases.snapshot import Effect, Snapshot
 from bridge.cases.sources import SourceRow
+from bridge.cases.terms import ClosureReason
 
 _FULFILS = "http://hl7.org/fhir/CodeSystem/task-code|fulfill"
 

@@ -21,25 +21,12 @@ from msgspec.structs import replace
 
 from bridge.cases.clinical import certain
 from bridge.cases.facts import Facts, visit_at
-from bridge.cases.lanes import Climb
-from bridge.cases.model import (
-    CLINICAL,
-    Action,
-    Attempt,
-    AttemptOutcome,
-    Case,
-    Concern,
-    Escalation,
-    NextAction,
-    Owner,
-    OwnerKind,
-    Status,
-    Trigger,
-    gravest,
-)
+from bridge.cases.lane_parts import Climb
+from bridge.cases.model import Attempt, Case, Escalation, NextAction, Owner, gravest
 from bridge.cases.outreach import in_vain
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Effect, Priority
+from bridge.cases.terms import CLINICAL, Action, AttemptOutcome, Concern, OwnerKind, Status, Trigger
 
 WORDS = {
     Trigger.OVERDUE: "The next action is overdue",

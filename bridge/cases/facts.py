@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from bridge.cases.calendar import plausible
-from bridge.cases.lanes import Complex, Lane
+from bridge.cases.lane_parts import Complex
+from bridge.cases.lanes import Lane
 from bridge.cases.patients import person_of
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules

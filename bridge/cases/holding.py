@@ -5,12 +5,13 @@ from __future__ import annotations
 from bridge.cases.blockers import LABELS, category_by_code, category_of_pause
 from bridge.cases.calendar import plausible
 from bridge.cases.facts import FIRM_VISIT, LIVE_TASK, Answer, Facts, stated_at
-from bridge.cases.lanes import NEVER_OPENING_INTENTS
-from bridge.cases.model import Blocker, BlockerCategory
+from bridge.cases.lane_parts import NEVER_OPENING_INTENTS
+from bridge.cases.model import Blocker
 from bridge.cases.patients import death
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Effect, Snapshot
 from bridge.cases.sources import SourceRow
+from bridge.cases.terms import BlockerCategory
 
 _HOLDS = frozenset({Effect.PAUSED, Effect.UNCLEAR, Effect.DECLINED, Effect.FAILED, Effect.WAITLISTED})
 """Effects by which a resource may hold up the work, whatever it asks for."""

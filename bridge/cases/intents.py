@@ -16,7 +16,7 @@ from enum import StrEnum
 import msgspec
 
 from bridge.cases.enums import quick
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 
 
 @quick

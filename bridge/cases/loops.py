@@ -20,9 +20,10 @@ import msgspec
 from bridge.cases import changes as facts_of
 from bridge.cases.changes import CauseKind, Change
 from bridge.cases.enums import quick
-from bridge.cases.model import AttemptOutcome, BlockerCategory, ClosureReason, SourceLine
+from bridge.cases.model import SourceLine
 from bridge.cases.snapshot import Effect
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, ClosureReason
 
 
 @quick

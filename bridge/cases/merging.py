@@ -10,8 +10,9 @@ from bridge.cases import changes as facts_of
 from bridge.cases.book import Book, Known, cause_for
 from bridge.cases.changes import Cause, Fact
 from bridge.cases.escalating import ended
-from bridge.cases.model import Case, Closure, ClosureReason, Status
+from bridge.cases.model import Case, Closure
 from bridge.cases.sources import SourceRow
+from bridge.cases.terms import ClosureReason, Status
 
 
 def merge_away(

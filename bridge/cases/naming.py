@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from bridge.cases.derive import View
 from bridge.cases.facts import Answer
-from bridge.cases.model import OwnerKind
 from bridge.cases.people import Person
 from bridge.cases.snapshot import Party
+from bridge.cases.terms import OwnerKind
 
 
 def with_names(view: View, people: Mapping[str, Person]) -> View:

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from bridge.cases.calendar import Calendar
-from bridge.cases.lanes import Lane, Outreach
-from bridge.cases.model import Attempt, AttemptOutcome, Channel
+from bridge.cases.lane_parts import Outreach
+from bridge.cases.lanes import Lane
+from bridge.cases.model import Attempt
 from bridge.cases.quiet import RINGS
 from bridge.cases.snapshot import Priority
+from bridge.cases.terms import AttemptOutcome, Channel
 from bridge.errors import CommandRefused
 
 ANSWERED = frozenset({AttemptOutcome.REACHED, AttemptOutcome.DECLINED})

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from bridge.cases.model import Owner, OwnerKind
+from bridge.cases.model import Owner
 from bridge.cases.snapshot import Party
+from bridge.cases.terms import OwnerKind
 
 _CAN_COORDINATE = frozenset({"Practitioner", "PractitionerRole", "Organization", "CareTeam", "HealthcareService"})
 """Task owners who can be responsible for coordination; a patient, relative or device cannot (rule ours)."""

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind, PatientMerged
-from bridge.cases.model import Action, Blocker, BlockerCategory, Case, CasePatient, NextAction
+from bridge.cases.model import Blocker, Case, CasePatient, NextAction
 from bridge.cases.people import Person, heir, links
 from bridge.cases.snapshot import Party
+from bridge.cases.terms import Action, BlockerCategory
 
 DIED = "The patient has died"
 REVIEW = NextAction(Action.CLOSE_WITH_REASON, "Review: the patient has died")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bridge.cases.facts import Facts
-from bridge.cases.lanes import Evidence, Lane
-from bridge.cases.model import AttemptOutcome, Case, ClosureReason
+from bridge.cases.lane_parts import Evidence
+from bridge.cases.lanes import Lane
+from bridge.cases.model import Case
 from bridge.cases.outreach import ANSWERED
 from bridge.cases.snapshot import Effect
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.terms import AttemptOutcome, ClosureReason
 from bridge.errors import CommandRefused
 
 ENOUGH_ATTEMPTS = 2

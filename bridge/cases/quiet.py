@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from bridge.cases.model import Channel
+from bridge.cases.terms import Channel
 
 RINGS = frozenset({Channel.PHONE, Channel.VOICEMAIL, Channel.TEXT})
 """Channels that make themselves heard where the patient is; what lies there until it is read disturbs nobody."""

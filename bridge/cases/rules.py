@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from bridge.cases.calendar import Calendar, plausible
-from bridge.cases.lanes import NEVER_OPENING_INTENTS, Lane, Lanes, Opens
+from bridge.cases.lane_parts import NEVER_OPENING_INTENTS, Opens
+from bridge.cases.lanes import Lane, Lanes
 from bridge.cases.owners import OwnerBook
 from bridge.cases.snapshot import Effect, Snapshot
 

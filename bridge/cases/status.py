@@ -6,9 +6,10 @@ from datetime import datetime
 
 from bridge.cases.blockers import WAITS
 from bridge.cases.facts import LIVE_TASK, Answer, Facts, visit_failed_at
-from bridge.cases.model import Attempt, AttemptOutcome, Blocker, Case, Closure, Status
+from bridge.cases.model import Attempt, Blocker, Case, Closure
 from bridge.cases.rules import Rules, running_out_since
 from bridge.cases.snapshot import Effect
+from bridge.cases.terms import AttemptOutcome, Status
 
 _TO_TAKE_UP = frozenset({Status.NEW, Status.NEEDS_OUTREACH})
 _PATIENT_SIDE = frozenset({"Patient", "RelatedPerson"})

@@ -19,8 +19,9 @@ from typing import NamedTuple
 import msgspec
 
 from bridge.cases.changes import CauseKind, Change, SuggestionAnswered
-from bridge.cases.model import Barrier, BlockerCategory, Case
+from bridge.cases.model import Case
 from bridge.cases.snapshot import Snapshot
+from bridge.cases.terms import Barrier, BlockerCategory
 
 
 class Said(NamedTuple):

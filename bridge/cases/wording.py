@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from bridge.cases.model import Channel
+from bridge.cases.terms import Channel
 
 OPEN_CHANNELS = frozenset({Channel.VOICEMAIL, Channel.TEXT, Channel.EMAIL, Channel.LETTER})
 """Channels on which somebody other than the patient may hear or read it; a portal and a talk are the patient's."""

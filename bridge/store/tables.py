@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 
 from bridge.cases.intents import IntentKind, IntentState
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from bridge.store.codec import NEVER
 from bridge.store.port import InboxState
 

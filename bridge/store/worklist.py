@@ -8,7 +8,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from bridge.cases.changes import BlockerCleared, BlockerRaised, CaseOpened, Change
-from bridge.cases.model import BlockerCategory, Case, OwnerKind
+from bridge.cases.model import Case
+from bridge.cases.terms import BlockerCategory, OwnerKind
 from bridge.store.codec import NEVER, folded, micros
 from bridge.store.port import CaseFilter, CaseOrder
 

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bridge.cases.intents import IntentKind, IntentState
-from bridge.cases.model import Case, ClosureReason
+from bridge.cases.model import Case
+from bridge.cases.terms import ClosureReason
 from bridge.errors import Gone, NotFound
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import OutboxRow, Store

@@ -8,8 +8,9 @@ communication-not-done-reason). Whether "sent" is ``completed`` or ``in-progress
 from __future__ import annotations
 
 from bridge.cases.intents import Intent, IntentKind
-from bridge.cases.model import Attempt, AttemptOutcome, Case, Channel
+from bridge.cases.model import Attempt, Case
 from bridge.cases.snapshot import Party
+from bridge.cases.terms import AttemptOutcome, Channel
 from bridge.tasks.coordination_task import Form
 from bridge.tasks.elements import (
     MESSAGE_RECIPIENTS,

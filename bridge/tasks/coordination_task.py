@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta, tzinfo
 
 from bridge.cases.blockers import LABELS
-from bridge.cases.model import Case, Closure, ClosureReason
+from bridge.cases.model import Case, Closure
 from bridge.cases.snapshot import Party
+from bridge.cases.terms import ClosureReason
 from bridge.tasks.elements import (
     TASK_OWNERS,
     TASK_REQUESTERS,

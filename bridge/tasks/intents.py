@@ -11,8 +11,9 @@ from bridge.cases import changes as facts_of
 from bridge.cases.blockers import LABELS
 from bridge.cases.changes import CauseKind, Change
 from bridge.cases.intents import Intent, IntentKind, Message
-from bridge.cases.model import Case, Closure, Status
+from bridge.cases.model import Case, Closure
 from bridge.cases.snapshot import Snapshot
+from bridge.cases.terms import Status
 from bridge.fhir.times import format_instant
 from bridge.tasks.standing import asked_status
 from bridge.tasks.words import by_day, day, ended_sentences, in_sentence, our_words, status_words

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bridge.cases.model import Case, ClosureReason, Status
+from bridge.cases.model import Case
 from bridge.cases.snapshot import Effect, Snapshot
+from bridge.cases.terms import ClosureReason, Status
 from bridge.tasks.transitions import FINAL, is_possible, path
 
 ENDS: Mapping[ClosureReason, tuple[str, ...]] = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 
 from bridge.cases.blockers import LABELS
-from bridge.cases.model import ACTION_TEXT, Blocker, Case, Closure, NextAction, Status
+from bridge.cases.model import Blocker, Case, Closure, NextAction
+from bridge.cases.terms import ACTION_TEXT, Status
 
 
 def status_words(status: Status) -> str:

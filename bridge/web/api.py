@@ -11,7 +11,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import AwareDatetime
 
 from bridge.cases.commands import AnyCommand
-from bridge.cases.model import BlockerCategory, Case, Status
+from bridge.cases.model import Case
+from bridge.cases.terms import BlockerCategory, Status
 from bridge.errors import CommandRefused, StaleVersion
 from bridge.store.port import CaseFilter, CaseOrder
 from bridge.sync.command import CaseUnknown, execute

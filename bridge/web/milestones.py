@@ -11,7 +11,8 @@ import msgspec
 from bridge.cases.changes import CaseClosed, Change
 from bridge.cases.intents import IntentState, tells_the_end
 from bridge.cases.loops import Mark, Milestone, milestones, next_mark
-from bridge.cases.model import Case, Trigger
+from bridge.cases.model import Case
+from bridge.cases.terms import Trigger
 from bridge.store.port import OutboxRow
 from bridge.web.views import CaseView, is_overdue
 

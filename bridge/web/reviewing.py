@@ -15,7 +15,8 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from bridge.cases.model import Action, BlockerCategory, Case, ClosureReason, Status
+from bridge.cases.model import Case
+from bridge.cases.terms import Action, BlockerCategory, ClosureReason, Status
 from bridge.store.port import AgainPage, CaseFilter, CaseOrder, Tx
 from bridge.web.context import WebContext
 

@@ -14,22 +14,10 @@ from typing import Any, Literal
 import msgspec
 
 from bridge.cases.intents import LEVEL_KINDS, Intent, IntentKind, IntentState
-from bridge.cases.model import (
-    Attempt,
-    Blocker,
-    Case,
-    CasePatient,
-    Closure,
-    Escalation,
-    NextAction,
-    Owner,
-    OwnerKind,
-    SourceLine,
-    Status,
-    Trigger,
-)
+from bridge.cases.model import Attempt, Blocker, Case, CasePatient, Closure, Escalation, NextAction, Owner, SourceLine
 from bridge.cases.snapshot import Priority
 from bridge.cases.suggesting import Suggestion
+from bridge.cases.terms import OwnerKind, Status, Trigger
 from bridge.store.port import InboxRow, InboxState, OutboxRow
 
 WriteState = Literal["queued", "sent", "confirmed", "parked", "not-writable"]

@@ -14,8 +14,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import RedirectResponse
 
-from bridge.cases.model import Case, OwnerKind
+from bridge.cases.model import Case
 from bridge.cases.owners import OwnerEntry
+from bridge.cases.terms import OwnerKind
 from bridge.web.bodies import FormBody
 from bridge.web.context import WebContext
 from bridge.web.problems import ApiError

@@ -11,7 +11,8 @@ from bridge.cases import changes as facts
 from bridge.cases.changes import Fact
 from bridge.cases.intents import IntentKind
 from bridge.cases.loops import Mark
-from bridge.cases.model import Attempt, AttemptOutcome, Channel
+from bridge.cases.model import Attempt
+from bridge.cases.terms import AttemptOutcome, Channel
 
 INTENT_TEXT = {
     IntentKind.COORDINATION_TASK: "Coordination Task",

@@ -16,8 +16,9 @@ from playwright.sync_api import Page, expect
 
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, Concern
+from bridge.cases.model import Case
 from bridge.cases.snapshot import Priority, Remark
+from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, Channel, ClosureReason, Concern
 from tests.browser.test_coordination import say_who
 from tests.unit.web.builders import NOW, Clinic
 

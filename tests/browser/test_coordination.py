@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason
+from bridge.cases.model import Case
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from tests.unit.web.builders import NOW, Clinic
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from bridge.cases import commands as do
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel
 from tests.browser.test_coordination import answer
 from tests.unit.sync.world import World, order, patient
 from tests.unit.web.builders import Clinic

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel
 from tests.unit.web.builders import NOW, Clinic
 from tests.unit.web.test_pages import HOSTILE
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from bridge.cases.changes import CaseOpened, Cause, CauseKind, Change, Fact, NoteAdded
 from bridge.cases.intents import Intent, IntentKind, IntentState, Message
-from bridge.cases.model import Case, CaseNote, CasePatient, Owner, OwnerKind, Status
+from bridge.cases.model import Case, CaseNote, CasePatient, Owner
 from bridge.cases.people import Person
 from bridge.cases.snapshot import Effect, Party, Priority, Snapshot
 from bridge.cases.sources import SourceRow
+from bridge.cases.terms import OwnerKind, Status
 from bridge.store.port import InboxRow, InboxState, OutboxRow, Settlement, Store
 
 NOW = datetime(2026, 3, 2, 9, 30, 0, 123456, tzinfo=UTC)

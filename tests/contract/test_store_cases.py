@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bridge.cases.model import CasePatient, Owner, OwnerKind, Status
+from bridge.cases.model import CasePatient, Owner
 from bridge.cases.sources import Unread
+from bridge.cases.terms import OwnerKind, Status
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.port import Store
 

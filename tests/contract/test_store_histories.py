@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from bridge.cases.changes import Change
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from bridge.store.port import Store
 
 from .builders import EHR, NOW, a_case, a_change, minutes, with_cases

@@ -11,20 +11,8 @@ import pytest
 
 from bridge.cases.changes import BlockerCleared, BlockerRaised, Fact
 from bridge.cases.intents import IntentState
-from bridge.cases.model import (
-    Action,
-    Blocker,
-    BlockerCategory,
-    Case,
-    CasePatient,
-    Closure,
-    ClosureReason,
-    Escalation,
-    NextAction,
-    Owner,
-    OwnerKind,
-    Status,
-)
+from bridge.cases.model import Blocker, Case, CasePatient, Closure, Escalation, NextAction, Owner
+from bridge.cases.terms import Action, BlockerCategory, ClosureReason, OwnerKind, Status
 from bridge.store.port import CaseFilter, CaseOrder, Store
 from bridge.store.worklist import matches, place
 

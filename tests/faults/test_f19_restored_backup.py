@@ -10,7 +10,7 @@ import pytest
 
 from bridge.cases.commands import Close, LogOutreach
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, Channel, ClosureReason
+from bridge.cases.terms import AttemptOutcome, Channel, ClosureReason
 from tests.faults.beside import FileWorld
 from tests.unit.sync.world import order
 

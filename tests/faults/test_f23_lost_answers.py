@@ -10,7 +10,7 @@ import pytest
 
 from bridge.cases.commands import LogOutreach
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, Channel
+from bridge.cases.terms import AttemptOutcome, Channel
 from tests.unit.sync.world import World, order, patient
 
 ROOT = "ServiceRequest/o1"

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.cases.commands import Close, LogOutreach, RaiseBlocker
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.store.memory import MemoryStore
 from bridge.store.port import OutboxRow
 from bridge.tasks.intents import copy_intent

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.cases.commands import Assign, Close, LogOutreach, RaiseBlocker, Reopen
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from tests.unit.sync.test_deliver import a_world, between, parked, put
 from tests.unit.sync.world import World, order
 

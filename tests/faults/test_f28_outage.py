@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.cases.commands import LogOutreach
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, Channel
+from bridge.cases.terms import AttemptOutcome, Channel
 from tests.unit.sync.world import World, order, patient
 
 HOURS = 72

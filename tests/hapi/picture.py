@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from bridge.cases.changes import CaseMerged, CaseOpened, Change, LaneChanged, StatusChanged
 from bridge.cases.intents import IntentState
-from bridge.cases.model import Case, Status
+from bridge.cases.model import Case
+from bridge.cases.terms import Status
 from bridge.store.port import InboxRow, OutboxRow
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from bridge.cases.commands import Close, LogOutreach
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, Status, Trigger
+from bridge.cases.model import Case
+from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, Channel, ClosureReason, Status, Trigger
 from bridge.demo import DAY, do_the_days_work
 from bridge.tasks.identity import STATUS_SYSTEM
 from conformance.generator import Player, stories

@@ -16,7 +16,7 @@ import pytest
 
 from bridge.cases.commands import Close, LogOutreach
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, Channel, ClosureReason
+from bridge.cases.terms import AttemptOutcome, Channel, ClosureReason
 
 from .clinic import Clinic
 from .launcher import RunningHapi

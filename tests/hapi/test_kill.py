@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from conformance.generator import generate, in_dependency_order
 from conformance.generator.people import cast
 from tests.kill.killing import DATABASE, Aim, Killer, Pace, glimpse

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from conformance.generator import generate, in_dependency_order
 from conformance.generator.people import cast, patient
 from conformance.generator.work import service_request

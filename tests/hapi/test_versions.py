@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from bridge.cases.model import BlockerCategory, Status
 from bridge.cases.snapshot import Snapshot
+from bridge.cases.terms import BlockerCategory, Status
 
 from .launcher import HapiServer
 from .line import CONNECTION, Ehr, Workplace, beside, own_value

@@ -21,7 +21,7 @@ from sqlalchemy import Inspector, inspect
 
 from bridge.cases.commands import LogOutreach
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, Channel
+from bridge.cases.terms import AttemptOutcome, Channel
 from bridge.store import migrations
 from bridge.store.engine import schema_engine
 from bridge.store.migrations import migrate, pending

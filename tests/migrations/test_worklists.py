@@ -11,7 +11,8 @@ from alembic.config import Config
 from sqlalchemy import Boolean, Engine, MetaData, insert, select
 
 from bridge.cases.changes import BlockerCleared, BlockerRaised
-from bridge.cases.model import Action, Blocker, BlockerCategory, Closure, ClosureReason, NextAction, Status
+from bridge.cases.model import Blocker, Closure, NextAction
+from bridge.cases.terms import Action, BlockerCategory, ClosureReason, Status
 from bridge.store.engine import schema_engine
 from bridge.store.migrations import migrate
 from bridge.store.opening import create_or_open, open_store

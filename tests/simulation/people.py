@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Channel, ClosureReason
+from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.errors import CommandRefused, StaleVersion
 from bridge.store.port import InboxState, Pause
 from bridge.sync.command import execute

@@ -22,21 +22,21 @@ from hypothesis import strategies as st
 from bridge.cases import commands as do
 from bridge.cases.changes import Change, fold
 from bridge.cases.commands import AnyCommand
-from bridge.cases.model import (
+from bridge.cases.model import Case
+from bridge.cases.snapshot import Effect
+from bridge.cases.suggesting import offered
+from bridge.cases.terms import (
     CLINICAL,
     Action,
     AttemptOutcome,
     Barrier,
     BlockerCategory,
-    Case,
     Channel,
     ClosureReason,
     Concern,
     OwnerKind,
     Status,
 )
-from bridge.cases.snapshot import Effect
-from bridge.cases.suggesting import offered
 from bridge.config import Settings
 from bridge.errors import CommandRefused
 from bridge.store.memory import MemoryStore

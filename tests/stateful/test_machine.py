@@ -18,24 +18,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bridge.cases import commands as do
 from bridge.cases.changes import Escalated, fold
-from bridge.cases.model import (
-    CLINICAL,
-    Action,
-    AttemptOutcome,
-    BlockerCategory,
-    Case,
-    Channel,
-    ClosureReason,
-    Concern,
-    OwnerKind,
-    Status,
-)
+from bridge.cases.model import Case
 from bridge.cases.patients import CONTACTS_PATIENT
 from bridge.cases.people import Person, heir
 from bridge.cases.snapshot import Effect
 from bridge.cases.sources import SourceRow
 from bridge.cases.status_table import EFFECTS
 from bridge.cases.suggesting import Said, suggestions
+from bridge.cases.terms import (
+    CLINICAL,
+    Action,
+    AttemptOutcome,
+    BlockerCategory,
+    Channel,
+    ClosureReason,
+    Concern,
+    OwnerKind,
+    Status,
+)
 from bridge.config import Settings
 from bridge.errors import CommandRefused
 from bridge.fhir.source import SourceVersion

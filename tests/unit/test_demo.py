@@ -9,7 +9,8 @@ import pytest
 
 from bridge.bootstrap import Bridge, open_bridge
 from bridge.cases.intents import IntentKind
-from bridge.cases.model import Case, Status
+from bridge.cases.model import Case
+from bridge.cases.terms import Status
 from bridge.demo import DANA, DAY, demo_settings, do_the_days_work
 from bridge.store.port import CaseFilter
 from conformance.demo import start_live_ehr

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bridge.cases.model import BlockerCategory
 from bridge.cases.owners import OwnerBook
+from bridge.cases.terms import BlockerCategory
 from bridge.config import Settings
 from bridge.errors import ConfigError
 from bridge.wiring import make_owners, read_lanes

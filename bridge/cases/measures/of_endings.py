@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from bridge.cases.measures.rounds import Closing, Round, Story
 from bridge.cases.measures.seeing import Part, Seen, Surroundings, closed, is_work, still_open
-from bridge.cases.model import ClosureReason
+from bridge.cases.terms import ClosureReason
 
 _NOT_NEEDED = frozenset({ClosureReason.CANCELLED_BY_REQUESTER})
 _REBOOKED = ("booked", "attended")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bridge.cases.measures.rounds import Round, Story, Visit
 from bridge.cases.measures.seeing import Part, Seen, Surroundings, is_work
-from bridge.cases.model import AttemptOutcome, BlockerCategory, ClosureReason
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, ClosureReason
 
 _TOOK_TIME = ("attended", "missed")
 _REBOOKED = ("booked", "attended")

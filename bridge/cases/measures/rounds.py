@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from bridge.cases.model import Attempt, AttemptOutcome, BlockerCategory, ClosureReason, Trigger
+from bridge.cases.model import Attempt
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, ClosureReason, Trigger
 
 NEVER_WAS = frozenset({ClosureReason.ENTERED_IN_ERROR, ClosureReason.DUPLICATE})
 """Closings that say there was no such work: their round counts nowhere."""

@@ -39,7 +39,8 @@ from bridge.cases.measures.rounds import (
     Visit,
     Word,
 )
-from bridge.cases.model import BlockerCategory, Closure, Escalation, NextAction, Owner, OwnerKind, Status, Trigger
+from bridge.cases.model import Closure, Escalation, NextAction, Owner
+from bridge.cases.terms import BlockerCategory, OwnerKind, Status, Trigger
 
 NAMED_IN_EHR = "named-in-ehr"
 _OWNER_TYPES = ("Practitioner/", "PractitionerRole/", "Organization/", "CareTeam/", "HealthcareService/")

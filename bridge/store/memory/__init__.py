@@ -20,9 +20,10 @@ from typing import TypeVar
 import msgspec
 
 from bridge.cases.changes import Change
-from bridge.cases.model import Case, OwnerKind
+from bridge.cases.model import Case
 from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
+from bridge.cases.terms import OwnerKind
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_cursor
 from bridge.store.memory.outbox import OutboxRoom

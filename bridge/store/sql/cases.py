@@ -20,7 +20,8 @@ from sqlalchemy import (
 )
 
 from bridge.cases.changes import CaseOpened, Change
-from bridge.cases.model import BlockerCategory, Case, OwnerKind, Status
+from bridge.cases.model import Case
+from bridge.cases.terms import BlockerCategory, OwnerKind, Status
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.batch import among, change, insert, numbers, texts, upsert
 from bridge.store.codec import clean, maybe_clean, maybe_micros, micros, pack

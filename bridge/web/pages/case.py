@@ -15,20 +15,20 @@ from bridge.cases.consent import unwanted
 from bridge.cases.duties import work_begun_at
 from bridge.cases.facts import gather
 from bridge.cases.lanes import Lane
-from bridge.cases.model import (
+from bridge.cases.model import CasePatient
+from bridge.cases.outreach import in_vain
+from bridge.cases.proof import proof_wanted
+from bridge.cases.terms import (
     ACTION_TEXT,
     CLINICAL,
     AttemptOutcome,
     Barrier,
     BlockerCategory,
-    CasePatient,
     Channel,
     ClosureReason,
     Concern,
     OwnerKind,
 )
-from bridge.cases.outreach import in_vain
-from bridge.cases.proof import proof_wanted
 from bridge.sync.line import Line
 from bridge.web.api import CaseId, carry_out
 from bridge.web.bodies import FormBody

@@ -12,7 +12,8 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import replace
 
-from bridge.cases.model import Attempt, BlockerCategory, Status
+from bridge.cases.model import Attempt
+from bridge.cases.terms import BlockerCategory, Status
 from bridge.store.port import CaseFilter, CaseOrder, Tx
 from bridge.web.bodies import FormBody
 from bridge.web.connections import Freshness, freshness

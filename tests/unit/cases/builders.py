@@ -18,7 +18,7 @@ from bridge.cases.commands import AnyCommand, LogOutreach
 from bridge.cases.derive import View, derive
 from bridge.cases.facts import gather
 from bridge.cases.lanes import Lanes, parse_lanes
-from bridge.cases.model import AttemptOutcome, Case, Channel, OwnerKind
+from bridge.cases.model import Case
 from bridge.cases.owners import LICENSED_ROLES, OwnerBook, OwnerEntry
 from bridge.cases.people import Person
 from bridge.cases.reconcile import Arrival, reconcile, revisit
@@ -26,6 +26,7 @@ from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Code, Concept, Party, Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.terms import AttemptOutcome, Channel, OwnerKind
 
 NOW = datetime(2026, 6, 1, 14, tzinfo=UTC)
 """A Monday, ten in the morning in New York."""

@@ -12,9 +12,10 @@ from bridge.cases import commands as do
 from bridge.cases.changes import CauseKind
 from bridge.cases.commands import AnyCommand
 from bridge.cases.lanes import Lane, Lanes, parse_lanes
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, Case, Channel, ClosureReason, OwnerKind, Status
+from bridge.cases.model import Case
 from bridge.cases.snapshot import Priority, Snapshot, When
 from bridge.cases.suggesting import Said, suggestions
+from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, Channel, ClosureReason, OwnerKind, Status
 from bridge.errors import CommandRefused
 from tests.unit.cases.builders import (
     NOW,

@@ -9,8 +9,8 @@ import pytest
 from bridge.cases.blockers import LABELS, UNBLOCKS, WAITS, category_of_pause
 from bridge.cases.commands import RaiseBlocker
 from bridge.cases.lanes import Lanes, parse_lanes
-from bridge.cases.model import BlockerCategory, Status
 from bridge.cases.snapshot import Code, Concept, Snapshot
+from bridge.cases.terms import BlockerCategory, Status
 from bridge.errors import CommandRefused, ConfigError
 from tests.unit.cases.builders import (
     SHIPPED,

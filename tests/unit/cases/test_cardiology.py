@@ -11,9 +11,9 @@ import pytest
 
 from bridge.cases import commands as do
 from bridge.cases.lanes import Lanes, parse_lanes
-from bridge.cases.model import AttemptOutcome, BlockerCategory, ClosureReason, OwnerKind, Status
 from bridge.cases.owners import OwnerBook, OwnerEntry
 from bridge.cases.reconcile import LANE_OFF
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, ClosureReason, OwnerKind, Status
 from bridge.errors import CommandRefused
 from tests.unit.cases.builders import (
     SHIPPED,

@@ -8,7 +8,8 @@ import pytest
 
 from bridge.cases.commands import LogOutreach
 from bridge.cases.consent import unwanted
-from bridge.cases.model import Attempt, AttemptOutcome, Channel
+from bridge.cases.model import Attempt
+from bridge.cases.terms import AttemptOutcome, Channel
 from bridge.errors import CommandRefused
 from tests.unit.cases.builders import NOW, Desk, a_snapshot, taken
 

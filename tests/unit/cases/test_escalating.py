@@ -14,21 +14,10 @@ from hypothesis import strategies as st
 from bridge.cases import commands as do
 from bridge.cases.changes import Escalated
 from bridge.cases.lanes import Lanes, parse_lanes
-from bridge.cases.model import (
-    Action,
-    AttemptOutcome,
-    Case,
-    Channel,
-    ClosureReason,
-    Concern,
-    Escalation,
-    NextAction,
-    OwnerKind,
-    Status,
-    Trigger,
-)
+from bridge.cases.model import Case, Escalation, NextAction
 from bridge.cases.owners import Absence, OwnerBook
 from bridge.cases.snapshot import Priority
+from bridge.cases.terms import Action, AttemptOutcome, Channel, ClosureReason, Concern, OwnerKind, Status, Trigger
 from bridge.errors import CommandRefused, ConfigError
 from tests.unit.cases.builders import (
     NOW,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.cases import commands as do
-from bridge.cases.model import ClosureReason, Status
 from bridge.cases.snapshot import Code, Snapshot
+from bridge.cases.terms import ClosureReason, Status
 from tests.unit.cases.builders import (
     FULFIL,
     NOW,

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from bridge.cases.lanes import Climb, Due, Lane, Lanes, Opens, Outreach, parse_due, parse_lanes
-from bridge.cases.model import BlockerCategory, Concern, Status, Trigger
+from bridge.cases.lane_parts import Climb, Due, Opens, Outreach, parse_due
+from bridge.cases.lanes import Lane, Lanes, parse_lanes
 from bridge.cases.snapshot import Code, Concept, Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.terms import BlockerCategory, Concern, Status, Trigger
 from bridge.errors import ConfigError
 from tests.unit.cases.builders import SHIPPED, SHIPPED_TEXT, a_prescription, a_snapshot, a_task, a_visit, said
 

@@ -9,8 +9,8 @@ import pytest
 
 from bridge.cases import commands as do
 from bridge.cases.grouping import CROSSES_PATIENTS, group
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason, Status
 from bridge.cases.snapshot import Party, Snapshot
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason, Status
 from tests.unit.cases.builders import ORDER, PATIENT, Desk, a_snapshot, a_task, a_visit, patient, refolded
 
 A, B = patient("a"), patient("b")

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.cases import commands as do
 from bridge.cases.loops import Mark, milestones, next_mark
-from bridge.cases.model import AttemptOutcome, BlockerCategory, ClosureReason
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, ClosureReason
 from tests.unit.cases.builders import (
     ASKED,
     NOW,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bridge.cases import commands as do
-from bridge.cases.model import Action, AttemptOutcome, Barrier, ClosureReason, Status
 from bridge.cases.snapshot import Code, Concept, Priority
+from bridge.cases.terms import Action, AttemptOutcome, Barrier, ClosureReason, Status
 from tests.unit.cases.builders import (
     SHIPPED,
     Desk,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bridge.cases.model import Status
 from bridge.cases.rules import Opening, case_id, opening
 from bridge.cases.snapshot import Snapshot, When
+from bridge.cases.terms import Status
 from tests.unit.cases.builders import NOW, OFFICE, RULES, Desk, a_prescription, a_snapshot, a_task, a_visit, some_rules
 
 PRESCRIPTION = "MedicationRequest/1"

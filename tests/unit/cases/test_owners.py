@@ -6,9 +6,9 @@ from datetime import date
 
 import pytest
 
-from bridge.cases.model import OwnerKind
 from bridge.cases.owners import Absence, OwnerBook, OwnerEntry, owner_in_ehr
 from bridge.cases.snapshot import BusinessIdentifier, Party
+from bridge.cases.terms import OwnerKind
 from tests.unit.cases.builders import OWNERS, by
 
 ANN_BY_ID = Party(identifier=BusinessIdentifier("ann", "http://id.example"))

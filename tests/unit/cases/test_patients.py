@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from bridge.cases import commands as do
 from bridge.cases.changes import PatientKnown, PatientMerged
 from bridge.cases.grouping import group
-from bridge.cases.model import Action, BlockerCategory, Case, ClosureReason, Status
+from bridge.cases.model import Case
 from bridge.cases.patients import CONTACTS_PATIENT, is_same_person
 from bridge.cases.people import MOST_LINKS, Person, heir, links
 from bridge.cases.snapshot import Snapshot
+from bridge.cases.terms import Action, BlockerCategory, ClosureReason, Status
 from bridge.errors import CommandRefused
 from tests.unit.cases.builders import (
     NOW,

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from bridge.cases import commands as do
-from bridge.cases.model import Action, BlockerCategory, ClosureReason, Status
 from bridge.cases.snapshot import Code, Party
+from bridge.cases.terms import Action, BlockerCategory, ClosureReason, Status
 from tests.unit.cases.builders import ABORT, NOW, a_prescription, a_snapshot, a_task, a_visit, by, said, taken, utc
 
 APPROVE = Code("approve", "http://hl7.org/fhir/CodeSystem/task-code")

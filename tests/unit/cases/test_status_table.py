@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.cases.model import Status
 from bridge.cases.snapshot import Effect, Snapshot
 from bridge.cases.status_table import EFFECTS, STATUS_TABLE
+from bridge.cases.terms import Status
 from tests.unit.cases.builders import ORDER, Desk, a_prescription, a_snapshot, a_task, a_visit, said
 
 FHIR_R4 = {

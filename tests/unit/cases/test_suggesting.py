@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.cases import commands as do
-from bridge.cases.model import AttemptOutcome, Barrier, BlockerCategory, Case
+from bridge.cases.model import Case
 from bridge.cases.snapshot import Remark
 from bridge.cases.suggesting import RULES, Agreement, Said, Suggestion, agreement, offered, suggestions
+from bridge.cases.terms import AttemptOutcome, Barrier, BlockerCategory
 from bridge.errors import CommandRefused
 from tests.unit.cases.builders import ORDER, Desk, a_snapshot, call, taken
 

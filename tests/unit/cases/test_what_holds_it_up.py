@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.cases.model import BlockerCategory
 from bridge.cases.snapshot import Snapshot
+from bridge.cases.terms import BlockerCategory
 from tests.unit.cases.builders import (
     ABORT,
     a_snapshot,

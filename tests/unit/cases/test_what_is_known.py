@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from bridge.cases.model import Status
 from bridge.cases.people import Person
 from bridge.cases.snapshot import BusinessIdentifier, Party, Priority, Snapshot
+from bridge.cases.terms import Status
 from tests.unit.cases.builders import (
     CARDIOLOGY,
     NOW,

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from bridge.cases.facts import visit_that_counts
-from bridge.cases.model import AttemptOutcome, Status
 from bridge.cases.snapshot import Party, Snapshot
+from bridge.cases.terms import AttemptOutcome, Status
 from tests.unit.cases.builders import (
     ABORT,
     NOW,

@@ -9,8 +9,8 @@ import pytest
 from bridge.cases import commands as do
 from bridge.cases.blockers import UNBLOCKS, WAITS
 from bridge.cases.lanes import Lane
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, ClosureReason, Status
 from bridge.cases.snapshot import BusinessIdentifier, Party, Priority, Snapshot, When
+from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, ClosureReason, Status
 from tests.unit.cases.builders import (
     ABORT,
     CARDIOLOGY,

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from bridge.cases.lanes import parse_lanes
-from bridge.cases.model import Channel
+from bridge.cases.terms import Channel
 from bridge.cases.wording import OPEN_CHANNELS, check_script, telling
 from bridge.errors import ConfigError
 from tests.unit.cases.builders import SHIPPED, SHIPPED_TEXT

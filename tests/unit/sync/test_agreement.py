@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.cases.commands import Close
-from bridge.cases.model import ClosureReason
 from bridge.cases.sources import SourceRow
+from bridge.cases.terms import ClosureReason
 from bridge.errors import Refused, RemoteError
 from bridge.sync.agreement import IN_FLIGHT, Agreement, Kind, agreement
 from tests.unit.sync.world import World, a_task, order, patient, visit

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bridge.cases.commands import LogOutreach, Note
-from bridge.cases.model import AttemptOutcome, Case, Channel, Status
+from bridge.cases.model import Case
+from bridge.cases.terms import AttemptOutcome, Channel, Status
 from bridge.store.port import CaseFilter
 from tests.unit.sync.world import World, a_task, order, patient, visit
 

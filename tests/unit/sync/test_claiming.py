@@ -11,7 +11,8 @@ from datetime import timedelta
 import pytest
 
 from bridge.cases import commands as do
-from bridge.cases.model import Action, Case
+from bridge.cases.model import Case
+from bridge.cases.terms import Action
 from bridge.errors import CommandRefused
 from bridge.store.port import Store, Tx
 from bridge.sync.claiming import claim_next

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.cases.commands import Assign, Close, Note
-from bridge.cases.model import ClosureReason
+from bridge.cases.terms import ClosureReason
 from bridge.errors import CommandRefused, StaleVersion
 from bridge.sync.command import CaseUnknown, execute
 from tests.stateful.world import NOW

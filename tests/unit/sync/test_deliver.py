@@ -9,7 +9,7 @@ import pytest
 
 from bridge.cases.commands import Assign, Close, LogOutreach, RaiseBlocker, Reopen
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason, Status
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason, Status
 from bridge.store.memory import MemoryStore
 from conformance.simulator import Options
 from tests.unit.sync.world import World, a_task, order, patient, visit

@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge.cases.commands import LogOutreach
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, Channel
+from bridge.cases.terms import AttemptOutcome, Channel
 from bridge.errors import OutcomeUnknown
 from tests.unit.sync.world import World, a_task, order, patient
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.cases.commands import Close
-from bridge.cases.model import ClosureReason
+from bridge.cases.terms import ClosureReason
 from tests.unit.sync.world import BASE, World, a_task, order, patient, visit
 
 ROOT = "ServiceRequest/o1"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.cases.commands import LogOutreach
-from bridge.cases.model import AttemptOutcome, Channel
+from bridge.cases.terms import AttemptOutcome, Channel
 from tests.unit.sync.world import World, order, patient, visit
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.cases.commands import Close, LogOutreach, RaiseBlocker, Reopen
 from bridge.cases.intents import IntentState
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.store.memory import MemoryStore
 from tests.unit.sync.test_deliver import die_after_the_next_write, versions
 from tests.unit.sync.world import World, order, patient

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.cases.changes import OddityNoted
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from bridge.fhir.bundle import received
 from bridge.store.memory import MemoryStore
 from bridge.store.port import Counts, Cursor, InboxState

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from bridge.errors import HeldBack, Unreachable
 from bridge.store.memory import MemoryStore
 from bridge.store.opening import create_or_open

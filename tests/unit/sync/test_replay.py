@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import Counts, InboxRow, InboxState
 from bridge.sync.replay import replay_inbox

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from bridge.errors import IncompleteScan, Refused, Unreachable
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 
 from bridge.bootstrap import open_bridge
-from bridge.cases.model import Escalation, Trigger
+from bridge.cases.model import Escalation
+from bridge.cases.terms import Trigger
 from bridge.config import load_settings
 from bridge.store.port import CaseFilter, Store
 from bridge.sync.ingest import Intake, ingest

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.cases.commands import Close
 from bridge.cases.intents import IntentKind, IntentState
-from bridge.cases.model import ClosureReason
+from bridge.cases.terms import ClosureReason
 from bridge.sync.standing import MANY
 from tests.unit.sync.world import World, order, patient
 

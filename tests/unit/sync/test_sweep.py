@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from bridge.store.port import CaseFilter
 from bridge.sync.sweep import CONFIRM_AFTER, MANY, SweepReport, sweep
 from tests.stateful.world import NOW

@@ -9,8 +9,8 @@ from typing import Any
 from bridge.cases.changes import CauseKind
 from bridge.cases.commands import Assign, Note
 from bridge.cases.lanes import Lanes
-from bridge.cases.model import Status
 from bridge.cases.reconcile import LANE_OFF
+from bridge.cases.terms import Status
 from bridge.sync.line import Line
 from bridge.sync.timers import notice_rules
 from tests.stateful.world import NOW

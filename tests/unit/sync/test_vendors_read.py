@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.cases.model import Status
+from bridge.cases.terms import Status
 from bridge.sync.rungs import Roster
 from conformance.simulator import VENDORS
 from tests.unit.sync.test_scan import Clinic

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.cases.model import Action, Case, CasePatient, NextAction, Owner, OwnerKind, Status
+from bridge.cases.model import Case, CasePatient, NextAction, Owner
 from bridge.cases.snapshot import Party, Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.terms import Action, OwnerKind, Status
 
 AT = datetime(2026, 6, 1, 14, tzinfo=UTC)
 

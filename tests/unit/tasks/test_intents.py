@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from bridge.cases.changes import Cause, CauseKind, Change, LaneChanged, StatusChanged, VisitHappened
 from bridge.cases.intents import Intent, IntentKind
-from bridge.cases.model import Case, SourceLine, Status
+from bridge.cases.model import Case, SourceLine
 from bridge.cases.snapshot import Effect
+from bridge.cases.terms import Status
 from bridge.tasks.intents import intents_for
 from tests.unit.tasks.builders import AT, a_case
 

@@ -11,24 +11,18 @@ from hypothesis import strategies as st
 
 from bridge.cases.intents import Intent, IntentKind, Message
 from bridge.cases.model import (
-    Action,
     Attempt,
-    AttemptOutcome,
     Blocker,
-    BlockerCategory,
     Case,
-    Channel,
     Closure,
     ClosureOverride,
-    ClosureReason,
     Local,
     NextAction,
     NextActionOverride,
     Owner,
-    OwnerKind,
-    Status,
 )
 from bridge.cases.snapshot import BusinessIdentifier, Party
+from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, Channel, ClosureReason, OwnerKind, Status
 from bridge.errors import DomainError
 from bridge.tasks.check import checked
 from bridge.tasks.communication import render_message

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.cases.model import Blocker, BlockerCategory, Closure, ClosureReason, Status
+from bridge.cases.model import Blocker, Closure
+from bridge.cases.terms import BlockerCategory, ClosureReason, Status
 from bridge.errors import IllegalTransition
 from bridge.tasks.standing import ENDS, asked_status, coordination_status, steps
 from bridge.tasks.transitions import FINAL, MOVES

@@ -18,13 +18,14 @@ from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.commands import AnyCommand
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.lanes import parse_lanes
-from bridge.cases.model import Case, OwnerKind
+from bridge.cases.model import Case
 from bridge.cases.owners import OwnerBook, OwnerEntry
 from bridge.cases.people import Person
 from bridge.cases.reconcile import Arrival, reconcile, revisit
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import BusinessIdentifier, Party, Snapshot
 from bridge.cases.status_table import EFFECTS
+from bridge.cases.terms import OwnerKind
 from bridge.store.memory import MemoryStore
 from bridge.store.port import Counts, Cursor, InboxRow, InboxState, OutboxRow, Settlement, Store
 from bridge.sync.command import execute

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentKind, IntentState
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.cases.snapshot import Party, Priority
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.store.port import Cursor
 from bridge.web.milestones import CaseDetail
 from bridge.web.views import SHOWN_STATE

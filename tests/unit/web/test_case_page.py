@@ -9,9 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bridge.cases import commands as do
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, Concern, OwnerKind
 from bridge.cases.owners import OwnerEntry
 from bridge.cases.snapshot import Party, Remark
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, Concern, OwnerKind
 from bridge.errors import CommandRefused
 from bridge.web.words import CHANNEL_KEYS, OUTCOME_KEYS
 from tests.unit.web.builders import MAIN, NOW, Clinic, a_line, a_person, a_snapshot

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.cases import commands as do
-from bridge.cases.model import AttemptOutcome, Channel, ClosureReason
+from bridge.cases.terms import AttemptOutcome, Channel, ClosureReason
 from bridge.web.pages.forms import command_of, seen_version
 from bridge.web.problems import ApiError
 from tests.unit.web.builders import ZONE

@@ -19,7 +19,7 @@ from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.measures.definitions import DEFINITIONS, GROUPS
 from bridge.cases.measures.tally import Count, Distribution, Proportion, Report
 from bridge.cases.measures.trend import Trend
-from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
+from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.store.memory import MemoryStore
 from bridge.web.measuring import FRESH
 from bridge.web.pages.measures import span_text

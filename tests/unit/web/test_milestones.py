@@ -10,7 +10,8 @@ from fastapi.testclient import TestClient
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
 from bridge.cases.loops import Mark
-from bridge.cases.model import Action, AttemptOutcome, Case, Channel, ClosureReason
+from bridge.cases.model import Case
+from bridge.cases.terms import Action, AttemptOutcome, Channel, ClosureReason
 from bridge.web.words import MARK_TEXT, proof_text
 from tests.unit.web.builders import NOW, Clinic, a_snapshot
 from tests.unit.web.test_case_page import part

@@ -8,8 +8,8 @@ from dataclasses import replace
 from fastapi.testclient import TestClient
 
 from bridge.cases import commands as do
-from bridge.cases.model import ClosureReason
 from bridge.cases.owners import Absence, OwnerBook
+from bridge.cases.terms import ClosureReason
 from tests.unit.web.builders import MAIN, NOW, OWNERS, Clinic
 from tests.unit.web.test_case_page import words_of
 from tests.unit.web.test_who import OURS, say

@@ -8,7 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bridge.cases import commands as do
-from bridge.cases.model import Action, BlockerCategory, Case, ClosureReason
+from bridge.cases.model import Case
+from bridge.cases.terms import Action, BlockerCategory, ClosureReason
 from bridge.web.reviewing import SHOWN
 from tests.unit.web.builders import NOW, Clinic
 from tests.unit.web.test_case_page import part, words_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
-from bridge.cases.model import OwnerKind
+from bridge.cases.terms import OwnerKind
 from tests.unit.web.builders import Clinic
 
 OURS = {"Sec-Fetch-Site": "same-origin"}

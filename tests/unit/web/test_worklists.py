@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
-from bridge.cases.model import BlockerCategory, Case, ClosureReason
+from bridge.cases.model import Case
 from bridge.cases.owners import OwnerBook
+from bridge.cases.terms import BlockerCategory, ClosureReason
 from bridge.web.pages import worklist
 from bridge.web.pages.render import environment
 from bridge.web.pages.worklist import RECENTLY, VIEWS, tomorrow

@@ -14,12 +14,12 @@ from bridge.cases import commands as do
 from bridge.cases.calendar import Calendar
 from bridge.cases.changes import CaseClosed, Change
 from bridge.cases.measures.rounds import Word
-from bridge.cases.model import Action, AttemptOutcome, Barrier, BlockerCategory, Channel, ClosureReason, OwnerKind
 from bridge.cases.owners import LICENSED_ROLES, OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Priority, Snapshot
 from bridge.cases.status_table import EFFECTS
 from bridge.cases.suggesting import offered
+from bridge.cases.terms import Action, AttemptOutcome, Barrier, BlockerCategory, Channel, ClosureReason, OwnerKind
 from bridge.errors import CommandRefused
 from tests.unit.cases.builders import FULFIL, SHIPPED, Desk, by, patient, said
 

@@ -16,25 +16,18 @@ from bridge.cases.changes import Cause, CauseKind, Change, Fact, fold
 from bridge.cases.measures.period import midnight, period_of
 from bridge.cases.measures.rounds import Word
 from bridge.cases.measures.tally import Tally
-from bridge.cases.model import (
+from bridge.cases.model import Answer, Attempt, Blocker, Case, Closure, Escalation, NextAction, Owner
+from bridge.cases.snapshot import Priority
+from bridge.cases.terms import (
     Action,
-    Answer,
-    Attempt,
     AttemptOutcome,
-    Blocker,
     BlockerCategory,
-    Case,
     Channel,
-    Closure,
     ClosureReason,
-    Escalation,
-    NextAction,
-    Owner,
     OwnerKind,
     Status,
     Trigger,
 )
-from bridge.cases.snapshot import Priority
 from tests.unit.cases.measures import oracle
 from tests.unit.cases.measures.test_oracle import as_compared, compare
 

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.cases.commands import Close, Reopen
 from bridge.cases.measures.rounds import Word
-from bridge.cases.model import ClosureReason
+from bridge.cases.terms import ClosureReason
 from tests.unit.cases.builders import Desk, a_snapshot, taken
 from tests.unit.cases.measures.figures import measured
 

@@ -12,7 +12,8 @@ from bridge.cases.measures.defining import Kind
 from bridge.cases.measures.definitions import DEFINITIONS
 from bridge.cases.measures.story import owner_label
 from bridge.cases.measures.tally import Count, Distribution, Proportion, nearest_rank
-from bridge.cases.model import Action, AttemptOutcome, BlockerCategory, ClosureReason, Owner, OwnerKind
+from bridge.cases.model import Owner
+from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, ClosureReason, OwnerKind
 from tests.unit.cases.builders import ASKED, NOW, Desk, a_snapshot, a_task, a_visit, call, taken
 from tests.unit.cases.measures.figures import MONTH, measured, of_histories
 from tests.unit.cases.measures.histories import rules

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from bridge.cases.calendar import Calendar
 from bridge.cases.lanes import parse_lanes
-from bridge.cases.model import OwnerKind
 from bridge.cases.owners import Absence, OwnerBook, OwnerEntry
 from bridge.cases.rules import Rules
+from bridge.cases.terms import OwnerKind
 from tests.unit.cases.builders import SHIPPED_TEXT
 from tests.unit.cases.year.almanac import Almanac
 from tests.unit.cases.year.course import Staff, lanes_of

@@ -10,19 +10,11 @@ from typing import Any
 
 from bridge.cases import commands as do
 from bridge.cases.changes import Change, Escalated
-from bridge.cases.model import (
-    Action,
-    AttemptOutcome,
-    Barrier,
-    BlockerCategory,
-    Case,
-    Channel,
-    ClosureReason,
-    Concern,
-)
+from bridge.cases.model import Case
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules
 from bridge.cases.snapshot import Priority
+from bridge.cases.terms import Action, AttemptOutcome, Barrier, BlockerCategory, Channel, ClosureReason, Concern
 from tests.unit.cases.builders import Desk, a_snapshot
 from tests.unit.cases.year.almanac import MINUTE, Almanac
 from tests.unit.cases.year.behind import Behind

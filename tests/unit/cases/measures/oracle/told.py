@@ -16,7 +16,8 @@ from bridge.cases.changes import (
     VisitHappened,
     fold,
 )
-from bridge.cases.model import Case, OwnerKind
+from bridge.cases.model import Case
+from bridge.cases.terms import OwnerKind
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
