@@ -1,5 +1,5 @@
 """
-The FHIR client: what every request to an EHR has in common, and the one place that translates HTTP errors.
+The FHIR client: the interactions of FHIR's REST API that Bridge has with an EHR.
 
 Reads are repeated here, a few times, while the server is busy or away. Writes never are: one that got no
 answer may have happened (``OutcomeUnknown``), and only its sender knows how to look.
@@ -9,87 +9,42 @@ Rules: FHIR R4 http.html. Where servers are known to depart from it, the line sa
 
 from __future__ import annotations
 
-import re
 import time
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import TypeVar
-from urllib.parse import urljoin
 
 import httpx
 import msgspec
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
 
 from bridge.errors import (
-    AuthExpired,
     CursorExpired,
-    Gone,
-    Moved,
-    NotFound,
     OutcomeUnknown,
     PutOff,
     Refused,
-    RemoteError,
     ServerFault,
     SourceError,
     Throttled,
     Unreachable,
     UnsafeAnswer,
-    VersionConflict,
 )
-from bridge.fhir.answers import Written, parse_http_date, read_retry_after, read_written
-from bridge.fhir.auth import Auth, NoAuth
+from bridge.fhir.answers import Written, parse_http_date, read_written
 from bridge.fhir.bundle import BundlePage, received, split
 from bridge.fhir.capability import Capability, parse_capability
-from bridge.fhir.network import Transport, inflated, out_of_time, time_limit
+from bridge.fhir.exchange import FHIR_JSON, MOST_ISSUES, Answer, Endpoint, Exchange
 from bridge.fhir.outcome import Outcome, parse_outcome
 from bridge.fhir.query import encode, escape, refuse_ignored
-from bridge.fhir.reference import inside_base, parse_reference
+from bridge.fhir.reference import inside_base
 from bridge.fhir.source import SourceVersion
 
 __all__ = ["Endpoint", "FhirClient", "SearchPage", "Written", "escape"]
 
 SearchPage = BundlePage
 
-FHIR_JSON = "application/fhir+json"
-MOST_ISSUES = 5
-"""How many issues of an OperationOutcome an error tells (rule ours)."""
-
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """
-    Where an EHR is and how patient we are with it.
-
-    ``timeout_seconds`` bounds each wait for the network, ``total_seconds`` a whole exchange, ``max_body_bytes``
-    its answer's size. ``attempts`` is how often one read is tried (never anew after ``total_seconds``),
-    ``patience_seconds`` how long it may wait in between; a server that asks for more gets ``Throttled``.
-    ``headers`` are sent with every request beside the usual ones.
-    """
-
-    name: str
-    base_url: str
-    auth: Auth = field(default_factory=NoAuth)
-    timeout_seconds: float = 30.0
-    total_seconds: float = 60.0
-    max_body_bytes: int = 50 * 1024 * 1024
-    attempts: int = 4
-    patience_seconds: float = 20.0
-    ids_per_search: int = 50
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    headers: httpx.Headers
-    body: bytes
 
 
 class FhirClient:
@@ -113,15 +68,9 @@ class FhirClient:
         turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.endpoint = endpoint
-        self._base = endpoint.base_url.rstrip("/")
-        self._clock, self._sleep, self._turn = clock, sleep, turn
-        self._http = httpx.Client(
-            timeout=endpoint.timeout_seconds,
-            transport=transport or Transport(),
-            follow_redirects=False,
-            trust_env=False,
-            headers={**endpoint.headers, "Accept": FHIR_JSON, "Accept-Encoding": "gzip", "User-Agent": "bridge"},
-        )
+        self._exchange = Exchange(endpoint, clock=clock, transport=transport, turn=turn)
+        self._base = self._exchange.base
+        self._clock, self._sleep = clock, sleep
 
     def __enter__(self) -> FhirClient:
         return self
@@ -133,7 +82,7 @@ class FhirClient:
 
     def close(self) -> None:
         """Give back every connection."""
-        self._http.close()
+        self._exchange.close()
 
     # Reading ----------------------------------------------------------------------------------------------
 
@@ -150,7 +99,7 @@ class FhirClient:
             Moved: It was merged into another, by a redirect there; that is not followed.
         """
 
-        def check(answer: _Answer) -> SourceVersion:
+        def check(answer: Answer) -> SourceVersion:
             version = received(answer.body)
             if version.issue is not None or version.ref != ref:
                 raise ServerFault(f"GET {ref} was answered with something else", status=answer.status)
@@ -181,7 +130,7 @@ class FhirClient:
             UnsafeAnswer: The link leads off the connection's base.
             CursorExpired: The server does not serve the link any longer.
         """
-        absolute = self._joined(url)
+        absolute = self._exchange.joined(url)
         if absolute is None or not inside_base(absolute, self._base):
             raise UnsafeAnswer(f"{self.endpoint.name}: a next link leads off the base URL; it was not followed")
         try:
@@ -225,7 +174,7 @@ class FhirClient:
     def _page(self, url: str, what: str) -> SearchPage:
         return self._get(url, what, lambda answer: self._as_page(answer, what))
 
-    def _as_page(self, answer: _Answer, what: str) -> SearchPage:
+    def _as_page(self, answer: Answer, what: str) -> SearchPage:
         try:
             page = split(answer.body)
         except SourceError as error:
@@ -240,20 +189,13 @@ class FhirClient:
                 )
         return msgspec.structs.replace(page, server_at=parse_http_date(answer.headers.get("Date")))
 
-    def _as_capability(self, answer: _Answer) -> Capability:
+    def _as_capability(self, answer: Answer) -> Capability:
         try:
             return parse_capability(answer.body)
         except SourceError as error:
             raise ServerFault(f"{self.endpoint.name}: {error}", status=answer.status) from None
 
-    def _joined(self, url: str) -> str | None:
-        """Return a link as an absolute URL (some servers give relative ones), ``None`` where it is none."""
-        try:
-            return urljoin(f"{self._base}/", url)
-        except ValueError:
-            return None
-
-    def _get(self, url: str, what: str, read: Callable[[_Answer], _T]) -> _T:
+    def _get(self, url: str, what: str, read: Callable[[Answer], _T]) -> _T:
         """Ask until there is an answer that *read* can use: what is cut short or no FHIR is asked for again."""
         headers = {"Cache-Control": "no-cache"}
         retrying = Retrying(
@@ -263,7 +205,7 @@ class FhirClient:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(lambda: read(self._send("GET", url, what, headers=headers)))
+        return retrying(lambda: read(self._exchange.send("GET", url, what, headers=headers)))
 
     def _wait(self, state: RetryCallState) -> float:
         """Return how long to wait; gives up at once where the server asks for more than our patience."""
@@ -312,104 +254,13 @@ class FhirClient:
             NotFound, Gone: It is not there; as good as deleted.
             OutcomeUnknown: No answer: it may have been deleted. Deleting once more does no harm.
         """
-        self._send("DELETE", f"{self._base}/{ref}", f"delete of {ref}", headers={})
+        self._exchange.send("DELETE", f"{self._base}/{ref}", f"delete of {ref}", headers={})
 
     def _write(self, method: str, path: str, body: bytes, headers: dict[str, str], what: str) -> Written:
         headers = {**headers, "Content-Type": FHIR_JSON, "Prefer": "return=representation"}
-        answer = self._send(method, f"{self._base}/{path}", what, headers=headers, body=body)
+        answer = self._exchange.send(method, f"{self._base}/{path}", what, headers=headers, body=body)
         kind, _, own_id = path.partition("/")
         written = read_written(answer.status, answer.headers, answer.body, kind, path if own_id else None)
         if written is None:
             raise OutcomeUnknown(f"{what}: answered {answer.status} without saying where", status=answer.status)
         return written
-
-    # One request ------------------------------------------------------------------------------------------
-
-    def _send(self, method: str, url: str, what: str, *, headers: dict[str, str], body: bytes | None = None) -> _Answer:
-        with self._turn():
-            return self._sent(method, url, what, headers, body)
-
-    def _sent(self, method: str, url: str, what: str, headers: dict[str, str], body: bytes | None) -> _Answer:
-        answer = self._exchange(method, url, what, headers, body)
-        if answer.status == 401 and self.endpoint.auth.refresh():
-            answer = self._exchange(method, url, what, headers, body)
-        if 200 <= answer.status < 300:
-            return answer
-        raise self._error(answer, method, what)
-
-    def _exchange(self, method: str, url: str, what: str, headers: dict[str, str], body: bytes | None) -> _Answer:
-        writes = method != "GET"
-        headers = {**headers, "X-Request-Id": str(uuid.uuid4())}
-        authorization = self.endpoint.auth.header()
-        if authorization is not None:
-            headers["Authorization"] = authorization
-        try:
-            with (
-                time_limit(self.endpoint.total_seconds),
-                self._http.stream(method, url, headers=headers, content=body) as response,
-            ):
-                return _Answer(response.status_code, response.headers, self._body(response, what))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Unreachable(f"{what}: no connection to {self._base} ({_in_words(error)})") from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError) as error:
-            raise Refused(f"{what}: this cannot be sent ({type(error).__name__})") from None
-        except (httpx.HTTPError, ServerFault, UnsafeAnswer) as error:
-            if writes:
-                raise OutcomeUnknown(f"{what}: sent, but no whole answer came ({type(error).__name__})") from None
-            if isinstance(error, RemoteError):
-                raise
-            raise ServerFault(f"{what}: the answer broke off ({type(error).__name__})") from None
-
-    def _body(self, response: httpx.Response, what: str) -> bytes:
-        """Read an answer, bounded in size and time."""
-        chunks, size = [], 0
-        for chunk in inflated(response):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self.endpoint.max_body_bytes:
-                raise UnsafeAnswer(f"{what}: the answer is larger than {self.endpoint.max_body_bytes} bytes")
-            if out_of_time():
-                raise ServerFault(f"{what}: the answer took longer than {self.endpoint.total_seconds:g} s")
-        return b"".join(chunks)
-
-    def _moved_to(self, answer: _Answer, ref: str) -> str | None:
-        """Return which other resource of its type a redirect of *ref* leads to, where that is on this server."""
-        url = self._joined(answer.headers.get("Location", ""))
-        to = parse_reference(url, self._base).ref if url is not None else None
-        return to if to is not None and to != ref and to.partition("/")[0] == ref.partition("/")[0] else None
-
-    def _error(self, answer: _Answer, method: str, what: str) -> RemoteError:
-        """Return the error that an answer means: the one place where a status becomes an error."""
-        outcome = parse_outcome(answer.body) or Outcome()
-        moved_to = self._moved_to(answer, what) if method == "GET" and answer.status in (301, 308) else None
-        issues, status = outcome.summary()[:MOST_ISSUES], answer.status
-        told = f"{what}: answered {status}" + (f" ({'; '.join(issues)})" if issues else "") + _NEEDS.get(status, "")
-        retry_at = read_retry_after(answer.headers, self._clock())
-        if status == 429 or (status == 503 and retry_at is not None):
-            return Throttled(told, retry_at=retry_at, status=status, issues=issues)
-        if status == 401:
-            return AuthExpired(told, status=status, issues=issues)
-        if status == 409 or (status == 412 and method == "PUT"):
-            return VersionConflict(told, status=status, issues=issues)
-        if status == 408 or (status >= 500 and status != 501):
-            # A proxy's 502 may hide a write that was done; 503 and 408 say that nothing was begun.
-            unsure = method != "GET" and status not in (408, 503)
-            return (OutcomeUnknown if unsure else ServerFault)(told, status=status, issues=issues)
-        if moved_to is not None:
-            return Moved(f"{told}: merged into {moved_to}", ref=moved_to, status=status, issues=issues)
-        if status < 400:
-            return Refused(f"{what}: answered {status}; redirects are not followed", status=status, issues=issues)
-        return {404: NotFound, 410: Gone}.get(status, Refused)(told, status=status, issues=issues)
-
-
-_NEEDS = {
-    401: "; the EHR does not accept our credentials: check auth and its secrets",
-    403: "; Bridge lacks a permission there: give its client the scope",
-}
-"""What a person has to do where asking again cannot help."""
-
-
-def _in_words(error: httpx.TransportError) -> str:
-    """Return what the network said, without the numbers that only its programmers know."""
-    said = re.sub(r"^\[Errno -?\d+\] |\[SSL[^\]]*\] | \(_ssl\.c:\d+\)", "", str(error))
-    return said or ("no answer in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__)
