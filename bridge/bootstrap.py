@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -16,7 +18,7 @@ from zoneinfo import ZoneInfo
 from bridge import __version__
 from bridge.config import ConnectionSection, Settings
 from bridge.errors import ConfigError
-from bridge.store.engine import own
+from bridge.store.engine import own, sqlite_file
 from bridge.store.memory import MemoryStore
 from bridge.store.opening import create_or_open
 from bridge.store.port import Store
@@ -41,7 +43,7 @@ from bridge.wiring import (
 )
 
 if TYPE_CHECKING:
-    from bridge.web.context import ConnectionInfo, Ring, WebContext
+    from bridge.web.context import ConnectionInfo, Disk, Ring, WebContext
 
 
 def spare_what_stays() -> None:
@@ -129,7 +131,17 @@ class Bridge:
             allowed_hosts=frozenset(self.settings.web.allowed_hosts),
             gates={name: gate for name, gate in gates.items() if gate is not None},
             ring=ring,
+            asked=self.asked,
+            disk=lambda: disk_of(self.settings),
         )
+
+    def asked(self) -> Mapping[tuple[str, str], int]:
+        """Return what came of this process's requests to each EHR."""
+        return {
+            (name, outcome.value): number
+            for name, governor in self.governors.items()
+            for outcome, number in governor.asked().items()
+        }
 
 
 def _without(connector: Connector) -> Mapping[str, str]:
@@ -197,6 +209,18 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
             with store.transaction() as tx:
                 tx.release_leases(utc_now())
         yield Bridge(settings, store, lines, connectors, exits, governors, turns, stopping)
+
+
+def disk_of(settings: Settings) -> Disk | None:
+    """Return how much room there is where the SQLite file is; ``None`` with PostgreSQL."""
+    from bridge.web.context import Disk
+
+    file = sqlite_file(settings.database.url.get_secret_value())
+    if file is None:
+        return None
+    usage = shutil.disk_usage(next(parent for parent in file.absolute().parents if parent.exists()))
+    parts = [Path(f"{file}{end}") for end in ("", "-wal", "-shm")]
+    return Disk(usage.free, usage.total, sum(part.stat().st_size for part in parts if part.exists()))
 
 
 def _patients_in(store: Store, name: str) -> Callable[[], Sequence[str]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TypeVar
 
@@ -71,6 +71,8 @@ class FhirClient:
         self._exchange = Exchange(endpoint, clock=clock, transport=transport, turn=turn)
         self._base = self._exchange.base
         self._clock, self._sleep = clock, sleep
+        self.ahead: timedelta | None = None
+        """How far the server's clock was ahead of ours when it last told, to a second or so."""
 
     def __enter__(self) -> FhirClient:
         return self
@@ -187,7 +189,10 @@ class FhirClient:
                     status=answer.status,
                     issues=outcome.summary()[:MOST_ISSUES],
                 )
-        return msgspec.structs.replace(page, server_at=parse_http_date(answer.headers.get("Date")))
+        server_at = parse_http_date(answer.headers.get("Date"))
+        if server_at is not None:
+            self.ahead = server_at - self._clock()
+        return msgspec.structs.replace(page, server_at=server_at)
 
     def _as_capability(self, answer: Answer) -> Capability:
         try:

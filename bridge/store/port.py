@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -114,7 +114,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     ``next_at`` is when the next request may be sent where so many a second are allowed. ``asked_until`` is until
     when the EHR itself asked to be left alone. ``open_until`` is until when nobody tries because it did not
     answer, ``away_since`` when that began and ``trips`` how often in a row it was found away. ``recovered_at`` is
-    when it came back. ``reason`` says in words what it answered last while it was away.
+    when it came back. ``reason`` says in words what it answered last while it was away, ``cause`` in one of a few words
+    (``governor.Away``). ``ahead`` is how far its clock was ahead of ours when that was noted last.
     """
 
     connection: str
@@ -125,6 +126,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     trips: int = 0
     recovered_at: datetime | None = None
     reason: str | None = None
+    cause: str | None = None
+    ahead: timedelta | None = None
 
 
 class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +254,29 @@ class Settlement(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reason: str | None = None
     written: str | None = None
     written_version: str | None = None
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How many deliveries of one kind of intent ended one way since the database was made.
+
+    ``outcome`` is the intent's state afterwards, or ``again``. ``code`` says why, from a closed set, where it was not
+    confirmed; it is empty otherwise.
+    """
+
+    kind: str
+    outcome: str
+    code: str
+    found: int
+
+
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
+    """How many intents are in a state that is not the end, for which reason, and since when the oldest of them is."""
+
+    state: IntentState
+    code: str | None
+    found: int
+    since: datetime
 
 
 class CaseOrder(StrEnum):
@@ -596,6 +622,27 @@ class Tx(Protocol):
 
     def case_counts(self, connection: str | None = None) -> Mapping[tuple[str, str], int]:
         """Return how many unmerged cases there are by (lane, status)."""
+
+    def overdue_counts(self, connection: str, now: datetime) -> Mapping[str, int]:
+        """Return how many open cases were due before *now*, by lane."""
+
+    # Figures ----------------------------------------------------------------------------------------------
+    def count_deliveries(self, connection: str, found: Mapping[tuple[str, str, str], int]) -> None:
+        """Add to how many deliveries ended how, by (kind, outcome, code)."""
+
+    def deliveries(self, connection: str) -> list[Delivered]:
+        """Return how many deliveries ended how, in order."""
+
+    def unfinished(self, connection: str) -> list[Unfinished]:
+        """
+        Return the queued, sending, parked and not-writable intents by state and code, in order.
+
+        The time it takes grows with these alone, not with what was delivered. ``since`` is when they were queued or,
+        of what is parked or not writable, when that was settled.
+        """
+
+    def parked_since(self, connection: str) -> datetime | None:
+        """Return when the version was received that has been parked in the inbox for the longest time."""
 
     # Budgets ----------------------------------------------------------------------------------------------
     def budget(self, connection: str) -> Budget:

@@ -301,6 +301,8 @@ budget = Table(
     Column("trips", Integer, nullable=False),
     Column("recovered_at", Instant),
     Column("reason", Words),
+    Column("cause", Words),
+    Column("ahead", BigInteger),
     CheckConstraint("(open_until IS NULL) = (away_since IS NULL)", name="away_while_open"),
     CheckConstraint("(open_until IS NULL) = (trips = 0)", name="trips_while_open"),
 )
@@ -356,6 +358,18 @@ late = Table(
     Column("found", BigInteger, nullable=False),
     PrimaryKeyConstraint("connection_id", "type", "path"),
 )
+
+delivery_total = Table(
+    "delivery_total",
+    metadata,
+    _connection(),
+    Column("kind", Words, nullable=False),
+    Column("outcome", Words, nullable=False),
+    Column("code", Words, nullable=False),
+    Column("found", BigInteger, nullable=False),
+    PrimaryKeyConstraint("connection_id", "kind", "outcome", "code"),
+)
+"""How many deliveries ended how: a running total, which no tidying of the outbox changes."""
 
 JOINED = source.c.root_id != source.c.resource_id
 """Sources in the group of another one; the rest, most of them, need no second index entry."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Event, Lock
 
+from msgspec import structs
+
 from bridge.cases.intents import IntentState
 from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
@@ -32,6 +34,9 @@ from bridge.sync.timers import notice_rules, tick
 from bridge.sync.turns import Turns
 
 log = logging.getLogger(__name__)
+
+SAME_CLOCK = timedelta(seconds=10)
+"""By how much the difference of two clocks has to change until it is noted anew (rule ours)."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,19 @@ class Connector:
                 problems.append(f"{stream}: {error}")
                 note_problem(self.store, self.line, stream, str(error))
                 log.warning("poll failed", extra={"connection": self.line.name, "stream": stream})
+        self._note_clock()
         return reports, problems
+
+    def _note_clock(self) -> None:
+        """Keep how far the EHR's clock is ahead of ours, where that is not as it was noted."""
+        ahead = self.client.ahead
+        if ahead is None:
+            return
+        with self.store.reading() as tx:
+            noted = tx.budget(self.line.name).ahead
+        if noted is None or abs(ahead - noted) >= SAME_CLOCK:
+            with self.store.transaction() as tx:
+                tx.save_budget(structs.replace(tx.budget(self.line.name), ahead=ahead))
 
     def _noticing(self, watch: Callable[[Progress], None]) -> Callable[[Progress], None]:
         """Return *watch*, with what nobody rang for noted first: this is how a deaf Subscription is found out."""
@@ -222,7 +239,17 @@ class Connector:
             swept = swept.with_late(self._look_back(stream, held))
         for problem in swept.problems:
             log.warning(problem, extra={"connection": self.line.name})
+        self._note_sweep(swept)
         return swept
+
+    def _note_sweep(self, swept: SweepReport) -> None:
+        """Keep when a sweep last came to its end, and what it could not look at."""
+        problem = "; ".join(swept.problems) or None
+        now = self.clock()
+        with self.store.transaction() as tx:
+            before = tx.cursor(self.line.name, SWEEP_STREAM) or Cursor(connection=self.line.name, stream=SWEEP_STREAM)
+            checked_at = before.checked_at if problem else now
+            tx.save_cursor(structs.replace(before, checked_at=checked_at, problem=problem))
 
     def _look_back(self, stream: str, held: Callable[[], Collection[str]]) -> Counts | str:
         """Return what of a stream became visible late, or why that could not be found out."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,9 +20,10 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from bridge.cases.intents import IntentKind, IntentState
-from bridge.errors import DomainError, HeldBack, RemoteError, StoreUnavailable, VersionConflict
+from bridge.errors import DomainError, HeldBack, PutOff, RemoteError, StoreUnavailable, VersionConflict
 from bridge.fhir.client import FhirClient
 from bridge.fhir.retry import Then, decide
+from bridge.logs import about
 from bridge.store.port import OutboxRow, Settlement, Store
 from bridge.sync.hand import NotYet, Outrun, Overtaken, Stop
 from bridge.sync.line import Line
@@ -42,6 +44,9 @@ A_DAY = timedelta(days=1)
 """How long it is left alone then: ``MOST_CONFLICTS`` tries a day (rule ours)."""
 
 _UPDATING = (IntentKind.COORDINATION_TASK, IntentKind.SOURCE_TASK, IntentKind.RETRACTION)
+
+AGAIN = "again"
+"""What came of a delivery that is tried again, beside the states in which one ends."""
 
 LEAST_PAUSE = timedelta(seconds=1)
 """The shortest wait before the same is tried again, whatever a server's ``Retry-After`` says (rule ours)."""
@@ -120,6 +125,8 @@ class _Run:
         self._writer = Writer(store, channel, clock)
         self._ended: dict[IntentState, int] = {}
         self._reasons: list[str] = []
+        self._again_for: dict[int, str] = {}
+        """Why rows were put off, by id, of those that an EHR was asked about."""
 
     def down(self) -> bool:
         """Whether the server is to be left alone."""
@@ -133,6 +140,13 @@ class _Run:
 
     def deliver(self, row: OutboxRow) -> Settlement:
         """Try one intent; whatever happens is an answer, never an exception that loses the row."""
+        with about(connection=row.intent.connection, case=row.intent.case_id, outbox=str(row.id)):
+            settled = self._tried(row)
+            if settled.state in (IntentState.PARKED, IntentState.NOT_WRITABLE):
+                log.warning("a write is %s (%s): %s", settled.state, settled.code, settled.reason)
+        return settled
+
+    def _tried(self, row: OutboxRow) -> Settlement:
         now = self._clock()
         until = self._channel.breaker.open_until(now)
         if until is not None:
@@ -161,7 +175,7 @@ class _Run:
                 row, self._clock() + LEAST_PAUSE, spent=False, unsure_at=self._clock(), reason=str(error)
             )
         except Exception as error:
-            log.exception("delivery failed", extra={"outbox": row.id, "connection": row.intent.connection})
+            log.exception("delivery failed")
             return self._end(row, IntentState.PARKED, code="fault", reason=f"a fault of ours: {type(error).__name__}")
 
     def settle(self, rows: Sequence[OutboxRow], settled: Sequence[Settlement]) -> None:
@@ -173,6 +187,7 @@ class _Run:
         now = self._clock()
         with self._store.transaction() as tx:
             tx.settle(settled)
+            tx.count_deliveries(self._channel.line.name, self._counted(rows, settled))
             for row, how in zip(rows, settled, strict=True):
                 case = tx.case(row.intent.case_id) if self._may_be_two(row, how) else None
                 if case is not None and how.written is not None:
@@ -182,6 +197,17 @@ class _Run:
             self._ended[one.state] = self._ended.get(one.state, 0) + 1
             if one.reason is not None and one.state is not IntentState.SUPERSEDED:
                 self._reasons.append(one.reason)
+
+    def _counted(self, rows: Sequence[OutboxRow], settled: Sequence[Settlement]) -> Counter[tuple[str, str, str]]:
+        """Return how many attempts ended how, by (kind, outcome, code); one that was not made is none."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for row, how in zip(rows, settled, strict=True):
+            again = self._again_for.pop(row.id, None)
+            if how.state is not IntentState.QUEUED:
+                found[row.intent.kind, how.state, how.code or ""] += 1
+            elif again is not None:
+                found[row.intent.kind, AGAIN, again] += 1
+        return found
 
     def _may_be_two(self, row: OutboxRow, how: Settlement) -> bool:
         created = row.intent.message is not None and self._channel.plan[row.intent.kind].how is How.CONDITIONAL_CREATE
@@ -240,9 +266,11 @@ class _Run:
     def _after(self, row: OutboxRow, error: RemoteError) -> Settlement:
         now = self._clock()
         decision = decide(error, row.attempts, now, jitter=random.random())  # noqa: S311 - spreads retries, guards nothing
+        code = f"http-{error.status}" if error.status is not None else type(error).__name__
         if decision.then is Then.PARK or decision.at is None:
-            code = f"http-{error.status}" if error.status is not None else type(error).__name__
             return self._end(row, IntentState.PARKED, code=code, reason=str(error))
+        if not isinstance(error, PutOff):
+            self._again_for[row.id] = code
         at = max(decision.at, now + LEAST_PAUSE)
         if decision.channel_down:
             self._channel.breaker.trip(at)

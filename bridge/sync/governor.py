@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from threading import Condition, Lock
 
 from msgspec.structs import replace
@@ -55,6 +56,37 @@ SEEN_OF_LATE = timedelta(seconds=30)
 """A process not seen for so long has no share in the requests under way."""
 
 LARGEST_SLICE = 20
+
+
+class Away(StrEnum):
+    """Why an EHR was taken for away."""
+
+    UNREACHABLE = "unreachable"
+    SERVER_FAULT = "server-fault"
+    UNANSWERED = "unanswered"
+    CREDENTIALS = "credentials"
+    """It answered 401: it does not accept who we are."""
+
+
+_WHY: tuple[tuple[type[RemoteError], Away], ...] = (
+    (AuthExpired, Away.CREDENTIALS),
+    (Unreachable, Away.UNREACHABLE),
+    (OutcomeUnknown, Away.UNANSWERED),
+)
+
+
+def _why(error: RemoteError) -> Away:
+    return next((away for kind, away in _WHY if isinstance(error, kind)), Away.SERVER_FAULT)
+
+
+class Asked(StrEnum):
+    """What came of one request to an EHR."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    THROTTLED = "throttled"
+    FAILED = "failed"
+    CREDENTIALS = "credentials"
 
 
 @dataclass(frozen=True)
@@ -116,16 +148,29 @@ class Governor:
             try:
                 yield
             except Throttled as error:
+                self._count(Asked.THROTTLED)
                 self._back(turn)
                 self._asked_to_wait(error)
                 raise
             except (Unreachable, ServerFault, OutcomeUnknown, AuthExpired) as error:
+                self._count(Asked.CREDENTIALS if isinstance(error, AuthExpired) else Asked.FAILED)
                 self._failed(turn, error)
                 raise
             except RemoteError:
+                self._count(Asked.REFUSED)
                 self._answered(turn)
                 raise
+            self._count(Asked.ANSWERED)
             self._answered(turn)
+
+    def asked(self) -> Counter[Asked]:
+        """Return what came of the requests of this process."""
+        with self._memory.lock:
+            return Counter(self._memory.asked)
+
+    def _count(self, what: Asked) -> None:
+        with self._memory.lock:
+            self._memory.asked[what] += 1
 
     def budget(self) -> Budget:
         """Return what all processes know of the EHR."""
@@ -240,8 +285,8 @@ class Governor:
                 found = tx.budget(self.connection)
                 long = found.away_since is not None and now - found.away_since >= A_REAL_OUTAGE
                 back = now if long else found.recovered_at
-                here = replace(found, away_since=None, open_until=None, trips=0, recovered_at=back, reason=None)
-                self._keep(tx.save_budget, here)
+                here = replace(found, away_since=None, open_until=None, trips=0, recovered_at=back)
+                self._keep(tx.save_budget, replace(here, reason=None, cause=None))
 
     def _failed(self, turn: _Turn, error: RemoteError) -> None:
         with self._memory.lock:
@@ -256,8 +301,8 @@ class Governor:
                     return
                 until = now + self._pause(found.trips)
                 since = found.away_since or now
-                away = replace(found, away_since=since, open_until=until, trips=found.trips + 1, reason=str(error))
-                self._keep(tx.save_budget, away)
+                away = replace(found, away_since=since, open_until=until, trips=found.trips + 1)
+                self._keep(tx.save_budget, replace(away, reason=str(error), cause=_why(error)))
 
     def _asked_to_wait(self, error: Throttled) -> None:
         """Every process keeps the pause; one that was not said how long grows with each time."""
@@ -288,6 +333,7 @@ class _Memory:
     read_at: datetime | None = None
     slots: deque[datetime] = field(default_factory=deque)
     failures: int = 0
+    asked: Counter[Asked] = field(default_factory=Counter)
     throttled: int = 0
     began: bool = False
     """Whether this process asked, or was refused, before."""

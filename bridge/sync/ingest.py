@@ -8,6 +8,7 @@ EHR: ``deliver`` sends what the outbox holds, later.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,11 @@ from bridge.tasks.transitions import path
 
 OWN_WRITE = "own-write"
 POLL = "poll"
+
+MOST_TOLD = 5
+"""How many parked versions of one page the log names; the inbox has them all."""
+
+log = logging.getLogger(__name__)
 
 Verdict = Snapshot | Ignored | Parked
 
@@ -121,6 +127,7 @@ def _ingest(page: Intake, store: Store, line: Line, now: datetime, *, certain: b
         tx.count(line.name, page.stream, counts)
         if page.cursor is not None:
             tx.save_cursor(page.cursor)
+    _tell_parked(rows)
     return IngestReport(
         counts,
         opened=sum(prior is None for prior, _ in outcome.pairs),
@@ -128,6 +135,16 @@ def _ingest(page: Intake, store: Store, line: Line, now: datetime, *, certain: b
         intents=intents,
         newest=_newest(verdicts),
     )
+
+
+def _tell_parked(rows: Sequence[InboxRow]) -> None:
+    parked = [row for row in rows if row.state is InboxState.PARKED]
+    for row in parked[:MOST_TOLD]:
+        source = f"{row.ref}/_history/{row.version}"
+        log.warning("a version is parked: %s", row.code, extra={"connection": row.connection, "source": source})
+    if len(parked) > MOST_TOLD:
+        more = len(parked) - MOST_TOLD
+        log.warning("%d more versions are parked", more, extra={"connection": parked[0].connection})
 
 
 def _patients_left(outcome: Outcome) -> set[str]:

@@ -58,6 +58,15 @@ Replay = Callable[[Sequence[int]], int]
 """Tries parked rows (by id) again and returns for how many of them that helped."""
 
 
+@dataclass(frozen=True)
+class Disk:
+    """Bytes where the SQLite file is: free, in all, and what the database takes of them."""
+
+    free: int
+    size: int
+    database: int
+
+
 def _nobody_answers(connection: str, refs: Sequence[str], said: Notification) -> Future[None]:
     raise NotKept("nothing reads notifications here")
 
@@ -82,6 +91,8 @@ class WebContext:
         ring: Keeps what a notification is about.
         patience_seconds: How long a sender of a notification waits for it to be kept.
         rings: Counts what came of them.
+        asked: Says what came of the requests of this process to each EHR, by (connection, outcome).
+        disk: Says how much room there is for the database; ``None`` where it is on a server of its own.
         stale_after: How old EHR data may be before people are warned.
     """
 
@@ -102,4 +113,6 @@ class WebContext:
     ring: Ring = _nobody_answers
     patience_seconds: float = PATIENCE_SECONDS
     rings: Rings = field(default_factory=Rings)
+    asked: Callable[[], Mapping[tuple[str, str], int]] = dict
+    disk: Callable[[], Disk | None] = lambda: None
     stale_after: timedelta = timedelta(minutes=15)

@@ -11,12 +11,15 @@ What holds for every request and every response: who may ask, and what a browser
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.logs import about
 from bridge.web.problems import Problem, log_fault, problem_response
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -41,6 +44,7 @@ _HOOKS = "/hooks/"
 EHRs call us by the name in their Subscription and show a secret, which no page of another site knows. HAPI 8.0.0
 posts an empty notification as a form (seen 2026-11).
 """
+_PLAIN_ID = re.compile(r"[0-9a-fA-F-]{16,64}")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 
 
@@ -56,7 +60,11 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        guarded = _Answer(scope, send)
+        request_id = _request_id(Headers(scope=scope))
+        with about(request=request_id):
+            await self._answer(scope, receive, _Answer(scope, send, request_id))
+
+    async def _answer(self, scope: Scope, receive: Receive, guarded: _Answer) -> None:
         refusal = self._refusal(scope)
         if refusal is not None:
             await problem_response(refusal)(scope, receive, guarded.send)
@@ -85,8 +93,9 @@ class Guard:
 class _Answer:
     """Adds the headers to an answer on its way out, and knows whether one has begun."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self._scope, self._send, self.started = scope, send, False
+        self._request_id = request_id.encode()
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -99,11 +108,18 @@ class _Answer:
         names = {name for name, _ in given}
         headers = [pair for pair in given if pair[0] not in _OURS] if names & _OURS else list(given)
         headers += _FIXED
+        headers.append((b"x-request-id", self._request_id))
         if b"cache-control" not in names:
             headers.append((b"cache-control", b"no-store"))
         if self._scope.get("scheme") == "https":
             headers.append((b"strict-transport-security", b"max-age=31536000"))
         return headers
+
+
+def _request_id(headers: Headers) -> str:
+    """Return the id that a proxy gave the request, where it is a plain one; nobody's words get into the log by it."""
+    given = headers.get("x-request-id", "")
+    return given if _PLAIN_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _fault(scope: Scope, fault_id: str) -> Problem:

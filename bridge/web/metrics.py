@@ -1,189 +1,243 @@
 """
-``/metrics`` for Prometheus, read from the store at every scrape: any replica tells the same, but of the requests to
-its hooks, which each counts for itself.
+``/metrics`` for Prometheus, read from the store at every scrape: any replica tells the same, but of what each counts
+for itself: requests to its hooks and to the EHR, log records, and its own process.
 
-Labels come from closed sets (configured connections, the four types, our states, lanes and statuses), so the
+Labels come from closed sets (configured connections, the four types, our states, lanes, statuses and reasons), so the
 number of series does not grow with the number of cases, and none can hold anything about a person.
+
+A scrape costs what is unfinished, parked or overdue. What has to be counted over everything there ever was is kept
+for twenty times as long as counting it took (``Counted``).
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter as Tally
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 
+import msgspec
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from bridge import logs
 from bridge.cases.intents import IntentState
+from bridge.errors import StoreUnavailable
 from bridge.store.port import Counts, Tx
+from bridge.sync.governor import Away
 from bridge.sync.hearing import Condition, condition
 from bridge.sync.line import Line
-from bridge.web.connections import oldest_unsent_at, repairs
+from bridge.sync.sweep import SWEEP_STREAM
+from bridge.web.connections import not_asked, repairs
 from bridge.web.context import WebContext
+from bridge.web.families import Scrape
 from bridge.web.rings import Outcome, Rings
 
 _RESULTS = ("applied", "duplicate", "ignored", "parked")
+_UNFINISHED = (IntentState.QUEUED, IntentState.SENDING, IntentState.PARKED, IntentState.NOT_WRITABLE)
+_OTHER = "other"
+
+SHARE = 20
+"""At most one part in so many of the time is spent on counting over everything (rule ours)."""
+
+AT_ONCE_SECONDS = 0.05
+"""What is counted faster than this is counted at every scrape (rule ours)."""
 
 
-class _Families:
-    """The metrics of one scrape."""
+@dataclass(frozen=True)
+class Totals:
+    """What can only be counted over everything there ever was."""
 
-    def __init__(self) -> None:
-        stream = ["connection", "type"]
-        self.lag = GaugeMetricFamily(
-            "bridge_lag_seconds", "Now minus the watermark: everything older is stored.", labels=stream
-        )
-        self.success = GaugeMetricFamily(
-            "bridge_last_success_timestamp_seconds", "When a stream was last read to its end.", labels=stream
-        )
-        self.inbox = CounterMetricFamily(
-            "bridge_inbox", "Received versions by what became of them.", labels=[*stream, "result"]
-        )
-        self.late = CounterMetricFamily(
-            "bridge_late_rows", "Versions that a poll had read past and another way in brought.", labels=stream
-        )
-        self.repairs = CounterMetricFamily(
-            "bridge_sweep_repairs", "Versions that the sweep found and nothing else had brought.", labels=["connection"]
-        )
-        self.copies = CounterMetricFamily(
-            "bridge_second_copies_retired",
-            "Resources of ours that stood twice on the EHR; the second is marked as entered in error.",
-            labels=["connection"],
-        )
-        self.outbox = GaugeMetricFamily("bridge_outbox", "Intents by state.", labels=["connection", "state"])
-        self.oldest = GaugeMetricFamily(
-            "bridge_outbox_oldest_age_seconds",
-            "How long the oldest unsent intent has waited; 0 when none waits.",
-            labels=["connection"],
-        )
-        self.away = GaugeMetricFamily(
-            "bridge_ehr_away", "1 while the EHR does not answer and is only tried now and then.", labels=["connection"]
-        )
-        self.notifications = CounterMetricFamily(
-            "bridge_notifications",
-            "Requests to the hooks of this process by what came of them.",
-            labels=["connection", "outcome"],
-        )
-        self.waiting = GaugeMetricFamily(
-            "bridge_hints_oldest_age_seconds",
-            "How long the oldest notification has waited to be read after; 0 when none waits.",
-            labels=["connection"],
-        )
-        self.subscriptions = GaugeMetricFamily(
-            "bridge_subscriptions", "Subscriptions on the EHR by what they are worth.", labels=["connection", "state"]
-        )
-        self.missed = CounterMetricFamily(
-            "bridge_notifications_missed",
-            "Changes that a poll found and no Subscription told of.",
-            labels=["connection"],
-        )
-        self.cases = GaugeMetricFamily(
-            "bridge_cases", "Cases by lane and status.", labels=["connection", "lane", "status"]
-        )
+    cases: Mapping[tuple[str, str], int]
+    outbox: Mapping[IntentState, int]
 
-    def all(self) -> Iterator[Metric]:
-        """Return every metric."""
-        yield from (
-            self.lag,
-            self.success,
-            self.inbox,
-            self.late,
-            self.repairs,
-            self.copies,
-            self.outbox,
-            self.oldest,
-            self.away,
-            self.notifications,
-            self.waiting,
-            self.subscriptions,
-            self.missed,
-            self.cases,
-        )
+
+class Counted:
+    """Totals by connection, counted by one thread at a time and kept for a while where that took long."""
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer, self._busy = timer, Lock()
+        self._kept: dict[str, tuple[float, Totals]] = {}
+
+    def of(self, connection: str, count: Callable[[], Totals]) -> Totals:
+        """Return the totals of *connection*, by *count* where those that are kept are too old."""
+        with self._busy:
+            until, kept = self._kept.get(connection, (0.0, None))
+            began = self._timer()
+            if kept is None or began >= until:
+                kept = count()
+                took = self._timer() - began
+                self._kept[connection] = (began + (SHARE * took if took >= AT_ONCE_SECONDS else 0.0), kept)
+            return kept
 
 
 class StoreCollector(Collector):
     """Reads the figures from the store whenever Prometheus asks."""
 
     def __init__(self, context: WebContext) -> None:
-        self._context = context
+        self._context, self._counted = context, Counted()
 
     def describe(self) -> Iterator[Metric]:
         """Return the metrics without figures, so that registering reads nothing."""
-        return _Families().all()
+        return Scrape().all()
 
     def collect(self) -> Iterator[Metric]:
-        """Read every connection's figures."""
-        families, now = _Families(), self._context.clock()
-        with self._context.store.reading() as tx:
-            for line in self._context.lines.values():
-                _intake(families, tx, line, now)
-                _outgoing(families, tx, line.name, now)
-                _heard(families, tx, line.name, self._context.rings, now)
-                _cases(families, tx, line)
-        yield from families.all()
+        """Read every connection's figures; without a database, those of this process alone."""
+        scrape = Scrape()
+        try:
+            with self._context.store.reading() as tx:
+                for line in self._context.lines.values():
+                    self._line(scrape, tx, line, self._context.clock())
+            scrape.add("bridge_database_up", 1)
+        except StoreUnavailable:
+            scrape = Scrape()
+            scrape.add("bridge_database_up", 0)
+        self._process(scrape)
+        yield from scrape.all()
+
+    def _line(self, scrape: Scrape, tx: Tx, line: Line, now: datetime) -> None:
+        totals = self._counted.of(line.name, lambda: Totals(tx.case_counts(line.name), tx.outbox_counts(line.name)))
+        _intake(scrape, tx, line, now)
+        _parked(scrape, tx, line, now)
+        _outgoing(scrape, tx, line.name, totals.outbox, now)
+        _heard(scrape, tx, line.name, self._context.rings, now)
+        _ehr(scrape, tx, line.name, now)
+        _cases(scrape, tx, line, totals.cases, now)
+
+    def _process(self, scrape: Scrape) -> None:
+        context = self._context
+        scrape.add("bridge_build_info", 1, context.version)
+        for level in logs.LEVELS:
+            scrape.add("bridge_log_records", logs.RECORDED[level], level)
+        for (connection, outcome), number in sorted(context.asked().items()):
+            scrape.add("bridge_requests", number, connection, outcome)
+        disk = context.disk()
+        if disk is not None:
+            scrape.add("bridge_disk_free_bytes", disk.free)
+            scrape.add("bridge_disk_size_bytes", disk.size)
+            scrape.add("bridge_database_bytes", disk.database)
+
+
+def registry(context: WebContext) -> CollectorRegistry:
+    """Return what is scraped: the store's figures, and this process's (``process_*``)."""
+    made = CollectorRegistry()
+    made.register(StoreCollector(context))
+    ProcessCollector(registry=made)
+    return made
 
 
 def router(context: WebContext) -> APIRouter:
     """Return the route."""
-    registry = CollectorRegistry()
-    registry.register(StoreCollector(context))
-    metrics = APIRouter()
+    scraped, metrics = registry(context), APIRouter()
 
     @metrics.get("/metrics", include_in_schema=False)
     def scrape() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(scraped), media_type=CONTENT_TYPE_LATEST)
 
     return metrics
 
 
-def _cases(families: _Families, tx: Tx, line: Line) -> None:
+def _cases(scrape: Scrape, tx: Tx, line: Line, cases: Mapping[tuple[str, str], int], now: datetime) -> None:
+    lanes = line.rules.lanes
     counts: Tally[tuple[str, str]] = Tally()
-    for (lane, status), number in tx.case_counts(line.name).items():
-        counts[lane if lane in line.rules.lanes else "other", str(status)] += number
+    for (lane, status), number in cases.items():
+        counts[lane if lane in lanes else _OTHER, str(status)] += number
     for (lane, status), number in sorted(counts.items()):
-        families.cases.add_metric([line.name, lane, status], number)
+        scrape.add("bridge_cases", number, line.name, lane, status)
+    overdue = Tally({lane.name: 0 for lane in lanes.all})
+    for lane_name, number in tx.overdue_counts(line.name, now).items():
+        overdue[lane_name if lane_name in lanes else _OTHER] += number
+    for lane_name, number in sorted(overdue.items()):
+        scrape.add("bridge_cases_overdue", number, line.name, lane_name)
 
 
-def _intake(families: _Families, tx: Tx, line: Line, now: datetime) -> None:
+def _intake(scrape: Scrape, tx: Tx, line: Line, now: datetime) -> None:
     totals, late = tx.totals(line.name), Tally[str]()
     for group in tx.late(line.name):
         late[group.type] += group.found
-    families.repairs.add_metric([line.name], repairs(totals))
+    scrape.add("bridge_sweep_repairs", repairs(totals), line.name)
+    scrape.add("bridge_paused", any(row.type is None for row in tx.pauses(line.name)), line.name)
     cursors = {cursor.stream: cursor for cursor in tx.cursors(line.name)}
+    proof = cursors.get(SWEEP_STREAM)
+    scrape.add("bridge_proof_failing", proof is not None and proof.problem is not None, line.name)
+    if proof is not None and proof.checked_at is not None:
+        scrape.add("bridge_last_proof_timestamp_seconds", proof.checked_at.timestamp(), line.name)
     for stream in line.types:
-        labels = [line.name, stream]
         cursor, counts = cursors.get(stream), totals.get(stream, Counts())
+        scrape.add("bridge_read_failing", cursor is not None and cursor.problem is not None, line.name, stream)
         if cursor is not None and cursor.watermark is not None:
-            families.lag.add_metric(labels, max(0.0, (now - cursor.watermark).total_seconds()))
+            scrape.add("bridge_lag_seconds", max(0.0, (now - cursor.watermark).total_seconds()), line.name, stream)
         if cursor is not None and cursor.checked_at is not None:
-            families.success.add_metric(labels, cursor.checked_at.timestamp())
-        families.late.add_metric(labels, late[stream])
-        for result in _RESULTS:
-            families.inbox.add_metric([*labels, result], getattr(counts, result))
+            scrape.add("bridge_last_success_timestamp_seconds", cursor.checked_at.timestamp(), line.name, stream)
+        scrape.add("bridge_late_rows", late[stream], line.name, stream)
+        for result, number in msgspec.structs.asdict(counts).items():
+            if result in _RESULTS:
+                scrape.add("bridge_inbox", number, line.name, stream, result)
 
 
-def _heard(families: _Families, tx: Tx, connection: str, rings: Rings, now: datetime) -> None:
+def _parked(scrape: Scrape, tx: Tx, line: Line, now: datetime) -> None:
+    parked: Tally[tuple[str, str]] = Tally()
+    for _, type_, code, number in tx.parked_groups(line.name):
+        parked[type_ if type_ in line.types else _OTHER, code] += number
+    for (type_, code), number in sorted(parked.items()):
+        scrape.add("bridge_inbox_parked", number, line.name, type_, code)
+    scrape.add("bridge_parked", parked.total(), line.name, "inbox")
+    scrape.add("bridge_inbox_parked_oldest_age_seconds", _age(tx.parked_since(line.name), now), line.name)
+
+
+def _heard(scrape: Scrape, tx: Tx, connection: str, rings: Rings, now: datetime) -> None:
     for outcome in Outcome:
-        families.notifications.add_metric([connection, outcome.value], rings.of(connection, outcome))
+        scrape.add("bridge_notifications", rings.of(connection, outcome), connection, outcome.value)
     waiting = tx.hints(connection, 1)
-    age = max(0.0, (now - waiting[0].noted_at).total_seconds()) if waiting else 0.0
-    families.waiting.add_metric([connection], age)
+    age = _age(waiting[0].noted_at if waiting else None, now)
+    scrape.add("bridge_hints_oldest_age_seconds", age, connection)
     rows = tx.subscribed(connection)
     worth = Tally(condition(row, now) for row in rows)
     for state in Condition:
-        families.subscriptions.add_metric([connection, state.value], worth[state])
-    families.missed.add_metric([connection], sum(row.missed for row in rows))
+        scrape.add("bridge_subscriptions", worth[state], connection, state.value)
+    scrape.add("bridge_notifications_missed", sum(row.missed for row in rows), connection)
+    heard_at = max((row.heard_at for row in rows if row.heard_at is not None), default=None)
+    if heard_at is not None:
+        scrape.add("bridge_last_notification_timestamp_seconds", heard_at.timestamp(), connection)
 
 
-def _outgoing(families: _Families, tx: Tx, connection: str, now: datetime) -> None:
-    counts = tx.outbox_counts(connection)
+def _outgoing(scrape: Scrape, tx: Tx, connection: str, ever: Mapping[IntentState, int], now: datetime) -> None:
+    unfinished = tx.unfinished(connection)
+    parked: Tally[str] = Tally()
     for state in IntentState:
-        families.outbox.add_metric([connection, state.value], counts.get(state, 0))
-    families.copies.add_metric([connection], tx.copies(connection).get(IntentState.CONFIRMED, 0))
-    oldest = oldest_unsent_at(tx, connection)
-    age = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
-    families.oldest.add_metric([connection], age)
-    families.away.add_metric([connection], tx.budget(connection).open_until is not None)
+        rows = [row for row in unfinished if row.state is state]
+        number = sum(row.found for row in rows) if state in _UNFINISHED else ever.get(state, 0)
+        scrape.add("bridge_outbox", number, connection, state.value)
+        if state in _UNFINISHED:
+            since = min((row.since for row in rows), default=None)
+            scrape.add("bridge_outbox_oldest_age_seconds", _age(since, now), connection, state.value)
+        if state is IntentState.PARKED:
+            parked.update({row.code or "": row.found for row in rows})
+    for code, number in sorted(parked.items()):
+        scrape.add("bridge_outbox_parked", number, connection, code)
+    scrape.add("bridge_parked", parked.total(), connection, "outbox")
+    for row in tx.deliveries(connection):
+        scrape.add("bridge_deliveries", row.found, connection, row.kind, row.outcome, row.code)
+    scrape.add("bridge_second_copies_retired", tx.copies(connection).get(IntentState.CONFIRMED, 0), connection)
+
+
+def _ehr(scrape: Scrape, tx: Tx, connection: str, now: datetime) -> None:
+    budget = tx.budget(connection)
+    away = budget.open_until is not None
+    scrape.add("bridge_ehr_away", away, connection)
+    scrape.add("bridge_ehr_away_seconds", _age(budget.away_since, now), connection)
+    for cause in Away:
+        scrape.add("bridge_ehr_away_cause", away and budget.cause == cause, connection, cause.value)
+    asked = not_asked(budget, now) if not away else None
+    wait = (asked.until - now).total_seconds() if asked is not None else 0.0
+    scrape.add("bridge_ehr_asked_to_wait_seconds", wait, connection)
+    if budget.ahead is not None:
+        scrape.add("bridge_ehr_clock_ahead_seconds", budget.ahead.total_seconds(), connection)
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())

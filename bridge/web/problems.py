@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from bridge.errors import StoreUnavailable
+from bridge.logs import where
 from bridge.web.pages.render import html, page
 
 PROBLEM_JSON = "application/problem+json"
@@ -62,11 +62,7 @@ def log_fault(error: Exception, fault_id: str) -> None:
 
     The text of an exception may quote what was being worked on, and that may be about a patient.
     """
-    lines = " < ".join(
-        f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno}"
-        for frame in reversed(traceback.extract_tb(error.__traceback__)[-8:])
-    )
-    _log.error("fault %s: %s at %s", fault_id, type(error).__qualname__, lines)
+    _log.error("fault %s: %s", fault_id, where(error))
 
 
 def _answer(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:

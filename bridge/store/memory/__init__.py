@@ -37,6 +37,7 @@ from bridge.store.port import (
     CasePage,
     Counts,
     Cursor,
+    Delivered,
     Hint,
     HistoryPage,
     InboxRow,
@@ -359,6 +360,30 @@ class MemoryTx(OutboxRoom):
     def case_counts(self, connection: str | None = None) -> Mapping[tuple[str, str], int]:
         return Counter((case.lane, case.status.value) for case in self._live(connection))
 
+    def overdue_counts(self, connection: str, now: datetime) -> Mapping[str, int]:
+        return Counter(
+            case.lane
+            for case in self._live(connection)
+            if case.is_open and case.due_at is not None and case.due_at < now
+        )
+
+    # Figures ----------------------------------------------------------------------------------------------
+    def count_deliveries(self, connection: str, found: Mapping[tuple[str, str, str], int]) -> None:
+        for (kind, outcome, code), number in found.items():
+            key = (connection, clean(kind), clean(outcome), clean(code))
+            self._now.deliveries[key] = self._now.deliveries.get(key, 0) + number
+
+    def deliveries(self, connection: str) -> list[Delivered]:
+        return [
+            Delivered(kind=kind, outcome=outcome, code=code, found=found)
+            for (where, kind, outcome, code), found in sorted(self._now.deliveries.items())
+            if where == connection
+        ]
+
+    def parked_since(self, connection: str) -> datetime | None:
+        rows = (row for row in self._now.inbox.values() if row.connection == connection)
+        return min((row.received_at for row in rows if row.state is InboxState.PARKED), default=None)
+
     # Budgets ----------------------------------------------------------------------------------------------
     def budget(self, connection: str) -> Budget:
         return self._now.budgets.get(connection, Budget(connection=connection))
@@ -366,7 +391,7 @@ class MemoryTx(OutboxRoom):
     def save_budget(self, row: Budget) -> None:
         require((row.open_until is None) == (row.away_since is None), "away_while_open")
         require((row.open_until is None) == (row.trips == 0), "trips_while_open")
-        self._now.budgets[row.connection] = kept(row, reason=maybe_clean(row.reason))
+        self._now.budgets[row.connection] = kept(row, reason=maybe_clean(row.reason), cause=maybe_clean(row.cause))
 
     def workers(self, name: str, now: datetime, since: datetime) -> int:
         seen = {**self._now.workers, clean(name): now}

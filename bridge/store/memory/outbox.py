@@ -13,7 +13,9 @@ from bridge.errors import DomainError
 from bridge.store import outbox_rules as rules
 from bridge.store.codec import clean, maybe_clean
 from bridge.store.memory.state import State, kept
-from bridge.store.port import OutboxRow, Settlement
+from bridge.store.port import OutboxRow, Settlement, Unfinished
+
+_UNFINISHED = (IntentState.QUEUED, IntentState.SENDING, IntentState.PARKED, IntentState.NOT_WRITABLE)
 
 
 class OutboxRoom:
@@ -135,6 +137,20 @@ class OutboxRoom:
 
     def outbox_row(self, row_id: int) -> OutboxRow | None:
         return self._now.outbox.get(row_id)
+
+    def unfinished(self, connection: str) -> list[Unfinished]:
+        groups: dict[tuple[IntentState, str], list[OutboxRow]] = {}
+        for row in self._in(connection, *_UNFINISHED):
+            groups.setdefault((row.state, row.code or ""), []).append(row)
+        return [
+            Unfinished(
+                state=state,
+                code=rows[0].code,
+                found=len(rows),
+                since=min(row.settled_at or row.created_at for row in rows),
+            )
+            for (state, _), rows in sorted(groups.items())
+        ]
 
     def outbox_counts(self, connection: str) -> Mapping[IntentState, int]:
         return Counter(row.state for row in self._in(connection, *IntentState))

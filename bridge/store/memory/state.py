@@ -44,6 +44,7 @@ class State:
     late: dict[tuple[str, str, str], int] = field(default_factory=dict)
     budgets: dict[str, Budget] = field(default_factory=dict)
     workers: dict[str, datetime] = field(default_factory=dict)
+    deliveries: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
 
     def copied(self) -> State:
         """Return a copy that can change without this one changing."""

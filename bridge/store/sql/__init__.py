@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from bridge.errors import DomainError, StoreUnavailable
 from bridge.store.engine import BUSY_MS, Engines
 from bridge.store.sql.budgets import BudgetsRoom
+from bridge.store.sql.figures import FiguresRoom
 from bridge.store.sql.hints import HintsRoom
 from bridge.store.sql.inbox import InboxRoom
 from bridge.store.sql.outbox import OutboxRoom
@@ -33,6 +34,7 @@ class SqlTx(
     WorklistRoom,
     PeopleRoom,
     OutboxRoom,
+    FiguresRoom,
     BudgetsRoom,
     PausesRoom,
     TimersRoom,

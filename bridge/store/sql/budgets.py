@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, func, select
 
@@ -25,6 +25,8 @@ _SAVE = upsert(
     "trips",
     "recovered_at",
     "reason",
+    "cause",
+    "ahead",
 )
 _SEEN = upsert(worker, "name", "seen_at")
 _FORGET = delete(worker).where(worker.c.seen_at < bindparam("since"))
@@ -50,6 +52,8 @@ class BudgetsRoom(Work):
             trips=row.trips,
             recovered_at=maybe_instant(row.recovered_at),
             reason=row.reason,
+            cause=row.cause,
+            ahead=None if row.ahead is None else timedelta(microseconds=row.ahead),
         )
 
     def save_budget(self, row: Budget) -> None:
@@ -62,6 +66,8 @@ class BudgetsRoom(Work):
             row.trips,
             maybe_micros(row.recovered_at),
             maybe_clean(row.reason),
+            maybe_clean(row.cause),
+            None if row.ahead is None else row.ahead // timedelta(microseconds=1),
         )
         self.write(_SAVE, [values])
 

@@ -18,7 +18,7 @@ from bridge.store.batch import among, numbers
 from bridge.store.codec import NEVER, clean, from_cursor, micros, to_cursor
 from bridge.store.port import Again, AgainPage, CaseFilter, CaseOrder, CasePage
 from bridge.store.sql.cases import STATES, CasesRoom
-from bridge.store.tables import LIVE, OPEN, QUEUED, SENDING, STUCK, care_case, case_hold, outbox
+from bridge.store.tables import CLOSED, LIVE, OPEN, QUEUED, SENDING, STUCK, care_case, case_hold, outbox
 from bridge.store.worklist import words
 
 _COUNTS = select(care_case.c.lane, care_case.c.status, func.count()).group_by(care_case.c.lane, care_case.c.status)
@@ -110,10 +110,13 @@ class WorklistRoom(CasesRoom):
         return [*wanted, *(columns.search_text.contains(word, autoescape=True) for word in words(where))]
 
     def case_counts(self, connection: str | None = None) -> Mapping[tuple[str, str], int]:
-        query = _COUNTS.where(LIVE)
-        if connection is not None:
-            query = query.where(care_case.c.connection_id == self.connection_id(connection))
-        return {(lane, status): count for lane, status, count in self.rows(query)}
+        found: dict[tuple[str, str], int] = {}
+        for which, index in ((OPEN, _OPEN), (CLOSED, _CLOSED)):
+            query = _by(_COUNTS.where(which), index)
+            if connection is not None:
+                query = query.where(care_case.c.connection_id == self.connection_id(connection))
+            found.update({(lane, status): count for lane, status, count in self.rows(query)})
+        return found
 
 
 def _in_time(where: CaseFilter) -> list[ColumnElement[bool]]:

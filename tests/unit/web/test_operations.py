@@ -200,7 +200,7 @@ def test_metrics_agree_with_the_store_and_hold_nobodys_name(clinic: Clinic, clie
     assert samples["bridge_last_success_timestamp_seconds", "Task", MAIN] == NOW.timestamp() - 30
     assert samples["bridge_inbox_total", "Task", "applied", MAIN] == 3
     assert samples["bridge_outbox", MAIN, "parked"] == 1
-    assert samples["bridge_outbox_oldest_age_seconds", MAIN] == 60
+    assert samples["bridge_outbox_oldest_age_seconds", MAIN, "queued"] == 60
     assert samples["bridge_cases", "escalated", MAIN, "referral"] == 1
     assert not any(word in text for word in ("Ada", "Bola", "secret", "Patient"))
 
