@@ -23,6 +23,7 @@ from bridge.store.memory import MemoryStore
 from bridge.store.opening import create_or_open
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
+from bridge.sync.deliver import hand_back
 from bridge.sync.governor import Governor
 from bridge.sync.line import Line
 from bridge.sync.notify import Doorbell
@@ -110,6 +111,10 @@ class Bridge:
         """Return what keeps notifications; *wake* is told the connection that they are for."""
         return Doorbell(self.store, self.clock, wake)
 
+    def hand_back(self) -> int:
+        """Give back every delivery that is under way, for whoever goes on; returns how many there were."""
+        return sum(hand_back(self.store, way_out.underway, self.clock()) for way_out in self.exits.values())
+
     def web(self, ring: Ring) -> WebContext:
         """Return what the web view needs; *ring* keeps what notifications are about."""
         from bridge.web.context import WebContext
@@ -133,6 +138,7 @@ class Bridge:
             ring=ring,
             asked=self.asked,
             disk=lambda: disk_of(self.settings),
+            stopping=self.stopping.is_set,
         )
 
     def asked(self) -> Mapping[tuple[str, str], int]:

@@ -1,4 +1,12 @@
-"""Run until told to stop: the loops, with the web view or without it."""
+"""
+Run until told to stop: the loops, with the web view or without it.
+
+Theory of operation. Told to stop (SIGINT, SIGTERM), a process says at ``/health/ready`` that it is not ready, claims
+nothing more and lets what is under way to the EHRs end. What does not end in time is handed back to the outbox, as
+something of which nobody knows whether the EHR has it: whoever goes on looks there first. Only then does it stop to
+answer. Told again, it ends on the spot, as if it was killed; that loses nothing either, but others wait for its
+leases.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +16,41 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from threading import Thread
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from bridge.bootstrap import Bridge
-from bridge.errors import ConfigError
-from bridge.sync.notify import PATIENCE_SECONDS, Doorbell
-from bridge.web.app import create_app
+from bridge.errors import BridgeError, ConfigError
+from bridge.sync.notify import PATIENCE_SECONDS
+from bridge.web.app import create_app, create_probes
 
 log = logging.getLogger(__name__)
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-ANSWER_WITHIN = 3
+ANSWER_WITHIN = 2
 """Seconds that requests to the web view have to be answered once the process was told to stop (rule ours)."""
 
 END_WITHIN = timedelta(seconds=4)
 """How long what is under way to the EHRs may take then. Containers are killed after 10 s (rule ours)."""
 
 
+HAND_BACK_WITHIN = timedelta(seconds=1.5)
+"""How long the database may take to have back what did not end in time (rule ours)."""
+
+
 class Stop:
     """
     Whether the process was told to stop, from the moment on when this is made (main thread only).
 
-    Being told again changes nothing.
+    Being told again ends it at once, with 128 and the signal's number as the exit code.
     """
 
     def __init__(self) -> None:
@@ -53,6 +68,8 @@ class Stop:
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         """Be told."""
+        if self.told.is_set():
+            os._exit(128 + number)
         self.told.set()
         for act in self._acts:
             act()
@@ -61,28 +78,71 @@ class Stop:
 def run_service(bridge: Bridge, *, host: str, port: int, stop: Stop | None = None) -> None:
     """Serve the web view and keep every connection going, until SIGINT or SIGTERM."""
     listener = listen(host, port)
-    say_where(host, listener.getsockname()[1])
+    if bridge.settings.log.format == "json":
+        log.info("the web view is open on port %d; login is not configured", listener.getsockname()[1])
+    else:
+        say_where(host, listener.getsockname()[1])
     serve_all(bridge, listener, stop)
 
 
-def serve_all(bridge: Bridge, listener: socket.socket, stop: Stop | None = None) -> None:
+def run_worker(bridge: Bridge, *, host: str, port: int, stop: Stop | None = None) -> None:
+    """Keep every connection going, until SIGINT or SIGTERM; only ``/health`` and ``/metrics`` are answered."""
+    listener = listen(host, port)
+    log.info("this worker's health is at http://%s:%d/health/ready", host, listener.getsockname()[1])
+    serve_all(bridge, listener, stop, pages=False)
+
+
+def serve_all(bridge: Bridge, listener: socket.socket, stop: Stop | None = None, *, pages: bool = True) -> None:
     """
     Keep every connection going, take notifications and serve the web view, till told to stop (main thread only).
 
     What is under way then is given a few seconds. If it takes longer, the process ends as if it was killed: whatever
     was begun is found in the database and looked up on the EHR by the next one.
+
+    Args:
+        pages: Whether there is a web view, with API and hooks; without it only health and metrics are answered.
     """
     stop = stop or Stop()
     stop.then(bridge.stopping.set)
     service = bridge.service()
     service.start()
     bell = bridge.doorbell(service.wake)
+    context = bridge.web(bell.take)
+    server = _server(create_app(context) if pages else create_probes(context))
+
+    def wind_down() -> None:
+        bridge.stopping.wait()
+        try:
+            if not service.stop(END_WITHIN):
+                _hand_back(bridge)
+        finally:
+            server.should_exit = True
+
+    winding_down = Thread(target=wind_down, name="wind-down", daemon=True)
+    winding_down.start()
     try:
-        _serve_web(bridge, listener, bell, stop)
+        server.run(sockets=[listener])
     finally:
         bridge.stopping.set()
+        winding_down.join((END_WITHIN + HAND_BACK_WITHIN).total_seconds())
         kept = bell.close(PATIENCE_SECONDS)
-        _end(kept & service.stop(END_WITHIN))
+        _end(kept & service.stop(timedelta(0)))
+
+
+def _hand_back(bridge: Bridge) -> None:
+    """Give others what is still on its way to an EHR, if the database takes it in time."""
+
+    def hand_back() -> None:
+        try:
+            number = bridge.hand_back()
+        except BridgeError as error:
+            log.warning("what was under way could not be handed back: %s", error)
+        else:
+            log.warning("an EHR did not answer in time; deliveries handed back: %d", number)
+
+    handing = Thread(target=hand_back, name="hand-back", daemon=True)
+    handing.start()
+    handing.join(HAND_BACK_WITHIN.total_seconds())
 
 
 def _end(ended: bool) -> None:
@@ -97,19 +157,17 @@ def _end(ended: bool) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Tells what has to know at once, not only when the last request is answered."""
+    """Leaves the signals to ``Stop``: uvicorn would close its door at the first, and raise it again at the end."""
 
-    stop: Stop
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take no more requests, and have everything else stop as well."""
-        super().handle_exit(sig, frame)
-        self.stop.hear(sig, frame)
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Hear nothing."""
+        yield
 
 
-def _serve_web(bridge: Bridge, listener: socket.socket, bell: Doorbell, stop: Stop) -> None:
+def _server(app: FastAPI) -> uvicorn.Server:
     config = uvicorn.Config(
-        create_app(bridge.web(bell.take)),
+        app,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -118,25 +176,20 @@ def _serve_web(bridge: Bridge, listener: socket.socket, bell: Doorbell, stop: St
         server_header=False,
         timeout_graceful_shutdown=ANSWER_WITHIN,
     )
-    server = _Server(config)
-    server.stop = stop
-
-    def leave() -> None:
-        # uvicorn raises the signal again when it has stopped; that must not cut off what is still to be stopped.
-        server.should_exit = True
-
-    stop.then(leave)
-    server.run(sockets=[listener])
+    return _Server(config)
 
 
-def run_worker(bridge: Bridge, stop: Stop | None = None) -> None:
-    """Keep every connection going without the web view, until SIGINT or SIGTERM."""
+def run_loops(bridge: Bridge, stop: Stop | None = None) -> None:
+    """Keep every connection going and answer nobody, until SIGINT or SIGTERM."""
     stop = stop or Stop()
     stop.then(bridge.stopping.set)
     service = bridge.service()
     service.start()
     stop.told.wait()
-    _end(service.stop(END_WITHIN))
+    ended = service.stop(END_WITHIN)
+    if not ended:
+        _hand_back(bridge)
+    _end(ended)
 
 
 def listen(host: str, port: int, *, or_any: bool = False) -> socket.socket:

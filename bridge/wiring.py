@@ -27,7 +27,7 @@ from bridge.fhir.vendors import profile
 from bridge.settings import SECRETS
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
-from bridge.sync.deliver import Breaker, Channel
+from bridge.sync.deliver import Breaker, Channel, Underway
 from bridge.sync.desire import Desire
 from bridge.sync.governor import Governor, Limits
 from bridge.sync.ladder import Ladder
@@ -345,6 +345,7 @@ class Exit:
         self._declared: Capability | None = None
         self._asked_at: datetime | None = None
         self._breaker = Breaker()
+        self.underway = Underway()
 
     def plan(self) -> RoutePlan:
         """
@@ -388,4 +389,5 @@ class Exit:
             lease=self._lease,
             concurrency=self.section.concurrency,
             breaker=self._breaker,
+            underway=self.underway,
         )

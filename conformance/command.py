@@ -18,6 +18,7 @@ FHIR_VERSIONS = {"R4": "4.0.1", "R4B": "4.3.0"}
 def run_simulator(
     *,
     port: int = 8090,
+    host: str = "127.0.0.1",
     seed: int = 1,
     patients: int | None = None,
     speed: float = A_DAY_A_MINUTE,
@@ -28,7 +29,7 @@ def run_simulator(
     fhir_version: str | None = None,
 ) -> None:
     """
-    Serve a simulated EHR on 127.0.0.1 until SIGINT or SIGTERM, and print its address and what happens in it.
+    Serve a simulated EHR until SIGINT or SIGTERM, and print its address and what happens in it.
 
     Args:
         patients: How many, each with a story; None for new ones without end.
@@ -45,6 +46,7 @@ def run_simulator(
         options.fhir_version = FHIR_VERSIONS[fhir_version]
     with start_live_ehr(
         port,
+        host=host,
         seed=seed,
         stories=patients,
         speed=speed,

@@ -52,6 +52,7 @@ class LiveEhr:
 def start_live_ehr(
     port: int = 0,
     *,
+    host: str = "127.0.0.1",
     seed: int = 1,
     stories: int | None = None,
     speed: float = A_DAY_A_MINUTE,
@@ -62,10 +63,11 @@ def start_live_ehr(
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> LiveEhr:
     """
-    Start a simulated EHR on 127.0.0.1 whose stories began days ago and go on.
+    Start a simulated EHR whose stories began days ago and go on.
 
     Args:
         port: The port, or 0 for a free one.
+        host: The address to listen on.
         stories: How many stories there are; None for stories without end.
         speed: How much sooner than in life their days come.
         fill: How many other resources of the four types are there from the beginning.
@@ -81,4 +83,4 @@ def start_live_ehr(
     for bundle in transactions(generate(seed, fill, at=begun_at) if fill else []):
         clinic.post("", json=bundle).raise_for_status()
     told = islice(story_stream(seed, begun_at.astimezone(), speed=speed), stories)
-    return LiveEhr(start(port, simulator=simulator), Player(told, clinic), begun_at, on_step)
+    return LiveEhr(start(port, host=host, simulator=simulator), Player(told, clinic), begun_at, on_step)

@@ -1,6 +1,6 @@
 """
-The command line: ``bridge demo | simulator | serve | sync | backfill | doctor | reconcile | config | explain |
-replay | pause | resume | subscriptions | migrate | map``.
+The command line: ``bridge demo | simulator | stories | serve | worker | sync | backfill | doctor | reconcile | config |
+explain | replay | pause | resume | subscriptions | migrate | map``.
 
 Exit codes: 0 all done and accounted for; 1 done, but something needs a person (the output says what); 2 wrong
 usage or configuration; 3 an EHR or the database could not be reached; 130 interrupted. Results go to standard
@@ -9,6 +9,8 @@ output, progress and problems to standard error. Imports are inside the commands
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from typing import Annotated
 
@@ -30,7 +32,9 @@ app = typer.Typer(
 
 app.command()(working.demo)
 app.command()(working.simulator)
+app.command()(working.stories)
 app.command()(working.serve)
+app.command()(working.worker)
 app.command()(working.sync)
 app.command()(working.backfill)
 app.command()(mending.doctor)
@@ -56,6 +60,9 @@ _subscriptions.command()(subscriptions.remove)
 
 def main() -> None:
     """Run the command line; wrong usage and Ctrl-C are Typer's to answer, with 2 and 130."""
+    if os.getpid() == 1:
+        # A container's first process: the kernel drops a SIGTERM that it does not handle (man 7 pid_namespaces).
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # A terminal may lack a letter of somebody's name.

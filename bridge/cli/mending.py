@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 import typer
@@ -15,6 +16,8 @@ from bridge.cli.shared import (
     ConfigFile,
     Json,
     OneConnection,
+    Wait,
+    await_database,
     leave,
     make_folder,
     opened,
@@ -156,6 +159,7 @@ def resume(connection: _Paused, type_: _OneType = None, config: ConfigFile = Non
 def migrate(
     config: ConfigFile = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what would be applied; 1 if anything.")] = False,
+    wait: Wait = 0,
 ) -> None:
     """Bring the database's schema up to date. Stop Bridge and back up first; it only goes forward."""
     from bridge.store.engine import own, sqlite_file
@@ -171,6 +175,8 @@ def migrate(
         print("\n".join(todo) or "up to date")
         leave(NEEDS_A_PERSON if todo else DONE)
     make_folder(settings)
+    if wait and file is None:
+        await_database(lambda: pending(url), wait, Event())
     with own(url):
         print("\n".join(f"applied {revision}" for revision in apply(url)) or "up to date")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -12,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     from bridge.bootstrap import Bridge
     from bridge.config import Settings
+
+_ASK_AGAIN_SECONDS = 1.0
 
 DONE, NEEDS_A_PERSON, WRONG_SETUP, UNREACHABLE = 0, 1, 2, 3
 
@@ -23,6 +26,10 @@ ConfigFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 OneConnection = Annotated[str | None, typer.Option("--connection", metavar="NAME", help="Only this connection.")]
+
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for the database to be ready.")
+]
 
 NO_CONNECTION = (
     'no connection yet: add [connections.NAME] with base_url = "http://..." to bridge.toml,'
@@ -60,6 +67,43 @@ def opened(
     make_folder(settings)
     with open_bridge(settings, owning=owning, only=only) as bridge:
         yield bridge
+
+
+def await_schema(settings: Settings, seconds: float, told: Event) -> None:
+    """Return when the database answers and its schema is ours, or is made by whoever opens it; say so when told."""
+    from bridge.store.migrations import check, is_blank
+
+    url = settings.database.url.get_secret_value()
+
+    def ask() -> None:
+        if not is_blank(url):
+            check(url)
+
+    if seconds and not await_database(ask, seconds, told):
+        leave(DONE)
+
+
+def await_database(ask: Callable[[], object], seconds: float, told: Event) -> bool:
+    """
+    Ask the database till it answers, with a second between; returns whether it did before we were *told* to stop.
+
+    Raises:
+        ConfigError: It did not in so many seconds; what it said last.
+    """
+    import time
+
+    from bridge.errors import ConfigError
+
+    deadline = time.monotonic() + seconds
+    while not told.is_set():
+        try:
+            ask()
+            return True
+        except ConfigError:
+            if time.monotonic() >= deadline:
+                raise
+        told.wait(_ASK_AGAIN_SECONDS)
+    return False
 
 
 def make_folder(settings: Settings) -> None:

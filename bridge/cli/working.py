@@ -19,6 +19,8 @@ from bridge.cli.shared import (
     ConfigFile,
     Json,
     OneConnection,
+    Wait,
+    await_schema,
     leave,
     opened,
     print_json,
@@ -50,7 +52,10 @@ def simulator(
         list[str] | None, typer.Option(metavar="NAME[=ARGUMENTS]", help="A fault to play; may be repeated.")
     ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="Print every EHR and fault, with its source.")] = False,
-    port: Annotated[int, typer.Option(metavar="PORT", help="On 127.0.0.1; 0 for a free one.")] = 8090,
+    port: Annotated[int, typer.Option(metavar="PORT", help="0 for a free one.")] = 8090,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0 in a container.")
+    ] = "127.0.0.1",
     seed: Annotated[int, typer.Option(metavar="N", help="Which synthetic patients, stories and chances.")] = 1,
     patients: Annotated[
         int | None, typer.Option(metavar="N", help="How many patients, each with a story. (default: new ones for ever)")
@@ -67,6 +72,7 @@ def simulator(
     try:
         run_simulator(
             port=port,
+            host=host,
             seed=seed,
             patients=patients,
             speed=speed,
@@ -79,7 +85,26 @@ def simulator(
         leave(WRONG_SETUP)
 
 
-def serve(config: ConfigFile = None) -> None:
+def stories(
+    base_url: Annotated[str, typer.Argument(metavar="URL", help="Base of a FHIR server that is there to be tried on.")],
+    config: ConfigFile = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Which synthetic patients and stories.")] = 1,
+    patients: Annotated[
+        int | None, typer.Option(metavar="N", help="How many patients, each with a story. (default: new ones for ever)")
+    ] = None,
+    speed: Annotated[float, typer.Option(metavar="N", help="How many times faster than life stories go.")] = 1440.0,
+) -> None:
+    """Tell synthetic stories on a FHIR server. All of its patients stay there: never name a real EHR."""
+    import logging
+
+    from conformance.onto import tell_stories
+
+    settings_of(config)
+    log = logging.getLogger("bridge.stories")
+    tell_stories(base_url, seed=seed, stories=patients, speed=speed, say=log.info)
+
+
+def serve(config: ConfigFile = None, wait: Wait = 0) -> None:
     """Run Bridge and its web view. Reads, compares and delivers all the time, and serves the worklist and the API."""
     from bridge.serve import Stop, run_service
 
@@ -87,8 +112,24 @@ def serve(config: ConfigFile = None) -> None:
     settings = settings_of(config)
     if not settings.connections:
         print(f"warning: {NO_CONNECTION}", file=sys.stderr)
+    await_schema(settings, wait, stop.told)
     with opened(settings) as bridge:
         run_service(bridge, host=settings.web.host, port=settings.web.port, stop=stop)
+
+
+def worker(
+    config: ConfigFile = None,
+    wait: Wait = 0,
+    port: Annotated[int | None, typer.Option(metavar="PORT", help="Of its health; 0 for a free one.")] = None,
+) -> None:
+    """Do all that `bridge serve` does but its web view. Any number may share one PostgreSQL database."""
+    from bridge.serve import Stop, run_worker
+
+    stop = Stop()
+    settings = with_connections(settings_of(config))
+    await_schema(settings, wait, stop.told)
+    with opened(settings) as bridge:
+        run_worker(bridge, host=settings.web.host, port=settings.web.port if port is None else port, stop=stop)
 
 
 def sync(
@@ -104,10 +145,10 @@ def sync(
     settings = with_connections(settings_of(config))
     with opened(settings, only=connection) as bridge:
         if not once:
-            from bridge.serve import run_worker
+            from bridge.serve import run_loops
 
             print("Working; Ctrl-C ends it. The log says what goes wrong.", file=sys.stderr)
-            run_worker(bridge)
+            run_loops(bridge)
             return
         with resumable() as check, bars() as watch:
             reports = [connector.sync_once(_until(check, watch)) for connector in bridge.connectors.values()]

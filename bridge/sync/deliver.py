@@ -74,9 +74,33 @@ class Breaker:
             return self._until if self._until is not None and self._until > now else None
 
 
+class Underway:
+    """What is claimed and not settled yet, of all of a connection's senders."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._rows: dict[int, OutboxRow] = {}
+
+    def add(self, rows: Sequence[OutboxRow]) -> None:
+        """Note what was claimed."""
+        with self._lock:
+            self._rows |= {row.id: row for row in rows}
+
+    def drop(self, rows: Sequence[OutboxRow]) -> None:
+        """Forget what was settled."""
+        with self._lock:
+            for row in rows:
+                self._rows.pop(row.id, None)
+
+    def rows(self) -> Sequence[OutboxRow]:
+        """Return all of it."""
+        with self._lock:
+            return list(self._rows.values())
+
+
 @dataclass(frozen=True)
 class Channel:
-    """One connection's way out. ``breaker`` lives as long as the connection, so that a pause outlasts a round."""
+    """One connection's way out. ``breaker`` and ``underway`` live as long as the connection, and outlast a round."""
 
     line: Line
     client: FhirClient
@@ -87,6 +111,7 @@ class Channel:
     lease: timedelta = timedelta(seconds=120)
     concurrency: int = 4
     breaker: Breaker = field(default_factory=Breaker)
+    underway: Underway = field(default_factory=Underway)
 
 
 @dataclass(frozen=True)
@@ -117,6 +142,36 @@ def deliver_due(
     return run.report()
 
 
+def hand_back(store: Store, underway: Underway, now: datetime) -> int:
+    """
+    Queue again what is under way, for a process that ends before it is answered; returns how much that was.
+
+    Nobody knows whether the EHR has it, so whoever goes on looks before sending. The sender's own settling, should
+    it still come, changes nothing: the lease is gone.
+
+    Raises:
+        StoreUnavailable: The database does not answer.
+    """
+    reason = "Bridge was stopped before the EHR answered"
+    settled = [
+        Settlement(
+            id=row.id,
+            token=row.token,
+            state=IntentState.QUEUED,
+            at=now,
+            next_at=now + LEAST_PAUSE,
+            spent=False,
+            unsure_at=now,
+            reason=reason,
+        )
+        for row in underway.rows()
+    ]
+    if not settled:
+        return 0
+    with store.transaction() as tx:
+        return tx.settle(settled)
+
+
 class _Run:
     """One round of deliveries over one channel."""
 
@@ -136,7 +191,9 @@ class _Run:
         """Claim what is due, a few for each sender."""
         now = self._clock()
         with self._store.transaction() as tx:
-            return tx.claim(self._channel.line.name, now, now + self._channel.lease, self._channel.concurrency * 4)
+            rows = tx.claim(self._channel.line.name, now, now + self._channel.lease, self._channel.concurrency * 4)
+        self._channel.underway.add(rows)
+        return rows
 
     def deliver(self, row: OutboxRow) -> Settlement:
         """Try one intent; whatever happens is an answer, never an exception that loses the row."""
@@ -193,6 +250,7 @@ class _Run:
                 if case is not None and how.written is not None:
                     again = copy_intent(case, how.written, f"after-{row.id}")
                     tx.add_intents([again], now, now + self._channel.line.shows_within)
+        self._channel.underway.drop(rows)
         for one in settled:
             self._ended[one.state] = self._ended.get(one.state, 0) + 1
             if one.reason is not None and one.state is not IntentState.SUPERSEDED:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -63,6 +63,8 @@ class Service:
         self._stopping = stopping or Event()
         self._resting: dict[str, datetime] = {}
         self._never_read = set(poll)
+        self._ending = Thread(target=self._end, name="stop", daemon=True)
+        self._ends = Lock()
         self._rung = {connector.line.name: Event() for connector in connectors}
         self._listeners = [
             Thread(target=self._listen, args=(connector,), name=f"notify-{connector.line.name}", daemon=True)
@@ -96,14 +98,19 @@ class Service:
             listener.start()
 
     def stop(self, within: timedelta | None = None) -> bool:
-        """Let what is in flight finish, claim nothing new, and end; returns whether all has ended *within* the time."""
+        """
+        Let what is in flight finish, claim nothing new, and end; returns whether all has ended *within* the time.
+
+        May be asked again, by whichever thread.
+        """
         self._stopping.set()
         for rung in self._rung.values():
             rung.set()
-        ending = Thread(target=self._end, name="stop", daemon=True)
-        ending.start()
-        ending.join(within.total_seconds() if within is not None else None)
-        return not ending.is_alive()
+        with self._ends:
+            if self._ending.ident is None:
+                self._ending.start()
+        self._ending.join(within.total_seconds() if within is not None else None)
+        return not self._ending.is_alive()
 
     def _end(self) -> None:
         for listener in self._listeners:

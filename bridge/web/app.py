@@ -48,6 +48,16 @@ class _Assets(StaticFiles):
         return response
 
 
+def create_probes(context: WebContext) -> FastAPI:
+    """Return the application of a process without a web view: whether it is well, and its metrics."""
+    app = FastAPI(title="Bridge worker", version=context.version, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, allowed_hosts=context.allowed_hosts, new_id=context.new_id)
+    problems.install(app)
+    for room in (health, metrics):
+        app.include_router(room.router(context))
+    return app
+
+
 def create_app(context: WebContext) -> FastAPI:
     """Return the application for ``uvicorn`` or a test client."""
     app = FastAPI(

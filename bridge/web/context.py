@@ -93,6 +93,7 @@ class WebContext:
         rings: Counts what came of them.
         asked: Says what came of the requests of this process to each EHR, by (connection, outcome).
         disk: Says how much room there is for the database; ``None`` where it is on a server of its own.
+        stopping: Whether the process is about to end.
         stale_after: How old EHR data may be before people are warned.
     """
 
@@ -115,4 +116,5 @@ class WebContext:
     rings: Rings = field(default_factory=Rings)
     asked: Callable[[], Mapping[tuple[str, str], int]] = dict
     disk: Callable[[], Disk | None] = lambda: None
+    stopping: Callable[[], bool] = lambda: False
     stale_after: timedelta = timedelta(minutes=15)

@@ -18,7 +18,9 @@ def router(context: WebContext) -> APIRouter:
 
     @health.get("/ready")
     def ready() -> Response:
-        """Say that the database answers; a failure is answered 503."""
+        """Say that the database answers and that nobody told the process to stop; else the answer is 503."""
+        if context.stopping():
+            return Response(b'{"status":"stopping"}', 503, {"Connection": "close"}, "application/json")
         with context.store.reading() as tx:
             for name in context.lines:
                 tx.cursors(name)

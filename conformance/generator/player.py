@@ -49,6 +49,12 @@ class Player:
             played.append(step)
         return played
 
+    def skip_until(self, moment: datetime) -> None:
+        """Leave out every step up to and including *moment*: somebody carried it out before."""
+        self._load(moment)
+        while self._steps and self._steps[0][0] <= moment:
+            heapq.heappop(self._steps)
+
     def run(
         self,
         stop: threading.Event,

@@ -1,4 +1,4 @@
-"""The simulated EHR on a port of 127.0.0.1, in a thread of the calling process."""
+"""The simulated EHR on a port, of 127.0.0.1 unless told otherwise, in a thread of the calling process."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ class Handle:
 def start(
     port: int = 0,
     *,
+    host: str = "127.0.0.1",
     clock: Clock = utc_now,
     options: Options | None = None,
     faults: Iterable[str] = (),
@@ -80,10 +81,11 @@ def start(
     vendor: str = "generic",
 ) -> Handle:
     """
-    Serve a simulated EHR on 127.0.0.1 and return at once; connections wait until it is ready.
+    Serve a simulated EHR and return at once; connections wait until it is ready.
 
     Args:
         port: The port, or 0 for a free one.
+        host: The address to listen on; 0.0.0.0 in a container.
         simulator: Serve this one, so that it outlives a restart; the other settings are then unused.
 
     Raises:
@@ -95,7 +97,7 @@ def start(
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
         listener.listen(128)
     except OSError:
         listener.close()

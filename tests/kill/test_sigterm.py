@@ -1,5 +1,6 @@
 """
 F37: SIGTERM before the first, the second, the third ... call at a seam of ``bridge serve``: it ends in order and soon.
+Told again, it ends on the spot.
 
 The fast suite tries a few calls, ``TERM_EVERY=1`` each of those that a whole round takes.
 """
@@ -60,12 +61,11 @@ def workplace(folder: Path, stage: Stage, more: str = "") -> Workplace:
     return Workplace(folder, stage.handle.base_url, connection=QUICKER, more=f"{more}\n[web]\nport = 0\n")
 
 
-def told_to_stop(place: Workplace, call: int) -> BridgeProcess:
-    """Run ``bridge serve``, told to stop before that call, and told again when it knows; it ends well and soon."""
-    process = BridgeProcess(place.folder, "serve", last=call, by=signal.SIGTERM)
+def told_to_stop(place: Workplace, call: int, command: str = "serve") -> BridgeProcess:
+    """Run ``bridge COMMAND``, told to stop before that call; it ends well and soon."""
+    process = BridgeProcess(place.folder, command, last=call, by=signal.SIGTERM)
     process.watch(lambda: process.signalled_at() is not None)
     at = process.signalled_at()
-    process.tell()
     process.end_well()
     assert at is not None
     assert time.monotonic() - at < SOON
