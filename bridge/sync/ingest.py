@@ -33,6 +33,7 @@ from bridge.tasks.identity import is_own
 from bridge.tasks.transitions import path
 
 OWN_WRITE = "own-write"
+OLDER_VERSION = "older-version"
 POLL = "poll"
 
 MOST_TOLD = 5
@@ -256,7 +257,7 @@ def settled_as(version: SourceVersion, verdict: Verdict, outcome: Outcome) -> tu
     if isinstance(verdict, Ignored):
         return InboxState.IGNORED, str(verdict.code), verdict.reason
     if (version.ref, version.version) in outcome.stale:
-        return InboxState.IGNORED, "older-version", "a newer version of the resource was known"
+        return InboxState.IGNORED, OLDER_VERSION, "a newer version of the resource was known"
     idle = outcome.idle.get(version.ref)
     if idle is not None:
         return InboxState.IGNORED, idle.partition(":")[0], f"no lane makes this work ({idle})"

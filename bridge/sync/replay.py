@@ -12,9 +12,9 @@ from bridge.cases.book import Outcome
 from bridge.cases.reconcile import Arrival, reconcile
 from bridge.cases.snapshot import Snapshot
 from bridge.fhir.source import SourceVersion
-from bridge.mappers import Parked
+from bridge.mappers import Ignored, Parked
 from bridge.store.port import Counts, InboxRow, InboxState, Store, Tx
-from bridge.sync.ingest import Verdict, read_versions, settled_as
+from bridge.sync.ingest import OLDER_VERSION, Verdict, read_versions, settled_as
 from bridge.sync.known import load, record
 from bridge.sync.line import Line
 from bridge.sync.notify import NOTIFY_STREAM
@@ -37,6 +37,10 @@ def replay_inbox(store: Store, lines: Mapping[str, Line], ids: Sequence[int], no
     A version that is older than what came since changes nothing, as when it would have come late.
     """
     return sum(_replay_one(store, lines, row_id, now) for row_id in ids)
+
+
+OVERTAKEN = Ignored(OLDER_VERSION, "a newer version of the resource could be read")
+"""What becomes of a parked version that nobody will ever be able to read, and need not."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def _foreseen(tx: Tx, lines: Mapping[str, Line], row_id: int, now: datetime) -> 
         return None
     version = _version(row)
     verdict, outcome = _judged(tx, line, version, now)
+    if isinstance(verdict, Parked) and _is_overtaken(tx, row):
+        verdict = OVERTAKEN
     return Foreseen(row_id, *settled_as(version, verdict, outcome))
 
 
@@ -84,6 +90,8 @@ def _replay_one(store: Store, lines: Mapping[str, Line], row_id: int, now: datet
         catch_up(tx, line, now)
         version = _version(row)
         verdict, outcome = _judged(tx, line, version, now)
+        if isinstance(verdict, Parked) and _is_overtaken(tx, row):
+            verdict = OVERTAKEN
         if isinstance(verdict, Parked):
             tx.settle_version(replace(row, code=str(verdict.code), reason=verdict.reason))
             return False
@@ -92,6 +100,13 @@ def _replay_one(store: Store, lines: Mapping[str, Line], row_id: int, now: datet
         tx.settle_version(replace(row, state=state, code=code, reason=reason))
         tx.count(line.name, row.path if row.path in _COUNTED_BY_PATH else row.type, _AS_COUNTED[state])
         return True
+
+
+def _is_overtaken(tx: Tx, row: InboxRow) -> bool:
+    """Whether a later version of the resource could be read: what *row* says does not stand any more."""
+    assert row.id is not None
+    later = tx.inbox(connection=row.connection, ref=row.ref, after=row.id)
+    return any(one.state is not InboxState.PARKED and one.code != OLDER_VERSION for one in later)
 
 
 def _version(row: InboxRow) -> SourceVersion:

@@ -1,0 +1,104 @@
+"""
+Every alert fires in a staged fault and clears when its section in docs/operations.md was followed.
+
+The series are real scrapes of a real Bridge beside the simulated EHR; ``promtool test rules`` evaluates the rules file
+over them, with Prometheus' own engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.monitoring.faults import SCENARIOS, Scenario
+from tests.monitoring.staged import Staged, Tape, logging_counted, seconds_from_start
+
+RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "bridge.rules.yml"
+
+
+def promtool() -> str:
+    """Return Prometheus' own tool for rules; skips where there is none, unless it is required."""
+    found = shutil.which("promtool")
+    if found is None:
+        assert not os.environ.get("BRIDGE_REQUIRE_PROMTOOL"), "promtool is required: install Debian's prometheus"
+        pytest.skip("no promtool: install Debian's prometheus")
+    return found
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """Return the alerts of the rules file by name."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def _run(*arguments: str) -> str:
+    ran = subprocess.run([promtool(), *arguments], capture_output=True, text=True, timeout=240, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def test_the_rules_are_valid() -> None:
+    assert f"{len(alerts())} rules found" in _run("check", "rules", str(RULES))
+    assert "SUCCESS" in _run("check", "config", str(RULES.with_name("prometheus.yml")))
+
+
+def test_there_is_a_staged_fault_for_every_alert() -> None:
+    assert sorted(alerts()) == sorted(one.alert for one in SCENARIOS)
+
+
+def test_every_alert_fires_in_its_fault_and_clears_afterwards(tmp_path: Path) -> None:
+    promtool()
+    tests = []
+    with logging_counted():
+        for scenario in SCENARIOS:
+            world = Staged(scenario.minutes, scenario.faults)
+            fired = scenario.play(world)
+            tests.append(_as_test(scenario, world.tape, fired))
+    file = tmp_path / "staged.yml"
+    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
+
+    _run("test", "rules", str(file))
+
+
+def _as_test(scenario: Scenario, tape: Tape, fired: int) -> dict[str, Any]:
+    """Return the tape as promtool reads it: quiet at first, firing at the step *fired*, quiet at the end."""
+    firing = f'count(ALERTS{{alertname="{scenario.alert}",alertstate="firing"}}) > bool 0 or vector(0)'
+    before = min(2, fired - 1)
+    expected = [(before, 0), (fired - 1, 1), (tape.steps - 1, 0)]
+    return {
+        "name": scenario.alert,
+        "interval": "1m",
+        "input_series": [
+            {"series": _name(name, labels), "values": " ".join(_shown(name, value, tape.minutes) for value in values)}
+            for (name, labels), values in sorted(tape.series.items())
+        ],
+        "promql_expr_test": [
+            {
+                "expr": firing,
+                "eval_time": f"{(step + 1) * tape.minutes - 1}m",
+                "exp_samples": [{"labels": "{}", "value": value}],
+            }
+            for step, value in expected
+        ],
+    }
+
+
+def _name(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    given = (*labels, ("job", "bridge"), ("instance", "bridge:8000"))
+    told = ",".join(f'{label}="{value}"' for label, value in given)
+    return f"{name}{{{told}}}"
+
+
+def _shown(name: str, value: float | None, minutes: int) -> str:
+    """Return a value as it stands until the next scrape: Prometheus looks back no further than five minutes."""
+    if value is None:
+        return " ".join(["_"] * minutes)
+    told = seconds_from_start(value) if name.endswith("_timestamp_seconds") else value
+    return f"{told!r}+0x{minutes - 1}"
