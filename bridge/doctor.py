@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from bridge.fhir.subscription import Flavor
 from bridge.fhir.vendors import profile, recognized
 from bridge.store.engine import sqlite_file
 from bridge.store.migrations import check
+from bridge.store.opening import open_store
 from bridge.sync.desire import plan
 from bridge.tasks.route import How
 from bridge.wiring import Exit, make_client, make_desire, make_line, make_owners, read_lanes, utc_now
@@ -129,6 +131,26 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", False, str(error).removeprefix("database: "), advice, reached=not away)
         return
     yield Finding("database", True, "reachable and up to date")
+    yield from _restored(url, settings)
+
+
+def _restored(url: str, settings: Settings) -> Iterator[Finding]:
+    """Say what a restore from a backup found on each EHR, and which cases wait for a person since."""
+    with closing(open_store(url, pool_size=1)) as store, store.reading() as tx:
+        found = [row for name in settings.connections if (row := tx.restored(name)) is not None]
+    for row in found:
+        topic = f"connection {row.connection} restore"
+        held = [one for one in row.differing if one.held]
+        advice = ""
+        if row.ready_at is None:
+            advice = "start Bridge; it reads everything again before it writes anything"
+        elif held:
+            advice = "look at each of these, and close it or replay what waits (bridge replay outbox --code restored)"
+        yield Finding(topic, row.ready_at is not None and not held, row.summary, advice)
+        for one in row.differing:
+            yield Finding(f"{topic}, case {one.case_id}", not one.held, f"{one.ref}: {one.words}", "see its note")
+        for problem in row.problems:
+            yield Finding(topic, False, f"not looked at: {problem}", "look there yourself")
 
 
 def _engine() -> Finding:

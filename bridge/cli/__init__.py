@@ -1,6 +1,6 @@
 """
 The command line: ``bridge demo | simulator | stories | serve | worker | sync | backfill | doctor | reconcile | config |
-explain | replay | pause | resume | subscriptions | migrate | map``.
+explain | replay | pause | resume | subscriptions | migrate | backup | restore | map``.
 
 Exit codes: 0 all done and accounted for; 1 done, but something needs a person (the output says what); 2 wrong
 usage or configuration; 3 an EHR or the database could not be reached; 130 interrupted. Results go to standard
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli import config, mending, subscriptions, working
+from bridge.cli import config, keeping, mending, subscriptions, working
 from bridge.cli.shared import DONE, NEEDS_A_PERSON, UNREACHABLE, WRONG_SETUP, leave
 
 app = typer.Typer(
@@ -44,6 +44,8 @@ app.command()(mending.replay)
 app.command()(mending.pause)
 app.command()(mending.resume)
 app.command()(mending.migrate)
+app.command()(keeping.backup)
+app.command()(keeping.restore)
 app.command(name="map")(mending.map_files)
 
 _config = typer.Typer(help="Check the configuration, or show it.", no_args_is_help=True)

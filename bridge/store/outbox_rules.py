@@ -165,6 +165,20 @@ def settled(row: OutboxRow, how: Settlement, *, newer_waits: bool) -> OutboxRow:
     )
 
 
+def found(row: OutboxRow, written: str, version: str | None, now: datetime) -> OutboxRow:
+    """Return *row* as confirmed by what was found on the EHR."""
+    return msgspec.structs.replace(
+        row,
+        state=IntentState.CONFIRMED,
+        settled_at=now,
+        lease_until=None,
+        code=None,
+        reason=None,
+        written=written,
+        written_version=version,
+    )
+
+
 def requeued(row: OutboxRow, now: datetime) -> OutboxRow:
     """Return a given-up row queued again with a fresh count of attempts."""
     return msgspec.structs.replace(

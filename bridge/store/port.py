@@ -186,6 +186,60 @@ class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
     missed_in_row: int = 0
 
 
+class Differing(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A case of which the EHR says what this database does not know: ``ref`` (``Type/id``) was written after the backup.
+
+    ``held`` is whether nothing is written for the case until a person has looked at it.
+    """
+
+    case_id: str
+    ref: str
+    words: str
+    held: bool = False
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    That a connection's database was put back from a backup, and what was found on its EHR that it did not know.
+
+    ``known_until`` is when the backup had last read the EHR, ``ready_at`` when all of it was read again (both by our
+    clock): until then nothing is written. ``tasks`` and ``messages`` are how many of ours were found that were written
+    after the backup; ``taken_over`` how many messages that were about to be sent again were found to stand already;
+    ``attempts`` how many attempts to reach a patient were entered again. ``problems`` are what could not be looked at.
+    """
+
+    connection: str
+    restored_at: datetime
+    known_until: datetime | None = None
+    ready_at: datetime | None = None
+    changes: int = 0
+    """How many versions were read that the backup did not have."""
+    tasks: int = 0
+    messages: int = 0
+    taken_over: int = 0
+    attempts: int = 0
+    differing: tuple[Differing, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """What was found, in one line, without patients' data."""
+        known = f"the EHR as of {self.known_until:%Y-%m-%d %H:%M} UTC" if self.known_until is not None else "nothing"
+        found = (
+            f"restored {self.restored_at:%Y-%m-%d %H:%M} UTC from a backup that knew {known}; "
+            f"{self.changes} versions read since, {self.tasks} Tasks and {self.messages} messages of ours found that "
+            f"it did not know, {self.taken_over} messages taken over, {self.attempts} attempts entered again, "
+            f"{len(self.differing)} cases of which the EHR says otherwise"
+        )
+        return found if self.ready_at is not None else f"{found}; nothing is written yet"
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The cases (by id) for which nothing is written until a person has looked at them."""
+        return frozenset(one.case_id for one in self.differing if one.held)
+
+
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
     """A connection, or one resource type of it, that a person told Bridge to leave alone."""
 
@@ -538,6 +592,13 @@ class Tx(Protocol):
     def our_tasks(self, connection: str, refs: Iterable[str]) -> set[str]:
         """Return those of *refs* that are coordination Tasks which we wrote, whatever they say by now."""
 
+    def found_sent(self, found: Mapping[int, tuple[str, str | None]], now: datetime) -> int:
+        """
+        Confirm queued intents (by ``id``) of which a resource and its version were found on the EHR; returns how many.
+
+        For what was sent before the database was put back from a backup that does not know of it.
+        """
+
     def requeue(self, ids: Sequence[int], now: datetime) -> int:
         """Queue parked or not-writable intents again (a person's replay); returns how many."""
 
@@ -663,6 +724,13 @@ class Tx(Protocol):
 
     def pauses(self, connection: str) -> list[Pause]:
         """Return what of a connection is to be left alone, the whole of it first."""
+
+    # Restores ---------------------------------------------------------------------------------------------
+    def restored(self, connection: str) -> Restored | None:
+        """Return how the last restore of this database went for a connection, ``None`` where there was none."""
+
+    def save_restored(self, row: Restored) -> None:
+        """Replace what is kept of the last restore."""
 
     # Timers -----------------------------------------------------------------------------------------------
     def win_tick(self, name: str, now: datetime, next_at: datetime) -> bool:

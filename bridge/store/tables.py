@@ -349,6 +349,14 @@ pause = Table(
 )
 """What people told Bridge to leave alone; no type means the whole connection."""
 
+restored = Table(
+    "restored",
+    metadata,
+    Column("connection_id", Integer, ForeignKey("connection.id"), primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""How the last restore from a backup went, for each connection."""
+
 late = Table(
     "late",
     metadata,

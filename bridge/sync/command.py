@@ -12,6 +12,7 @@ from bridge.errors import CommandRefused, StaleVersion
 from bridge.store.port import Store, Tx
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
+from bridge.sync.recovery import let_go
 from bridge.sync.timers import catch_up
 
 
@@ -52,6 +53,7 @@ def execute(
         case = known.cases.get(case.root, seen)
         outcome = act(case, command, by, known, line.rules, now, new_id, attempts_elsewhere(tx, case))
         record(tx, line, outcome, now)
+        let_go(tx, line.name, [case_id])
     return next((after for _, after in outcome.pairs if after.id == case_id), case)
 
 

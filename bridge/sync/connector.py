@@ -15,7 +15,7 @@ from bridge.cases.intents import IntentState
 from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.times import format_instant
-from bridge.store.port import Counts, Cursor, Store
+from bridge.store.port import Counts, Cursor, Restored, Store
 from bridge.sync.agreement import Agreement, agreement
 from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
 from bridge.sync.ladder import PLAIN, Ladder
@@ -25,6 +25,7 @@ from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.pauses import Pauses, pauses_of
 from bridge.sync.people import PeopleReport, read_wanted
 from bridge.sync.poll import note_problem, poll
+from bridge.sync.recovery import Adoption
 from bridge.sync.rungs import BEGINNING, KEYED, Rung, Step
 from bridge.sync.scan import poll_by_date, poll_snapshot
 from bridge.sync.subscribe import Subscriber
@@ -32,6 +33,7 @@ from bridge.sync.sweep import SWEEP_STREAM, SweepReport, sweep
 from bridge.sync.taking import PollReport, Progress
 from bridge.sync.timers import notice_rules, tick
 from bridge.sync.turns import Turns
+from bridge.tasks.route import How
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,8 @@ class Connector:
     _reading: Lock = field(default_factory=Lock)
     """One crawl at a time: two over one stream would move each other's cursor."""
     _rules_noticed: Event = field(default_factory=Event)
+    _recovered: Event = field(default_factory=Event)
+    """Set when this process has seen that there is nothing to do, or left to do, after a restore."""
 
     def read(
         self, watch: Callable[[Progress], None] = lambda _: None, *, due_only: bool = False
@@ -282,6 +286,63 @@ class Connector:
             return [window]
         return [[(step.param, key.partition("/")[2]), *window] for key in self.ladder.keys(step)]
 
+    def recover(self) -> None:
+        """
+        After a restore of the database: read everything again, and find what was written since its backup.
+
+        Raises:
+            RemoteError: It is not done yet: the EHR does not answer, another process is at it, or what was written last
+                may not show yet.
+        """
+        if self._recovered.is_set():
+            return
+        with self.store.reading() as tx:
+            row = tx.restored(self.line.name)
+        if row is not None and row.ready_at is None:
+            self.pauses().check()
+            with self._one_at(f"recover/{self.line.name}") as keep:
+                self._recover(row, keep)
+        self._recovered.set()
+
+    def _recover(self, row: Restored, keep: Callable[[], None]) -> None:
+        adoption = Adoption(self.client, self.store, self.line, self.clock, row)
+        attempts, changes, problems = adoption.attempts(), 0, []
+        for stream in self.line.types:
+            try:
+                counts = self.read_stream(stream).counts
+            except (Refused, AuthExpired, UnsafeAnswer) as error:
+                problems.append(f"{stream}: {error}")
+                continue
+            changes += counts.received - counts.duplicate
+            keep()
+        self.name_people()
+        tick(self.store, self.line, self.clock())
+        swept = self.compare(keep)
+        changes += swept.repaired
+        attempts += adoption.attempts()
+        found = adoption.rest()
+        # One writer may have been cut off with a create on its way, on a server that nobody may choose ids of.
+        shows_at = row.restored_at + self.line.shows_within if self._chooses_no_ids() else row.restored_at
+        done = self.clock() >= shows_at
+        found = structs.replace(
+            found,
+            ready_at=self.clock() if done else None,
+            changes=row.changes + changes,
+            attempts=row.attempts + attempts,
+            problems=tuple(dict.fromkeys([*problems, *swept.problems, *found.problems])),
+        )
+        with self.store.transaction() as tx:
+            tx.save_restored(found)
+        log.warning("restored from a backup: %s", found.summary, extra={"connection": self.line.name})
+        if not done:
+            reason = f"restored from a backup: nothing is written before {shows_at:%H:%M:%S} UTC"
+            raise HeldBack(reason, retry_at=shows_at)
+
+    def _chooses_no_ids(self) -> bool:
+        if not self.line.writes:
+            return False
+        return any(route.how is How.CONDITIONAL_CREATE for route in self.channel().plan.values())
+
     def pass_time(self) -> int:
         """Look at what time alone brought about, and once at what other rules than before do."""
         if not self._rules_noticed.is_set():
@@ -291,19 +352,22 @@ class Connector:
 
     def deliver(self, stop: Callable[[], bool] = lambda: False) -> DeliveryReport:
         """
-        Send what is due; a pause ends it after what is under way.
+        Send what is due; a pause ends it after what is under way. After a restore, ``recover`` comes first.
 
         Raises:
             RemoteError: The EHR does not answer, or is paused.
         """
         self.pauses().check()
+        self.recover()
         return deliver_due(
             self.store, self.channel(), self.clock, stop=lambda: stop() or self.pauses().whole is not None
         )
 
     def sync_once(self, watch: Callable[[Progress], None] = lambda _: None) -> SyncReport:
         """Read everything due, compare, deliver everything due."""
+        again = self._try_recover()
         polls, problems = self.read(watch)
+        problems += again
         self.pass_time()
         people, swept, deliveries = PeopleReport(), SweepReport(), None
         try:
@@ -316,8 +380,15 @@ class Connector:
         try:
             deliveries = self.deliver() if self.line.writes else None
         except RemoteError as error:
-            problems.append(str(error))
+            problems += [] if str(error) in problems else [str(error)]
         return SyncReport(self.line.name, tuple(polls), people, swept, deliveries, tuple(problems), self._left())
+
+    def _try_recover(self) -> list[str]:
+        try:
+            self.recover()
+        except RemoteError as error:
+            return [str(error)]
+        return []
 
     def _left(self) -> int:
         if not self.line.writes:

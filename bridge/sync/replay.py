@@ -18,6 +18,7 @@ from bridge.sync.ingest import OLDER_VERSION, Verdict, read_versions, settled_as
 from bridge.sync.known import load, record
 from bridge.sync.line import Line
 from bridge.sync.notify import NOTIFY_STREAM
+from bridge.sync.recovery import let_go
 from bridge.sync.sweep import SWEEP_STREAM
 from bridge.sync.timers import catch_up
 
@@ -117,4 +118,7 @@ def _version(row: InboxRow) -> SourceVersion:
 def replay_outbox(store: Store, ids: Sequence[int], now: datetime) -> int:
     """Queue parked or not-writable intents again; returns how many."""
     with store.transaction() as tx:
+        rows = [row for row in map(tx.outbox_row, ids) if row is not None]
+        for row in rows:
+            let_go(tx, row.intent.connection, [row.intent.case_id])
         return tx.requeue(ids, now)

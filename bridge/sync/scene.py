@@ -25,6 +25,8 @@ class Scene:
     """The same, where it is certainly of the life the case is in."""
     tasks: Sequence[str]
     """The case's Tasks that were written, of all its lives, the last first."""
+    held: bool = False
+    """Whether a person has to look at the case first: the database was restored from before it was closed."""
 
     @property
     def intent(self) -> Intent:
@@ -45,10 +47,12 @@ def scene_of(store: Store, row: OutboxRow) -> Scene:
         if case is None:
             raise Stop(IntentState.PARKED, "no-case", f"case {intent.case_id} is not in the database")
         rows = tx.sources_of_roots(intent.connection, [case.root])
+        restored = tx.restored(intent.connection)
         confirmed = tx.written(case.id, [IntentKind.COORDINATION_TASK, IntentKind.RETRACTION])
+    held = restored is not None and case.id in restored.held
     retired = {row.written for row in confirmed if row.intent.is_copy}
     standing = [row for row in confirmed if row.intent.kind is not IntentKind.RETRACTION and row.written not in retired]
     # A reopened case has a Task of its own; what was written may still be that of its earlier life.
     written = standing[-1].written if standing else None
     tasks = dict.fromkeys(row.written for row in reversed(standing) if row.written is not None)
-    return Scene(row, case, rows, written, written if case.round == 1 else None, tuple(tasks))
+    return Scene(row, case, rows, written, written if case.round == 1 else None, tuple(tasks), held)

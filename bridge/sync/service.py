@@ -161,6 +161,7 @@ class Service:
         first, won = name in self._never_read, self._won(f"poll/{name}", self._poll[name])
         self._never_read.discard(name)
         if won or (first and not self._stopping.is_set()):
+            self._guarded(connector, connector.recover)
             connector.read(due_only=True)
             if connector.pauses().whole is not None:
                 return

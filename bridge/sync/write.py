@@ -17,6 +17,7 @@ from bridge.sync.evidence import proven as proven_evidence
 from bridge.sync.hand import Done, EndedThere, Hand, NotYet, Stop
 from bridge.sync.known import PATIENT_MISMATCH, tasks_that_ask_us
 from bridge.sync.ours import Ours
+from bridge.sync.recovery import RESTORED
 from bridge.sync.scene import Scene, scene_of
 from bridge.sync.whose import Whose
 from bridge.tasks.check import checked
@@ -76,6 +77,12 @@ class Writer:
             return self._copy(scene)
         if intent.kind is IntentKind.RETRACTION:
             return self._ours.taken_back(scene)
+        if scene.held:
+            reason = (
+                "the EHR says that this case was closed after the backup that Bridge was restored from: look at the "
+                "case, and close it here or replay this"
+            )
+            raise Stop(IntentState.PARKED, RESTORED, reason)
         if scene.case.patient_ref is None:
             how = "only by name or identifier" if scene.case.patient is not None else "nowhere"
             reason = f"the EHR names the patient {how}: nothing is written until it refers to a record"

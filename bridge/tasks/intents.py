@@ -13,7 +13,7 @@ from bridge.cases.changes import CauseKind, Change
 from bridge.cases.intents import Intent, IntentKind, Message
 from bridge.cases.model import Case, Closure
 from bridge.cases.snapshot import Snapshot
-from bridge.cases.terms import Status
+from bridge.cases.terms import AttemptOutcome, Channel, Status
 from bridge.fhir.times import format_instant
 from bridge.tasks.standing import asked_status
 from bridge.tasks.words import by_day, day, ended_sentences, in_sentence, our_words, status_words
@@ -190,7 +190,7 @@ def _told(case: Case, change: Change, zone: tzinfo, failed: datetime | None = No
 def _outreach(case: Case, attempt_id: str, fact: facts_of.OutreachLogged) -> Intent:
     """The key names the attempt alone: an attempt that moves to another case is not written again."""
     attempt = fact.attempt
-    text = f"Outreach by {attempt.channel.value}: {attempt.outcome.value.replace('-', ' ')}."
+    text = outreach_text(attempt.channel, attempt.outcome)
     return Intent(
         connection=case.connection,
         case_id=case.id,
@@ -200,6 +200,11 @@ def _outreach(case: Case, attempt_id: str, fact: facts_of.OutreachLogged) -> Int
         case_version=case.version,
         message=Message(at=attempt.at, text=text, attempt_id=attempt_id),
     )
+
+
+def outreach_text(channel: Channel, outcome: AttemptOutcome) -> str:
+    """Return how an attempt to reach the patient is told."""
+    return f"Outreach by {channel.value}: {outcome.value.replace('-', ' ')}."
 
 
 def message_text(case: Case, zone: tzinfo, failed: datetime | None = None) -> str:

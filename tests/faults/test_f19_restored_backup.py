@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cases.commands import Close, LogOutreach
+from bridge.backup import back_up, put_back
+from bridge.cases.commands import Close, Escalate, LogOutreach
 from bridge.cases.intents import IntentState
 from bridge.cases.terms import AttemptOutcome, Channel, ClosureReason
+from bridge.errors import HeldBack
+from bridge.store.port import Restored
+from bridge.sync.replay import replay_outbox
 from tests.faults.beside import FileWorld
-from tests.unit.sync.world import order
+from tests.unit.sync.world import order, visit
 
 
 @pytest.mark.parametrize("own_ids", [True, False], ids=["own id", "conditional"])
@@ -53,4 +57,207 @@ def test_a_restored_backup_doubles_nothing_and_catches_up(own_ids: bool, tmp_pat
     }
     assert {case.root for case in world.cases()} == {f"ServiceRequest/o{number}" for number in (0, 1, 2, 9)}
     assert world.sound()
+    world.store.close()
+
+
+OWN_OR_NOT = pytest.mark.parametrize("own_ids", [True, False], ids=["own id", "conditional"])
+
+
+class Disaster(FileWorld):
+    """Orders that are worked on, a backup, two hours of more work, and the backup put back."""
+
+    def __init__(self, folder: Path, own_ids: bool) -> None:
+        super().__init__(folder)
+        self.copy = folder / "copy"
+        self.ehr.options.update_as_create = own_ids
+        self.fill(6)
+        self.sync()
+        back_up(f"sqlite:///{self.file}", self.copy)
+
+    def restore(self) -> None:
+        """Put the backup back, as its command does."""
+        self.store.close()
+        put_back(f"sqlite:///{self.file}", self.copy, ["main"], self.clock())
+        self.reopen()
+
+    def said(self) -> dict[str, tuple[str, str]]:
+        """Return what of ours stands on the EHR: status and version by reference; none of it twice."""
+        ours = self.ours("Task", "urn:bridge:case") + self.ours("Communication", "urn:bridge:message")
+        names = [one["identifier"][0]["value"] for one in ours]
+        assert len(names) == len(set(names))
+        return {f"{one['resourceType']}/{one['id']}": (one["status"], one["meta"]["versionId"]) for one in ours}
+
+    def restored(self) -> Restored:
+        """Return what the restore found."""
+        with self.store.reading() as tx:
+            row = tx.restored("main")
+        assert row is not None
+        return row
+
+
+@OWN_OR_NOT
+def test_an_attempt_that_is_on_the_ehr_is_on_its_case_again(own_ids: bool, tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids)
+    world.act("ServiceRequest/o0", LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER), new_id="a7")
+    world.sync(minutes=120)
+    before, case = world.said(), world.case("ServiceRequest/o0")
+
+    world.restore()
+    world.sync()
+
+    (attempt,) = world.case("ServiceRequest/o0").outreach
+    assert (attempt.id, attempt.channel, attempt.outcome) == ("a7", Channel.PHONE, AttemptOutcome.NO_ANSWER)
+    assert world.case("ServiceRequest/o0").status is case.status
+    assert world.said().keys() == before.keys()
+    assert (world.restored().attempts, world.restored().messages) == (1, 0)
+    world.store.close()
+
+
+@OWN_OR_NOT
+def test_what_was_told_by_a_version_that_nobody_can_read_any_more_is_not_told_again(
+    own_ids: bool, tmp_path: Path
+) -> None:
+    """The message names the version of the visit that it was about; since then the visit has another one."""
+    world = Disaster(tmp_path, own_ids)
+    world.ehr.put(visit(basedOn=[{"reference": "ServiceRequest/o2"}]))
+    world.sync()
+    world.ehr.put(visit(basedOn=[{"reference": "ServiceRequest/o2"}], comment="bring the letter"))
+    world.sync(minutes=110)
+    before = world.said()
+    told = [ref for ref in before if ref.startswith("Communication/")]
+
+    world.restore()
+    world.sync()
+
+    assert len(told) == 1
+    assert world.said().keys() == before.keys()
+    assert world.restored().taken_over == 1
+    assert all(row.state is not IntentState.QUEUED for row in world.outbox())
+    world.store.close()
+
+
+@OWN_OR_NOT
+def test_a_closing_is_not_overwritten_until_somebody_has_looked(own_ids: bool, tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids)
+    world.act("ServiceRequest/o1", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
+    world.sync(minutes=120)
+    before = world.said()
+
+    world.restore()
+    for _ in range(3):
+        world.sync(minutes=60)
+
+    case = world.case("ServiceRequest/o1")
+    (differing,) = world.restored().differing
+    assert case.is_open
+    assert (differing.case_id, differing.held) == (case.id, True)
+    assert "does not want to" not in differing.words
+    assert "does not want to" in case.notes[-1].text
+    assert {row.code for row in world.outbox() if row.state is IntentState.PARKED} <= {"restored"}
+    assert world.said() == before
+
+    world.act("ServiceRequest/o1", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
+    world.sync()
+
+    assert not world.restored().held
+    tasks = [one for one in world.said() if one.startswith("Task/")]
+    assert tasks == [one for one in before if one.startswith("Task/")]
+    assert all(row.state is not IntentState.PARKED for row in world.outbox())
+    world.store.close()
+
+
+def test_a_replay_goes_on_with_a_case_that_the_ehr_calls_closed(tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids=True)
+    world.act("ServiceRequest/o1", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
+    world.sync(minutes=120)
+    world.restore()
+    world.ehr.put(order("o1", priority="urgent"))
+    world.sync()
+    parked = [row.id for row in world.outbox() if row.code == "restored" and row.id is not None]
+
+    assert replay_outbox(world.store, parked, world.clock()) == len(parked) > 0
+    world.sync()
+
+    case = world.case("ServiceRequest/o1")
+    live = [task for task in world.ours("Task", "urn:bridge:case") if task["status"] in ("ready", "in-progress")]
+    assert f"{case.id}-2" in {task["identifier"][0]["value"] for task in live}
+    world.store.close()
+
+
+@OWN_OR_NOT
+def test_what_a_person_decided_is_kept_in_words(own_ids: bool, tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids)
+    world.act("ServiceRequest/o3", Escalate(why="it is getting worse", to="ann"))
+    world.sync(minutes=120)
+
+    world.restore()
+    world.sync()
+
+    case = world.case("ServiceRequest/o3")
+    (differing,) = world.restored().differing
+    assert (differing.case_id, differing.held) == (case.id, False)
+    assert "the EHR says escalated" in differing.words
+    assert "restored from a backup" in case.notes[-1].text
+    assert "Escalated" in case.notes[-1].text
+    world.store.close()
+
+
+@OWN_OR_NOT
+def test_what_the_clinic_did_since_is_read_and_makes_no_note(own_ids: bool, tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids)
+    world.ehr.put(order("o9"))
+    world.sync(minutes=100)
+    world.ehr.put(order("o2", status="revoked"))
+    world.clinic.delete("ServiceRequest/o4").raise_for_status()
+    world.sync(minutes=20)
+    before = world.said()
+
+    world.restore()
+    world.sync()
+    world.sync(minutes=60)
+
+    assert world.said() == before
+    found = world.restored()
+    assert found.ready_at is not None
+    assert (found.differing, found.problems) == ((), ())
+    assert found.changes >= 2
+    assert found.tasks >= 2
+    assert world.sound()
+    world.store.close()
+
+
+def test_nothing_is_written_until_all_is_read_again(tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids=False)
+    world.ehr.put(order("o9"))
+    world.sync(minutes=120)
+    world.ehr.put(order("o10"))
+    world.restore()
+    world.requests.clear()
+
+    with pytest.raises(HeldBack, match="nothing is written before"):
+        world.bridge.deliver()
+
+    assert world.writes == []
+    assert world.restored().ready_at is None
+    world.clock.advance(minutes=6)
+    world.bridge.deliver()
+    assert world.restored().ready_at == world.clock()
+    assert len(world.ours("Task", "urn:bridge:case")) == 8
+    world.store.close()
+
+
+def test_an_ehr_that_is_away_after_a_restore_is_written_to_when_it_is_back(tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids=True)
+    world.sync(minutes=120)
+    world.ehr.put(order("o10"))
+    world.restore()
+    world.away = True
+
+    report = world.bridge.sync_once()
+
+    assert report.problems
+    assert world.restored().ready_at is None
+    world.away = False
+    world.sync()
+    assert world.restored().ready_at is not None
     world.store.close()

@@ -18,6 +18,7 @@ from bridge.errors import BridgeError, RemoteError
 from bridge.store.opening import create_or_open
 from bridge.store.port import CaseFilter, Store
 from bridge.sync.connector import Connector
+from bridge.sync.recovery import mark_restored
 from bridge.wiring import make_gate, make_line, read_lanes
 from conformance.simulator import ManualClock, Simulator, SimulatorTransport
 
@@ -159,6 +160,7 @@ class World:
             replica.seams, replica.bridge = fresh.seams, fresh.bridge
         with self.store.transaction() as tx:
             tx.release_leases(self.now())
+            mark_restored(tx, ["main"], self.now())
 
     def run(self, replica: Replica, what: str, work: Callable[[Connector], object]) -> None:
         """Let a process do something; it may die of it, and then is started anew."""

@@ -44,6 +44,7 @@ from bridge.store.port import (
     InboxState,
     Late,
     Pause,
+    Restored,
     Subscribed,
 )
 from bridge.store.worklist import begun_blockers, matches, place
@@ -407,6 +408,13 @@ class MemoryTx(OutboxRoom):
 
     def pauses(self, connection: str) -> list[Pause]:
         return [row for (where, _), row in sorted(self._now.pauses.items()) if where == connection]
+
+    # Restores ---------------------------------------------------------------------------------------------
+    def restored(self, connection: str) -> Restored | None:
+        return self._now.restored.get(connection)
+
+    def save_restored(self, row: Restored) -> None:
+        self._now.restored[row.connection] = kept(row)
 
     # Timers -----------------------------------------------------------------------------------------------
     def win_tick(self, name: str, now: datetime, next_at: datetime) -> bool:

@@ -110,6 +110,11 @@ class OutboxRoom:
             *refs
         }
 
+    def found_sent(self, found: Mapping[int, tuple[str, str | None]], now: datetime) -> int:
+        rows = [row for row in map(self._now.outbox.get, found) if row is not None and row.state is IntentState.QUEUED]
+        self._put(rules.found(row, *found[row.id], now) for row in rows)
+        return len(rows)
+
     def requeue(self, ids: Sequence[int], now: datetime) -> int:
         found = [self._now.outbox[row_id] for row_id in dict.fromkeys(ids) if row_id in self._now.outbox]
         rows = [rules.requeued(row, now) for row in found if row.state in rules.GIVEN_UP]

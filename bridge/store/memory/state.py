@@ -15,7 +15,7 @@ from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
 from bridge.errors import DomainError
 from bridge.store.codec import pack
-from bridge.store.port import Budget, Counts, Cursor, Hint, InboxRow, OutboxRow, Pause, Subscribed
+from bridge.store.port import Budget, Counts, Cursor, Hint, InboxRow, OutboxRow, Pause, Restored, Subscribed
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -42,6 +42,7 @@ class State:
     turns: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     pauses: dict[tuple[str, str], Pause] = field(default_factory=dict)
     late: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    restored: dict[str, Restored] = field(default_factory=dict)
     budgets: dict[str, Budget] = field(default_factory=dict)
     workers: dict[str, datetime] = field(default_factory=dict)
     deliveries: dict[tuple[str, str, str, str], int] = field(default_factory=dict)

@@ -76,6 +76,23 @@ def check(url: str) -> None:
         )
 
 
+def check_known(url: str, revision: str | None = None) -> None:
+    """
+    Return quietly where a database, or a copy of one that is at *revision*, was made by this or an older Bridge.
+
+    Raises:
+        ConfigError: A newer Bridge made it, or none did.
+    """
+    if revision is not None:
+        if revision not in _every():
+            raise ConfigError(
+                f"database: it is at {revision}: a newer Bridge made it; install that release or a later one"
+            )
+        return
+    if len(pending(url)) == len(_every()):
+        raise ConfigError(f"database: {_shown(url)} was not made by Bridge")
+
+
 def is_blank(url: str) -> bool:
     """
     Whether this is an SQLite database without a single table, or not even a file.
@@ -96,9 +113,8 @@ def is_blank(url: str) -> bool:
 
 
 def _pending(conn: Connection, url: str) -> tuple[str, ...]:
-    scripts = ScriptDirectory.from_config(_config())
     current = MigrationContext.configure(conn).get_current_revision()
-    every = [script.revision for script in reversed(list(scripts.walk_revisions()))]
+    every = _every()
     if current is None:
         return tuple(every)
     if current not in every:
@@ -107,6 +123,11 @@ def _pending(conn: Connection, url: str) -> tuple[str, ...]:
             " a newer Bridge made it: install that release or a later one"
         )
     return tuple(every[every.index(current) + 1 :])
+
+
+def _every() -> list[str]:
+    scripts = ScriptDirectory.from_config(_config())
+    return [script.revision for script in reversed(list(scripts.walk_revisions()))]
 
 
 def _config() -> Config:

@@ -18,6 +18,7 @@ from bridge.store.sql.inbox import InboxRoom
 from bridge.store.sql.outbox import OutboxRoom
 from bridge.store.sql.pauses import PausesRoom
 from bridge.store.sql.people import PeopleRoom
+from bridge.store.sql.restores import RestoresRoom
 from bridge.store.sql.sources import SourcesRoom
 from bridge.store.sql.subscriptions import SubscriptionsRoom
 from bridge.store.sql.timers import TimersRoom
@@ -37,6 +38,7 @@ class SqlTx(
     FiguresRoom,
     BudgetsRoom,
     PausesRoom,
+    RestoresRoom,
     TimersRoom,
 ):
     """One transaction (``port.Tx``)."""

@@ -233,6 +233,12 @@ class OutboxRoom(Work):
         found = self.rows(_OUR_TASKS, connection=self.connection_id(connection), refs=list(asked))
         return {asked[row.written] for row in found}
 
+    def found_sent(self, found: Mapping[int, tuple[str, str | None]], now: datetime) -> int:
+        rows = [self._outbox_row(row) for row in self.rows(_BY_ID, ids=list(found))]
+        sent = [rules.found(row, *found[row.id], now) for row in rows if row.state is IntentState.QUEUED]
+        self._move(sent)
+        return len(sent)
+
     def requeue(self, ids: Sequence[int], now: datetime) -> int:
         rows = [self._outbox_row(row) for row in self.rows(_BY_ID, ids=list(ids))]
         given_up = [rules.requeued(row, now) for row in rows if row.state in rules.GIVEN_UP]

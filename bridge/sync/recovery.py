@@ -1,0 +1,266 @@
+"""
+After a restore: what Bridge wrote after the backup was made is found again on the EHR, before anything is written.
+
+Theory of operation. ``mark_restored`` notes in the restored database that it is older than its EHR, and has every
+stream begin a day before where it stood. The next start of each connection then (``Connector.recover``) reads
+everything again, and looks for the Tasks and Communications that carry an identifier of ours and that the database
+does not know. A Task needs no more: it is found by its identifier, as ever, when the next one of its case is due. A
+message that is about to be told again in other words, or under another key, is taken for the one that stands. An
+attempt to reach a patient is entered again from its Communication. What people decided lived in Bridge alone: where a
+Task says what the case does not know, a note on the case keeps its words; where it says that the case was closed,
+nothing is written for that case until a person has acted on it or replayed what waits. Until all of that is done,
+nothing is written at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from bridge.cases.book import Book
+from bridge.cases.changes import Cause, CauseKind, Fact, NoteAdded, OutreachLogged
+from bridge.cases.intents import IntentKind, IntentState
+from bridge.cases.model import Attempt, Case, CaseNote
+from bridge.cases.reconcile import rederive
+from bridge.errors import AuthExpired, Refused, UnsafeAnswer
+from bridge.fhir.client import FhirClient, escape
+from bridge.fhir.source import SourceVersion
+from bridge.fhir.times import format_instant, parse_instant
+from bridge.store.port import Budget, Differing, Restored, Store, Tx
+from bridge.sync.known import load_roots, record
+from bridge.sync.line import Line
+from bridge.sync.lookback import every_page
+from bridge.sync.noticed import task_name
+from bridge.tasks.coordination_task import Form, render_task
+from bridge.tasks.elements import Json
+from bridge.tasks.found_again import as_note, attempt_told, differences, gist, is_ended_elsewhere, root_of, text_of
+from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, case_of_task
+from bridge.tasks.merge import decode, patient_of
+
+RESTORED = "restored"
+"""Who enters what a restore found, and the code of what waits for a person after one."""
+
+A_DAY = timedelta(days=1)
+"""How far before the backup everything is read again: what became visible late is among it (rule ours)."""
+
+_ALL = 1_000_000
+
+log = logging.getLogger(__name__)
+
+
+def mark_restored(tx: Tx, connections: Iterable[str], now: datetime) -> None:
+    """
+    Note that this database was put back from a backup: each connection begins by finding out what it does not know.
+
+    Streams begin a day before where they stood, numbers of notifications anew; no EHR counts as away.
+    """
+    for name in connections:
+        cursors = [cursor for cursor in tx.cursors(name) if cursor.rung is not None]
+        known = max((cursor.checked_at for cursor in cursors if cursor.checked_at is not None), default=None)
+        for cursor in cursors:
+            back = cursor.watermark - A_DAY if cursor.watermark is not None else None
+            tx.save_cursor(replace(cursor, watermark=back, position=None, started_at=None, place=None, read=0))
+        anew = {"counter": None, "began": None, "gap": None, "unheard_ref": None, "unheard_at": None}
+        tx.save_subscribed([replace(row, **anew) for row in tx.subscribed(name)])
+        tx.save_budget(Budget(connection=name))
+        tx.save_restored(Restored(connection=name, restored_at=now, known_until=known))
+
+
+def let_go(tx: Tx, connection: str, case_ids: Iterable[str]) -> None:
+    """Write for these cases again: a person has looked at them since the restore."""
+    row, looked_at = tx.restored(connection), set(case_ids)
+    if row is not None and not looked_at.isdisjoint(row.held):
+        seen = [replace(one, held=one.held and one.case_id not in looked_at) for one in row.differing]
+        tx.save_restored(replace(row, differing=tuple(seen)))
+
+
+class Adoption:
+    """
+    Finds on one EHR what of ours its restored database does not know.
+
+    Args:
+        row: The restore, as it was marked.
+        form: How Tasks are written there.
+    """
+
+    def __init__(
+        self,
+        client: FhirClient,
+        store: Store,
+        line: Line,
+        clock: Callable[[], datetime],
+        row: Restored,
+        form: Form | None = None,
+    ) -> None:
+        self._client, self._store, self._line, self._clock, self._row = client, store, line, clock, row
+        self._form = form or Form(fhir_version=line.fhir_version)
+        self._problems: list[str] = []
+
+    def attempts(self) -> int:
+        """
+        Enter the attempts again that were recorded on the EHR after the backup; returns how many.
+
+        Raises:
+            RemoteError: The EHR does not answer.
+        """
+        return sum(self._enter(message) for message in self._messages())
+
+    def rest(self) -> Restored:
+        """
+        Take over messages that stand already, note where Tasks say otherwise, and return what was found.
+
+        Raises:
+            RemoteError: The EHR does not answer.
+        """
+        messages = self._messages()
+        tasks = self._newest(self._search("Task", CASE_SYSTEM))
+        taken_over = self._take_over(messages)
+        differing = [one for task in tasks if (one := self._compare(task)) is not None]
+        return replace(
+            self._row,
+            tasks=len(tasks),
+            messages=len(messages),
+            taken_over=self._row.taken_over + taken_over,
+            differing=tuple(differing),
+            problems=tuple(dict.fromkeys(self._problems)),
+        )
+
+    # What of ours is on the EHR ---------------------------------------------------------------------------
+
+    def _search(self, kind: str, system: str) -> list[SourceVersion]:
+        """Return what carries an identifier of ours and changed since the backup."""
+        if not self._line.writes:
+            return []
+        since: list[tuple[str, str]] = []
+        if self._row.known_until is not None:
+            since = [("_lastUpdated", f"ge{format_instant(self._row.known_until - A_DAY)}")]
+        count = (self._line.count_param, str(self._line.page_size))
+        for asked in ([("identifier", f"{escape(system)}|"), *since], since):
+            try:
+                pages = list(every_page(self._client, kind, [*asked, count], [name for name, _ in asked]))
+            except (Refused, UnsafeAnswer, AuthExpired) as error:
+                problem = f"{kind}: {error}"
+                continue
+            found = {version.ref: version for page in pages for version in page.entries if version.type == kind}
+            return [one for one in found.values() if one.issue is None and _named(decode(one.raw), system)]
+        self._problems.append(problem)
+        return []
+
+    def _newest(self, found: Sequence[SourceVersion]) -> list[SourceVersion]:
+        """Return those Tasks that the database does not know to have written so, the last life of a case alone."""
+        last: dict[str, tuple[int, SourceVersion]] = {}
+        for version in found:
+            name = task_name(version)
+            if name is not None:
+                case_id, life = case_of_task(name), int(name.partition("-")[2] or 1)
+                if case_id not in last or last[case_id][0] < life:
+                    last[case_id] = life, version
+        return [version for case_id, (_, version) in last.items() if not self._wrote(case_id, version)]
+
+    def _wrote(self, case_id: str, version: SourceVersion) -> bool:
+        with self._store.reading() as tx:
+            rows = tx.written(case_id, [IntentKind.COORDINATION_TASK])
+        return any((row.written, row.written_version) == (version.ref, version.version) for row in rows)
+
+    def _messages(self) -> list[SourceVersion]:
+        """Return the Communications that the database knows nothing of."""
+        found = self._search("Communication", MESSAGE_SYSTEM)
+        return [one for one in found if not self._knows(decode(one.raw))]
+
+    def _knows(self, message: Json) -> bool:
+        with self._store.reading() as tx:
+            case, name = self._case_of(tx, message), _named(message, MESSAGE_SYSTEM)
+            if case is None:
+                return False
+            logged = any(f"outreach/{one.id}" == name for one in case.outreach)
+            return logged or any(row.intent.key == name for row in tx.outbox(case_ids=[case.id], limit=_ALL))
+
+    def _case_of(self, tx: Tx, message: Json) -> Case | None:
+        root = root_of(message)
+        case = tx.cases_of_roots(self._line.name, [root]).get(root) if root is not None else None
+        while case is not None and case.merged_into is not None:
+            case = tx.case(case.merged_into)
+        return case if case is not None and case.patient_ref == patient_of(message) else None
+
+    # What is made of it -----------------------------------------------------------------------------------
+
+    def _enter(self, version: SourceVersion) -> int:
+        message, now = decode(version.raw), self._clock()
+        kind, told = (_named(message, MESSAGE_SYSTEM) or "").split("/")[0], attempt_told(message)
+        if kind != "outreach" or told is None or message.get("status") == "entered-in-error":
+            return 0
+        made_at = min(_sent(message) or version.updated_at or now, now)
+        own_id = (_named(message, MESSAGE_SYSTEM) or "").partition("/")[2]
+        attempt = Attempt(id=own_id, at=made_at, channel=told[0], outcome=told[1], by=RESTORED)
+        with self._store.transaction() as tx:
+            tx.lock(self._line.name)
+            case = self._case_of(tx, message)
+            return int(case is not None and self._write(tx, case, OutreachLogged(attempt), now))
+
+    def _write(self, tx: Tx, case: Case, fact: Fact, now: datetime) -> bool:
+        """Write a fact on a case; one that is derived no longer (its lane is switched off) stays as it is."""
+        known = load_roots(tx, self._line.name, {case.root})
+        case = known.cases.get(case.root, case)
+        rows = [row for row in known.sources.values() if row.root == case.root]
+        if case.merged_into is not None or not rows:
+            return False
+        book, cause = Book(known, self._line.rules, now), Cause(CauseKind.RULE, RESTORED)
+        book.write(case.root, cause, fact)
+        record(tx, self._line, rederive(case.root, rows, cause, book), now)
+        return True
+
+    def _take_over(self, messages: Sequence[SourceVersion]) -> int:
+        """Confirm what is about to be told of a case and was told already, under a key that is not known any more."""
+        taken = 0
+        for version in messages:
+            message = decode(version.raw)
+            with self._store.transaction() as tx:
+                case = self._case_of(tx, message)
+                rows = tx.outbox(case_ids=[case.id], state=IntentState.QUEUED, limit=_ALL) if case is not None else []
+                same = [
+                    row
+                    for row in rows
+                    if row.intent.kind is IntentKind.STATUS_MESSAGE
+                    and row.intent.message is not None
+                    and gist(row.intent.message.text) == gist(text_of(message))
+                ]
+                if same and same[0].id is not None:
+                    taken += tx.found_sent({same[0].id: (version.ref, version.version)}, self._clock())
+        return taken
+
+    def _compare(self, version: SourceVersion) -> Differing | None:
+        task, name = decode(version.raw), task_name(version)
+        now = self._clock()
+        if name is None:
+            return None
+        with self._store.transaction() as tx:
+            tx.lock(self._line.name)
+            case = tx.case_for_update(case_of_task(name))
+            if case is None:
+                return Differing(case_id=case_of_task(name), ref=version.ref, words="its case is not known here")
+            if case.merged_into is not None or case.patient is None or case.patient_ref != patient_of(task):
+                return None
+            rendered = render_task(case, str(task.get("status")), self._form, lane_title=case.lane)
+            found = differences(task, rendered, case)
+            if not found:
+                return None
+            self._write(tx, case, NoteAdded(CaseNote(now, RESTORED, as_note(task, version.ref))), now)
+        held = is_ended_elsewhere(task, case)
+        return Differing(case_id=case.id, ref=version.ref, words="; ".join(found), held=held)
+
+
+def _named(resource: Json, system: str) -> str | None:
+    for one in resource.get("identifier") or ():
+        if isinstance(one, dict) and one.get("system") == system:
+            return str(one.get("value"))
+    return None
+
+
+def _sent(message: Json) -> datetime | None:
+    try:
+        return parse_instant(message["sent"])
+    except (KeyError, TypeError, ValueError):
+        return None
