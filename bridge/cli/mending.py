@@ -158,27 +158,32 @@ def resume(connection: _Paused, type_: _OneType = None, config: ConfigFile = Non
 
 def migrate(
     config: ConfigFile = None,
-    check: Annotated[bool, typer.Option("--check", help="Only say what would be applied; 1 if anything.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what would be applied, who waits and who may stay; 1 if anything.")
+    ] = False,
     wait: Wait = 0,
+    as_json: Json = False,
 ) -> None:
-    """Bring the database's schema up to date. Stop Bridge and back up first; it only goes forward."""
+    """Bring the database's schema up to date; it only goes forward. Back up first."""
     from bridge.store.engine import own, sqlite_file
     from bridge.store.migrations import migrate as apply
-    from bridge.store.migrations import pending
+    from bridge.store.migrations import pending, plan
 
     settings = settings_of(config)
     url = settings.database.url.get_secret_value()
-    file = sqlite_file(url)
     if check:
-        new = file is not None and not file.exists()
-        todo = (f"everything: {file} does not exist yet",) if new else pending(url)
-        print("\n".join(todo) or "up to date")
-        leave(NEEDS_A_PERSON if todo else DONE)
+        found = plan(url)
+        print(found.json if as_json else found.text)
+        leave(NEEDS_A_PERSON if found.steps else DONE)
     make_folder(settings)
-    if wait and file is None:
+    if wait and sqlite_file(url) is None:
         await_database(lambda: pending(url), wait, Event())
     with own(url):
-        print("\n".join(f"applied {revision}" for revision in apply(url)) or "up to date")
+        applied = apply(url)
+    if as_json:
+        print_json({"applied": applied})
+    else:
+        print("\n".join(f"applied {revision}" for revision in applied) or "up to date")
 
 
 def map_files(

@@ -11,42 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from alembic.script import ScriptDirectory
 
-from bridge.store import migrations
 from tests.hapi.line import REPOSITORY
+from tests.migrations.nextrelease import HEAD, NEW_COLUMNS, NEW_INDEX, add_revisions
 
 from .site import Reference, Site, site, until
 from .test_replicas import as_undisturbed
 
 pytestmark = pytest.mark.postgres
 
-REVISION = '''"""What the next release needs: it expands only, tables that are busy among them."""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "9999"
-down_revision = "{before}"
-branch_labels = None
-depends_on = None
-
-
-def upgrade() -> None:
-    """Add a table, and columns that this release does not know."""
-    op.create_table("novelty", sa.Column("id", sa.BigInteger(), primary_key=True))
-    for table in ("outbox", "source_version", "cursor", "care_case"):
-        op.add_column(table, sa.Column("novelty", sa.Text(), nullable=True))
-    op.create_index("ix_outbox_novelty", "outbox", ["novelty"])
-'''
-
 
 def next_release(folder: Path) -> Path:
-    """Copy this release and give it one revision more; returns where it can be imported from."""
+    """Copy this release and give it revisions of its own; returns where it can be imported from."""
     shutil.copytree(REPOSITORY / "bridge", folder / "bridge", ignore=shutil.ignore_patterns("__pycache__"))
-    head = ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
-    versions = folder / "bridge" / "store" / "migrations" / "versions"
-    (versions / "9999_next.py").write_text(REVISION.format(before=head))
+    add_revisions(folder / "bridge" / "store" / "migrations", NEW_COLUMNS, NEW_INDEX)
     return folder
 
 
@@ -107,13 +85,12 @@ def test_two_releases_share_the_work_while_one_takes_the_place_of_the_other(
 
         as_undisturbed_of_the_next(here, reference)
 
-    assert (migrated.returncode, migrated.stdout) == (0, "applied 9999\n")
+    assert (migrated.returncode, migrated.stdout) == (0, "applied 9001\napplied 9002\n")
     assert (refused.returncode, "newer Bridge" in refused.stderr) == (2, True)
 
 
 def as_undisturbed_of_the_next(here: Site, reference: Reference) -> None:
     """Take the revision back, so that this release may look, and look."""
     with here.store.transaction() as tx:
-        head = ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
-        tx.conn.exec_driver_sql("UPDATE alembic_version SET version_num = %s", (head,))
+        tx.conn.exec_driver_sql("UPDATE alembic_version SET version_num = %s", (HEAD,))
     as_undisturbed(here, reference.standing)

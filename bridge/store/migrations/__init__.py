@@ -1,51 +1,58 @@
 """
-Bring a database's schema up to date; forward only, all or nothing.
+Bring a database's schema up to date, forward only.
 
-Each revision in ``versions`` is expanded first and contracted a release later, so that the code of the
-release before survives it. Revisions hold their own copy of what they make; a test compares the sum of them
-with ``tables.metadata``.
+Each revision in ``versions`` expands the schema, so that the code of the release before goes on at work, or contracts
+it a release later, when no code reads any more what it takes away; each says which (``steps``). On SQLite all that is
+pending is one transaction. On PostgreSQL each revision is one, so that what it locks is given back as soon as it can
+be, and one that builds an index on a busy table does so outside of any (``building``). Nobody queues behind a revision
+that itself waits for a lock: it gives up after seconds, lets the others through, and tries again.
+
+Revisions hold their own copy of what they make; a test compares the sum of them with ``tables.metadata``.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import ConfigError
-from bridge.store.engine import ADVISORY_SPACE, parse, schema_engine, sqlite_file
+from bridge.store.engine import parse, schema_engine, sqlite_file
+from bridge.store.migrations.applying import PATIENCE, apply_all, apply_each
+from bridge.store.migrations.plan import Plan, planned
+from bridge.store.migrations.steps import FOLDER, Step, every_step
 
-_MIGRATING = 0
-"""The second half of the advisory lock; connections have keys from 1."""
 
-
-def migrate(url: str) -> tuple[str, ...]:
+def migrate(url: str, *, patience: timedelta = PATIENCE, folder: Path = FOLDER) -> tuple[str, ...]:
     """
     Apply what is pending and return it; a missing SQLite file is made, readable by its owner only.
 
+    Of several processes that do this at once one does it, and the others find it done.
+
+    Args:
+        patience: How long to go on trying to lock a table that somebody holds (PostgreSQL).
+        folder: Where the revisions are; those of another release, in tests.
+
     Raises:
-        ConfigError: The database cannot be reached, or was made by a newer Bridge.
+        ConfigError: The database cannot be reached, was made by a newer Bridge, or a table is held for too long. What
+            was applied until then stays on PostgreSQL, and fits the code that is at work.
     """
     _make_file(url)
+    if sqlite_file(url) is None:
+        with _engaged(url) as conn:
+            return apply_each(conn, lambda: _todo(conn, url, folder), folder, patience)
     with _connected(url) as conn:
-        if conn.dialect.name == "postgresql":
-            conn.execute(select(func.pg_advisory_xact_lock(ADVISORY_SPACE, _MIGRATING)))
-        todo = _pending(conn, url)
-        if todo:
-            config = _config()
-            config.attributes["connection"] = conn
-            command.upgrade(config, "head")
-        if conn.dialect.name == "sqlite" and conn.exec_driver_sql("PRAGMA foreign_key_check").first():
+        todo = _todo(conn, url, folder)
+        apply_all(conn, todo, folder)
+        if conn.exec_driver_sql("PRAGMA foreign_key_check").first():
             raise ConfigError(f"database: migrating {_shown(url)} would break references; nothing was changed")
-    return todo
+    return tuple(step.revision for step in todo)
 
 
 def pending(url: str) -> tuple[str, ...]:
@@ -56,7 +63,20 @@ def pending(url: str) -> tuple[str, ...]:
         ConfigError: The database cannot be reached, or was made by a newer Bridge.
     """
     with _connected(url) as conn:
-        return _pending(conn, url)
+        return tuple(step.revision for step in _todo(conn, url))
+
+
+def plan(url: str, *, folder: Path = FOLDER) -> Plan:
+    """
+    Return what ``migrate`` would do to a database, changing nothing; an SQLite file that is not there counts as empty.
+
+    Raises:
+        ConfigError: The database cannot be reached, or was made by a newer Bridge.
+    """
+    file = sqlite_file(url)
+    with _connected(url if file is None or file.exists() else None) as conn:
+        todo = _todo(conn, url, folder)
+        return planned(conn, _at(conn), todo, every_step(folder))
 
 
 def check(url: str) -> None:
@@ -72,7 +92,8 @@ def check(url: str) -> None:
     todo = pending(url)
     if todo:
         raise ConfigError(
-            f"database: {_shown(url)} lacks {', '.join(todo)}; stop Bridge, back up, run `bridge migrate`"
+            f"database: {_shown(url)} lacks {', '.join(todo)}; `bridge migrate --check` says what that takes;"
+            " back up, then run `bridge migrate`"
         )
 
 
@@ -84,12 +105,12 @@ def check_known(url: str, revision: str | None = None) -> None:
         ConfigError: A newer Bridge made it, or none did.
     """
     if revision is not None:
-        if revision not in _every():
+        if revision not in [step.revision for step in every_step()]:
             raise ConfigError(
                 f"database: it is at {revision}: a newer Bridge made it; install that release or a later one"
             )
         return
-    if len(pending(url)) == len(_every()):
+    if len(pending(url)) == len(every_step()):
         raise ConfigError(f"database: {_shown(url)} was not made by Bridge")
 
 
@@ -112,28 +133,22 @@ def is_blank(url: str) -> bool:
         return conn.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").first() is None
 
 
-def _pending(conn: Connection, url: str) -> tuple[str, ...]:
-    current = MigrationContext.configure(conn).get_current_revision()
-    every = _every()
+def _todo(conn: Connection, url: str, folder: Path = FOLDER) -> Sequence[Step]:
+    every, current = every_step(folder), _at(conn)
     if current is None:
-        return tuple(every)
-    if current not in every:
+        return every
+    known = [step.revision for step in every]
+    if current not in known:
         raise ConfigError(
             f"database: {_shown(url)} is at {current}, which this Bridge does not know;"
-            " a newer Bridge made it: install that release or a later one"
+            " a newer Bridge made it: install that release or a later one,"
+            " or restore the backup that was made before the upgrade"
         )
-    return tuple(every[every.index(current) + 1 :])
+    return every[known.index(current) + 1 :]
 
 
-def _every() -> list[str]:
-    scripts = ScriptDirectory.from_config(_config())
-    return [script.revision for script in reversed(list(scripts.walk_revisions()))]
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    return config
+def _at(conn: Connection) -> str | None:
+    return MigrationContext.configure(conn).get_current_revision()
 
 
 def _make_file(url: str) -> None:
@@ -148,14 +163,21 @@ def _make_file(url: str) -> None:
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[Connection]:
-    engine = schema_engine(url)
+def _connected(url: str | None) -> Iterator[Connection]:
+    """Give a connection in one transaction; to a database in memory, where there is no other."""
+    with _engaged(url) as conn, conn.begin():
+        yield conn
+
+
+@contextmanager
+def _engaged(url: str | None) -> Iterator[Connection]:
+    engine = create_engine("sqlite://") if url is None else schema_engine(url)
     try:
-        with engine.begin() as conn:
+        with engine.connect() as conn:
             yield conn
     except DBAPIError as error:
         reason = str(error.orig).splitlines()[0] if error.orig else "no answer"
-        raise ConfigError(f"database: {_shown(url)} cannot be used: {reason}") from error
+        raise ConfigError(f"database: {_shown(url or 'sqlite:///memory')} cannot be used: {reason}") from error
     finally:
         engine.dispose()
 

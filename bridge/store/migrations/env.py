@@ -1,4 +1,8 @@
-"""Run the migrations on the connection that ``bridge.store.migrations`` hands over."""
+"""
+Run the migrations on the connection that ``bridge.store.migrations`` hands over.
+
+Where that is in a transaction already, all of them belong to it; else each has one of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,
     transactional_ddl=True,
+    transaction_per_migration=True,
 )
 with context.begin_transaction():
     context.run_migrations()

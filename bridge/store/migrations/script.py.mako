@@ -9,6 +9,9 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {}
+per_row_us: dict[str, float] = {}
 
 
 def upgrade() -> None:

@@ -1,4 +1,4 @@
-"""Hints: what notifications say should be read again. Expands only; the release before does not see it."""
+"""Hints: what notifications say should be read again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {"connection": "SHARE ROW EXCLUSIVE"}
+per_row_us: dict[str, float] = {}
 
 WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 

@@ -1,4 +1,4 @@
-"""Budgets: how an EHR is to be asked, shared by every process. Expands only; the release before does not see it."""
+"""Budgets: how an EHR is to be asked, shared by every process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {"connection": "SHARE ROW EXCLUSIVE"}
+per_row_us: dict[str, float] = {}
 
 WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 

@@ -1,4 +1,4 @@
-"""Subscriptions: how each stands on its EHR. Expands only; the release before does not see it."""
+"""Subscriptions: how each stands on its EHR."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {"connection": "SHARE ROW EXCLUSIVE"}
+per_row_us: dict[str, float] = {}
 
 WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 

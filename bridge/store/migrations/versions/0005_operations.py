@@ -1,4 +1,4 @@
-"""Turns, pauses and what came late. Expands only; the release before does not see it."""
+"""Turns, pauses and what came late."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {"connection": "SHARE ROW EXCLUSIVE", "source_version": "SHARE"}
+per_row_us: dict[str, float] = {"source_version": 1}
 
 WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 

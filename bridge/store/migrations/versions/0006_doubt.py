@@ -1,7 +1,7 @@
 """
 When a write was sent without an answer, and second copies of what we wrote.
 
-Expands only; the release before goes on by ``unsure`` alone.
+The release before goes on by ``unsure`` alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {"outbox": "ACCESS EXCLUSIVE"}
+per_row_us: dict[str, float] = {"outbox": 1}
 
 
 def upgrade() -> None:

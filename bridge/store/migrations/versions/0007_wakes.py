@@ -1,7 +1,7 @@
 """
 When time alone changes a case next.
 
-Expands only; the release before goes on without it, and what it changes wakes when it is looked at again.
+The release before goes on without it, and what it changes wakes when it is looked at again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {"care_case": "ACCESS EXCLUSIVE"}
+per_row_us: dict[str, float] = {"care_case": 1}
 
 
 def upgrade() -> None:

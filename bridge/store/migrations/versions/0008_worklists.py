@@ -1,7 +1,7 @@
 """
 What worklists and the weekly review look for: when and why cases were closed, what is next, what blocks them again.
 
-Expands only; the release before goes on without it. What it knows of the cases there are, it finds in their states and
+The release before goes on without it. What it knows of the cases there are, it finds in their states and
 histories, a few thousand cases at a time.
 
 Without postponed annotations: Alembic loads this file under a name by which msgspec does not find it.
@@ -20,6 +20,9 @@ revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {"care_case": "ACCESS EXCLUSIVE"}
+per_row_us: dict[str, float] = {"care_case": 110}
 
 _NEVER = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

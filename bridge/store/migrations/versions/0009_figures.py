@@ -1,4 +1,4 @@
-"""What monitoring counts: how deliveries ended, why an EHR is away, whose clock is wrong. Expands only."""
+"""What monitoring counts: how deliveries ended, why an EHR is away, whose clock is wrong."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {"connection": "SHARE ROW EXCLUSIVE", "budget": "ACCESS EXCLUSIVE"}
+per_row_us: dict[str, float] = {}
 
 WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 

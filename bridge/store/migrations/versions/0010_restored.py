@@ -9,6 +9,9 @@ revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {}
+per_row_us: dict[str, float] = {}
 
 
 def upgrade() -> None:

@@ -1,0 +1,112 @@
+"""Apply revisions: all in one transaction, or each in one of its own that does not keep others waiting."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.exc import DBAPIError
+
+from bridge.errors import ConfigError
+from bridge.store.engine import ADVISORY_SPACE
+from bridge.store.migrations.steps import Step
+
+MIGRATING = 0
+"""The second half of the advisory lock; connections have keys from 1."""
+LOCK_WAIT_MS = 3_000
+"""
+How long a revision waits for a table: all who want to use it queue behind it meanwhile. A transaction of Bridge takes
+milliseconds, pg_dump holds every table for as long as it runs.
+"""
+PATIENCE = timedelta(minutes=2)
+_BETWEEN_TRIES_SECONDS = 1.0
+_BETWEEN_LOOKS_SECONDS = 0.1
+_LATER = ("55P03", "40P01")
+"""Lock not available, deadlock detected (postgresql.org/docs/16/errcodes-appendix.html)."""
+
+
+def apply_all(conn: sa.Connection, todo: Sequence[Step], folder: Path) -> None:
+    """Apply revisions in the transaction that *conn* is in."""
+    if todo:
+        _upgrade(conn, todo[-1].revision, folder)
+
+
+def apply_each(
+    conn: sa.Connection, find_todo: Callable[[], Sequence[Step]], folder: Path, patience: timedelta
+) -> tuple[str, ...]:
+    """
+    Apply what *find_todo* finds once nobody else is migrating, each in a transaction of its own (PostgreSQL).
+
+    Raises:
+        ConfigError: A table is held for longer than *patience*; the message names by whom, and what was applied.
+    """
+    _await_turn(conn)
+    conn.exec_driver_sql("SET statement_timeout = 0")
+    conn.exec_driver_sql(f"SET lock_timeout = {LOCK_WAIT_MS}")
+    conn.commit()
+    todo = find_todo()
+    conn.commit()
+    done: list[str] = []
+    for step in todo:
+        _apply(conn, step, folder, done, time.monotonic() + patience.total_seconds())
+        done.append(step.revision)
+    return tuple(done)
+
+
+def _await_turn(conn: sa.Connection) -> None:
+    """
+    Wait until no other process migrates, and keep the others from it for as long as this session lasts.
+
+    Asked again and again: an index that is built concurrently waits for every statement that has begun, also for one
+    that itself waits for its turn, and PostgreSQL ends one of the two (seen 2026-11, PostgreSQL 15).
+    """
+    mine = sa.select(sa.func.pg_try_advisory_lock(ADVISORY_SPACE, MIGRATING))
+    while not conn.execute(mine).scalar_one():
+        conn.commit()
+        threading.Event().wait(_BETWEEN_LOOKS_SECONDS)
+    conn.commit()
+
+
+def _apply(conn: sa.Connection, step: Step, folder: Path, done: Sequence[str], deadline: float) -> None:
+    while True:
+        try:
+            _upgrade(conn, step.revision, folder)
+            return
+        except DBAPIError as error:
+            conn.rollback()
+            if getattr(error.orig, "sqlstate", None) not in _LATER:
+                raise
+            if time.monotonic() >= deadline:
+                raise _held_up(conn, step, done) from error
+        threading.Event().wait(_BETWEEN_TRIES_SECONDS)
+
+
+def _upgrade(conn: sa.Connection, revision: str, folder: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["connection"] = conn
+    command.upgrade(config, revision)
+
+
+_HOLDERS = sa.text(
+    "SELECT c.relname, l.pid, a.application_name, extract(epoch FROM now() - a.xact_start)::int"
+    " FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a ON a.pid = l.pid"
+    " WHERE l.granted AND c.relname = ANY(:tables) AND l.pid <> pg_backend_pid() ORDER BY a.xact_start LIMIT 1"
+)
+
+
+def _held_up(conn: sa.Connection, step: Step, done: Sequence[str]) -> ConfigError:
+    held = conn.execute(_HOLDERS, {"tables": [*step.locks]}).first()
+    conn.commit()
+    by = f"{held[0]} is held by process {held[1]} ({held[2] or 'unnamed'}) for {held[3]} s" if held else "a lock"
+    applied = f"{', '.join(done)} applied, {step.revision} not" if done else "nothing was changed"
+    return ConfigError(
+        f"database: {step.revision} waits for {by}; {applied}. Let it end (a backup, a report?) and run"
+        " `bridge migrate` again; Bridge goes on meanwhile"
+    )
