@@ -164,7 +164,7 @@ def migrate(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Bring the database's schema up to date; it only goes forward. Back up first."""
+    """Bring the database's schema up to date. Back up first; it only goes forward."""
     from bridge.store.engine import own, sqlite_file
     from bridge.store.migrations import migrate as apply
     from bridge.store.migrations import pending, plan

@@ -607,10 +607,13 @@ def test_serving_on_a_taken_port_is_2(run: Run, configure: Configure, ehr: LiveE
 def test_migrate_makes_and_checks_the_schema(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text("[database]\nurl = 'sqlite:///new/folder/b.sqlite3'\n")
 
-    before, applied = run("migrate", "--check"), run("migrate")
+    before, told = run("migrate", "--check"), run("migrate", "--check", "--json")
+    assert not (tmp_path / "new").exists()
+    applied = run("migrate")
     after, again = run("migrate", "--check"), run("migrate")
 
-    assert (before.code, "does not exist yet" in before.out) == (1, True)
+    assert (before.code, "the database is empty" in before.out) == (1, True)
+    assert (told.code, json.loads(told.out)["at"], json.loads(told.out)["may_stay"]) == (1, None, True)
     assert (applied.code, applied.out.startswith("applied ")) == (0, True)
     assert (after.code, after.out, again.code, again.out) == (0, "up to date\n", 0, "up to date\n")
 

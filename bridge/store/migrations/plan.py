@@ -75,7 +75,8 @@ class Plan(msgspec.Struct, frozen=True):
         """Return it for people."""
         if not self.steps:
             return "up to date"
-        return "\n".join([*(line for step in self.steps for line in _lines(step)), "", *self._advice()])
+        known = [line for step in self.steps for line in _lines(step)] if self.at is not None else []
+        return "\n".join([*known, *self._advice()])
 
     def _advice(self) -> Iterable[str]:
         yield f"{len(self.steps)} to apply, about {_about(self.seconds)} in all; back up first, then `bridge migrate`"
