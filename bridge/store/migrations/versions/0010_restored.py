@@ -10,7 +10,7 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 kind = "expand"
-locks: dict[str, str] = {}
+locks: dict[str, str] = {"connection": "SHARE ROW EXCLUSIVE"}
 per_row_us: dict[str, float] = {}
 
 
