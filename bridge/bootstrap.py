@@ -115,9 +115,9 @@ class Bridge:
         """Give back every delivery that is under way, for whoever goes on; returns how many there were."""
         return sum(hand_back(self.store, way_out.underway, self.clock()) for way_out in self.exits.values())
 
-    def web(self, ring: Ring) -> WebContext:
-        """Return what the web view needs; *ring* keeps what notifications are about."""
-        from bridge.web.context import WebContext
+    def web(self, ring: Ring | None = None) -> WebContext:
+        """Return what the web view needs; *ring* keeps what notifications are about, where any can come."""
+        from bridge.web.context import WebContext, no_ring
 
         sections = self.settings.connections
         gates = {name: make_gate(name, sections[name]) for name in self.lines}
@@ -135,7 +135,7 @@ class Bridge:
             callback=self.settings.site.phone,
             allowed_hosts=frozenset(self.settings.web.allowed_hosts),
             gates={name: gate for name, gate in gates.items() if gate is not None},
-            ring=ring,
+            ring=ring or no_ring,
             asked=self.asked,
             disk=lambda: disk_of(self.settings),
             stopping=self.stopping.is_set,

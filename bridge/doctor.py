@@ -7,10 +7,10 @@ import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import DBAPIError
 
@@ -30,6 +30,8 @@ from bridge.errors import (
 from bridge.fhir.capability import Capability
 from bridge.fhir.subscription import Flavor
 from bridge.fhir.vendors import profile, recognized
+from bridge.finding import Finding
+from bridge.probes import LOOPBACK, postgresql, sqlite_commits, sqlite_durability, tls, writes
 from bridge.store.engine import sqlite_file
 from bridge.store.migrations import check
 from bridge.store.opening import open_store
@@ -44,31 +46,15 @@ WORST_CLOCK = timedelta(minutes=5)
 ROOM_NEEDED = 512 * 1024 * 1024
 """Bytes that should be free beside an SQLite file (rule ours)."""
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+__all__ = ["Finding", "examine", "show"]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """
-    One thing looked at: whether it is fine, what was found, and what to do if it is not.
-
-    ``reached`` is false where an EHR or the database did not answer at all.
-    """
-
-    topic: str
-    ok: bool
-    found: str
-    advice: str = ""
-    reached: bool = True
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the finding as plain values."""
-        return {"topic": self.topic, "ok": self.ok, "found": self.found, "advice": self.advice}
-
-
-def examine(settings: Settings, *, only: str | None = None) -> list[Finding]:
+def examine(settings: Settings, *, only: str | None = None, offline: bool = False) -> list[Finding]:
     """
     Look at everything; one finding that is not fine does not end the examination.
+
+    Args:
+        offline: Leave the EHRs alone.
 
     Raises:
         ConfigError: There is no connection called *only*.
@@ -76,7 +62,7 @@ def examine(settings: Settings, *, only: str | None = None) -> list[Finding]:
     if only is not None and only not in settings.connections:
         known = ", ".join(settings.connections) or "none"
         raise ConfigError(f"connections: there is no connection called {only!r}; configured: {known}")
-    findings = [Finding("configuration", True, "read and checked"), *_database(settings)]
+    findings = [Finding("configuration", True, "read and checked"), *_database(settings), _clock(settings)]
     try:
         lanes = read_lanes(settings)
         make_owners(settings, lanes, ())
@@ -90,6 +76,9 @@ def examine(settings: Settings, *, only: str | None = None) -> list[Finding]:
         findings.append(Finding("connections", False, "none is configured", advice))
     for name, section in chosen.items():
         findings += _secrets(name, section)
+        if offline:
+            continue
+        findings += tls(f"connection {name} TLS", section.base_url, section.timeout_seconds, utc_now())
         try:
             with make_client(name, section, utc_now) as client:
                 way_out = Exit(make_line(name, section, settings, lanes), client, section)
@@ -130,7 +119,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
         advice = "is the server running, and are host, user and password right?" if away and file is None else ""
         yield Finding("database", False, str(error).removeprefix("database: "), advice, reached=not away)
         return
-    yield Finding("database", True, "reachable and up to date")
+    yield Finding("database", True, "reachable, its schema is up to date")
+    if file is None:
+        yield from postgresql(url)
+    else:
+        yield sqlite_durability(file)
+        yield sqlite_commits(file)
     yield from _restored(url, settings)
 
 
@@ -151,6 +145,13 @@ def _restored(url: str, settings: Settings) -> Iterator[Finding]:
             yield Finding(f"{topic}, case {one.case_id}", not one.held, f"{one.ref}: {one.words}", "see its note")
         for problem in row.problems:
             yield Finding(topic, False, f"not looked at: {problem}", "look there yourself")
+
+
+def _clock(settings: Settings) -> Finding:
+    now = utc_now()
+    here = now.astimezone(ZoneInfo(settings.site.time_zone))
+    found = f"{now:%Y-%m-%d %H:%M:%S} UTC, {here:%H:%M} at the site ({settings.site.time_zone})"
+    return Finding("time", True, found)
 
 
 def _engine() -> Finding:
@@ -177,7 +178,7 @@ def _room(file: Path) -> Iterator[Finding]:
 
 def _secrets(name: str, section: ConnectionSection) -> Iterator[Finding]:
     topic, address = f"connection {name} credentials", urlsplit(section.base_url)
-    if section.auth != "none" and address.scheme == "http" and address.hostname not in _LOOPBACK:
+    if section.auth != "none" and address.scheme == "http" and address.hostname not in LOOPBACK:
         yield Finding(topic, True, "they travel over http, readable on the way", "use an https base_url")
     for file in (section.password_file, section.token_file):
         if file is not None and file.exists() and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
@@ -196,6 +197,7 @@ def _connection(name: str, way_out: Exit) -> Iterator[Finding]:
     advice = "" if fits else f'set connections.{name}.fhir_version = "{capability.family}"'
     found = f"{capability.software or 'a server'} speaks {capability.family}"
     yield Finding(topic, fits, found if fits else f"{found}, {line.fhir_version} is configured", advice)
+    yield _authentication(name, way_out)
     yield from _streams(name, way_out)
     yield from _vendor(name, way_out, capability.software)
     yield from _notifications(name, way_out, capability)
@@ -207,6 +209,8 @@ def _connection(name: str, way_out: Exit) -> Iterator[Finding]:
     for kind, route in plan.items():
         writable = route.how is not How.NOT_WRITABLE
         yield Finding(f"{topic} write {kind.value}", writable or not line.writes, route.how.value, route.why)
+    if line.writes:
+        yield from writes(name, way_out.client, plan)
 
 
 def _notifications(name: str, way_out: Exit, capability: Capability) -> Iterator[Finding]:
@@ -222,7 +226,7 @@ def _notifications(name: str, way_out: Exit, capability: Capability) -> Iterator
     for kind, why in planned.without.items():
         yield Finding(f"connection {name} notify {kind}", True, "none: it is polled alone", why)
     here, there = urlsplit(desire.base).hostname, urlsplit(section.base_url).hostname
-    if here in _LOOPBACK and there not in _LOOPBACK:
+    if here in LOOPBACK and there not in LOOPBACK:
         advice = f"set connections.{name}.subscribe_url to an address at which the EHR reaches Bridge"
         yield Finding(f"connection {name} notify", False, f"the EHR cannot ring at {here}, which is itself", advice)
 
@@ -274,10 +278,30 @@ def _streams(name: str, way_out: Exit) -> Iterator[Finding]:
             yield Finding(topic, False, choice.words, f"allow it, or leave {stream} out of connections.{name}.read")
         else:
             yield Finding(topic, True, choice.words, "; ".join(f"not {passed}" for passed in choice.passed_over))
-    if ladder.ahead is not None and abs(ladder.ahead) > WORST_CLOCK:
-        side = "ahead of" if ladder.ahead > timedelta() else "behind"
-        found = f"the EHR's clock is {abs(ladder.ahead).total_seconds():.0f} s {side} ours"
-        yield Finding(f"connection {name} clock", True, found, "Bridge goes by the EHR's; one of the two is wrong")
+    yield from _ehr_clock(name, ladder.ahead)
+
+
+def _ehr_clock(name: str, ahead: timedelta | None) -> Iterator[Finding]:
+    if ahead is None:
+        return
+    far = abs(ahead) > WORST_CLOCK
+    found = (
+        f"the EHR's clock is {abs(ahead).total_seconds():.0f} s {'ahead of' if ahead > timedelta() else 'behind'} ours"
+    )
+    advice = "Bridge goes by the EHR's; one of the two is wrong" if far else ""
+    yield Finding(f"connection {name} clock", True, found, advice)
+
+
+def _authentication(name: str, way_out: Exit) -> Finding:
+    """Whether the EHR takes us for who we say we are: a CapabilityStatement is mostly given to anybody."""
+    topic, how = f"connection {name} authentication", way_out.section.auth
+    try:
+        way_out.client.search(way_out.line.types[0], [("_count", "1")])
+    except AuthExpired as error:
+        return Finding(topic, False, str(error), _advice(error, way_out.section))
+    except RemoteError as error:
+        return Finding(topic, True, f"{how}; not proven: {error}")
+    return Finding(topic, True, "none is asked for" if how == "none" else f"{how}: accepted")
 
 
 def _vendor(name: str, way_out: Exit, software: str | None) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """
-The command line: ``bridge demo | simulator | stories | serve | worker | sync | backfill | doctor | reconcile | config |
-explain | replay | pause | resume | subscriptions | migrate | backup | restore | map``.
+The command line: ``bridge demo | simulator | stories | serve | worker | sync | backfill | doctor | support-bundle |
+reconcile | config | explain | replay | pause | resume | subscriptions | migrate | backup | restore | map``.
 
 Exit codes: 0 all done and accounted for; 1 done, but something needs a person (the output says what); 2 wrong
 usage or configuration; 3 an EHR or the database could not be reached; 130 interrupted. Results go to standard
@@ -38,6 +38,7 @@ app.command()(working.worker)
 app.command()(working.sync)
 app.command()(working.backfill)
 app.command()(mending.doctor)
+app.command(name="support-bundle")(mending.support_bundle)
 app.command()(mending.reconcile)
 app.command()(mending.explain)
 app.command()(mending.replay)

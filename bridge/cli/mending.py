@@ -41,6 +41,35 @@ def doctor(config: ConfigFile = None, connection: OneConnection = None, as_json:
     leave(DONE if all(finding.ok for finding in findings) else NEEDS_A_PERSON)
 
 
+def support_bundle(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The zip file to make.")],
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Bridge's own log (JSON) to take the recent errors from.")
+    ] = None,
+    config: ConfigFile = None,
+    without_ehr: Annotated[bool, typer.Option("--offline", help="Ask no EHR anything.")] = False,
+) -> None:
+    """Collect what somebody else needs to help. Holds no patient data and no secret; look into it all the same."""
+    from bridge.doctor import examine
+    from bridge.errors import ConfigError
+    from bridge.support import bundle, write
+    from bridge.wiring import utc_now
+
+    settings = settings_of(config)
+    findings = examine(settings, offline=without_ehr)
+    lines = log.read_text(errors="replace").splitlines() if log is not None else []
+    try:
+        with opened(settings, owning=False, existing=True) as bridge:
+            contents = bundle(settings, findings, lines, bridge.web(), utc_now())
+    except ConfigError as error:
+        print(f"without figures: {error}", file=sys.stderr)
+        contents = bundle(settings, findings, lines, None, utc_now())
+    write(file, contents)
+    for name, content in contents.items():
+        print(f"{len(content):>9}  {name}")
+    print(f"{file} is made")
+
+
 def reconcile(
     config: ConfigFile = None,
     connection: OneConnection = None,

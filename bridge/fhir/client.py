@@ -21,6 +21,7 @@ import msgspec
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
 
 from bridge.errors import (
+    AuthExpired,
     CursorExpired,
     OutcomeUnknown,
     PutOff,
@@ -30,6 +31,7 @@ from bridge.errors import (
     Throttled,
     Unreachable,
     UnsafeAnswer,
+    VersionConflict,
 )
 from bridge.fhir.answers import Written, parse_http_date, read_written
 from bridge.fhir.bundle import BundlePage, received, split
@@ -250,6 +252,22 @@ class FhirClient:
         if create_only:
             headers["If-None-Match"] = "*"
         return self._write("PUT", ref, body, headers, f"update of {ref}")
+
+    def knock(self, method: str, path: str) -> int:
+        """
+        Send a write with nothing in it, which no server can carry out, and return the status of the answer.
+
+        Raises:
+            RemoteError: There was no answer, or none that says anything about this write (429, 5xx).
+        """
+        headers = {"Content-Type": FHIR_JSON}
+        try:
+            sent = self._exchange.send(method, f"{self._base}/{path}", f"{method} {path}", headers=headers, body=b"")
+        except (AuthExpired, Refused, VersionConflict) as error:
+            if error.status is None:
+                raise
+            return error.status
+        return sent.status
 
     def delete(self, ref: str) -> None:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
@@ -13,6 +14,8 @@ from bridge.web.problems import ApiError
 
 MOST_BYTES = 64 * 1024
 """No command, filter or form comes near this."""
+
+_SENT = re.compile(r"(value) '.*'", re.DOTALL)
 
 MOST_FIELDS = 600
 SELECTED = "id"
@@ -54,6 +57,11 @@ JsonBody = Annotated[bytes, Depends(_json)]
 FormBody = Annotated[dict[str, str], Depends(_form)]
 
 
+def without_sent(message: str) -> str:
+    """Return what msgspec says is wrong without the words that were sent: they may be about somebody."""
+    return _SENT.sub(r"\1", message)
+
+
 def decoded(raw: bytes, type_: type[T]) -> T:
     """
     Return *raw* as *type_*.
@@ -64,7 +72,7 @@ def decoded(raw: bytes, type_: type[T]) -> T:
     try:
         value = msgspec.json.decode(raw, type=type_)
     except msgspec.ValidationError as error:
-        raise ApiError(422, f"The body does not fit: {error}.") from error
+        raise ApiError(422, f"The body does not fit: {without_sent(str(error))}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, "The body is not valid JSON.") from error
     _check_times(value)

@@ -67,7 +67,8 @@ class Disk:
     database: int
 
 
-def _nobody_answers(connection: str, refs: Sequence[str], said: Notification) -> Future[None]:
+def no_ring(connection: str, refs: Sequence[str], said: Notification) -> Future[None]:
+    """Keep nothing: no notification can come to this process."""
     raise NotKept("nothing reads notifications here")
 
 
@@ -111,7 +112,7 @@ class WebContext:
     callback: str | None = None
     allowed_hosts: frozenset[str] = frozenset()
     gates: Mapping[str, Gate] = field(default_factory=dict)
-    ring: Ring = _nobody_answers
+    ring: Ring = no_ring
     patience_seconds: float = PATIENCE_SECONDS
     rings: Rings = field(default_factory=Rings)
     asked: Callable[[], Mapping[tuple[str, str], int]] = dict

@@ -166,7 +166,7 @@ def test_every_make_target_that_a_document_names_exists(name: str) -> None:
 def test_every_command_that_a_document_names_exists(name: str) -> None:
     known = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
     known |= {group.name for group in app.registered_groups if group.name}
-    named = set(re.findall(r"(?:`|^)bridge ([a-z]+)", text(name), re.M))
+    named = set(re.findall(r"(?:`|^)bridge ([a-z-]+)", text(name), re.M))
 
     assert named <= known
 

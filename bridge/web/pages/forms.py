@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from bridge.cases.commands import AnyCommand
+from bridge.web.bodies import without_sent
 from bridge.web.problems import ApiError
 
 _TIMES = frozenset({"at", "due_at", "until", "promised_for"})
@@ -68,7 +69,7 @@ def _instant(field: str, text: str, zone: ZoneInfo) -> datetime:
 def _explained(message: str) -> str:
     if message.startswith("Object missing required field"):
         return f"{_words(message.split('`')[1])} must be filled in."
-    return f"The form does not fit: {message}."
+    return f"The form does not fit: {without_sent(message)}."
 
 
 def _words(field: str) -> str:
