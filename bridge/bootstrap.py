@@ -28,6 +28,7 @@ from bridge.sync.governor import Governor
 from bridge.sync.line import Line
 from bridge.sync.notify import Doorbell
 from bridge.sync.replay import replay_inbox, replay_outbox
+from bridge.sync.retention import Keeping
 from bridge.sync.service import Service
 from bridge.sync.turns import Turns
 from bridge.wiring import (
@@ -83,7 +84,15 @@ class Bridge:
             sweep={name: timedelta(minutes=section.sweep_minutes) for name, section in sections.items()},
             turns=self.turns,
             stopping=self.stopping,
+            keeping=self.keeping,
         )
+
+    @property
+    def keeping(self) -> Keeping:
+        """For how long what nobody needs is kept."""
+        chosen = self.settings.retention
+        days = (chosen.body_days, chosen.write_days)
+        return Keeping(*(timedelta(days=count) if count else None for count in days))
 
     def connection_infos(self) -> Sequence[ConnectionInfo]:
         """Return what is configured, as the web view shows it; asks no EHR."""

@@ -331,6 +331,13 @@ class Web(_Section):
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
 
 
+class Retention(_Section):
+    """For how many days what neither work nor proof needs is kept; 0 for ever."""
+
+    body_days: int = Field(90, ge=0, le=36_500)
+    write_days: int = Field(90, ge=0, le=36_500)
+
+
 class Log(_Section):
     """What is logged, and how."""
 
@@ -362,6 +369,7 @@ class Settings(BaseSettings):
     lanes: Path | None = None
     connections: dict[Annotated[str, BeforeValidator(_connection_name)], ConnectionSection] = {}
     web: Web = Web(host="127.0.0.1", port=8000)
+    retention: Retention = Retention(body_days=90, write_days=90)
     log: Log = Log()
 
     @classmethod

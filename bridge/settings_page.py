@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from bridge.fhir.vendors import PROFILES
-from bridge.settings import ConnectionSection, Database, Hours, Log, OwnerSection, Settings, Site, Web
+from bridge.settings import ConnectionSection, Database, Hours, Log, OwnerSection, Retention, Settings, Site, Web
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "": Settings,
@@ -19,6 +19,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "owners.NAME": OwnerSection,
     "database": Database,
     "web": Web,
+    "retention": Retention,
     "log": Log,
 }
 
@@ -87,6 +88,8 @@ MEANINGS = {
     "database.url": "sqlite:///FILE, or postgresql://USER@HOST/NAME; a password only from the environment",
     "database.lease_seconds": "how long a process may be silent in its work until another takes it over",
     "database.password_file": "file that holds the password of PostgreSQL's user",
+    "retention.body_days": "days for which the content of received versions is kept (retention.md); 0 for ever",
+    "retention.write_days": "days for which writes are kept whose place a later one took; 0 for ever",
     "web.host": "address the web view listens on; there is no login yet, so keep it on loopback",
     "web.port": "its port; 0 takes a free one",
     "web.allowed_hosts": "names beside localhost by which browsers may reach it",

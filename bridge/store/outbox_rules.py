@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
-from bridge.cases.intents import LEVEL_KINDS, Intent, IntentState
+from bridge.cases.intents import LEVEL_KINDS, Intent, IntentKind, IntentState
 from bridge.store.codec import clean, maybe_clean
 from bridge.store.port import OutboxRow, Settlement
 
@@ -177,6 +178,62 @@ def found(row: OutboxRow, written: str, version: str | None, now: datetime) -> O
         written=written,
         written_version=version,
     )
+
+
+class Ended(NamedTuple):
+    """What of a row decides whether a later one says all that it does; ``slot`` is its case's."""
+
+    id: int
+    slot: tuple[object, str]
+    is_level: bool
+    state: IntentState
+    written: str | None
+    unsure: bool
+    kind: str
+
+
+def outlived(rows: Iterable[Ended]) -> list[int]:
+    """
+    Return the ids of those rows that no one needs: a later row of the same slot is there, and says as much.
+
+    Args:
+        rows: Every row of some cases, by ascending id.
+
+    One that was confirmed needs a later one that was, of the same resource; that one also says since when Bridge knows
+    that the resource is its own. Messages and retractions, and what may have been sent without an answer, stay.
+    """
+    gone, later, written = [], set[object](), set[object]()
+    for row in sorted(rows, key=lambda one: -one.id):
+        is_over = row.state is IntentState.SUPERSEDED and row.written is None and row.slot in later
+        is_repeat = row.state is IntentState.CONFIRMED and (row.slot, row.written) in written
+        if row.is_level and row.kind in _OUTLIVED and not row.unsure and (is_over or is_repeat):
+            gone.append(row.id)
+            continue
+        later.add(row.slot)
+        if row.state is IntentState.CONFIRMED:
+            written.add((row.slot, row.written))
+    return gone
+
+
+def is_ended(row: OutboxRow) -> bool:
+    """Whether this is a level intent that came to an end by itself."""
+    return row.intent.kind in LEVEL_KINDS and row.state in (IntentState.CONFIRMED, IntentState.SUPERSEDED)
+
+
+def as_ended(row: OutboxRow) -> Ended:
+    """Return what of *row* decides whether it is needed."""
+    return Ended(
+        row.id or 0,
+        slot(row.intent),
+        is_level=row.intent.kind in LEVEL_KINDS,
+        state=row.state,
+        written=row.written,
+        unsure=row.unsure_at is not None,
+        kind=row.intent.kind.value,
+    )
+
+
+_OUTLIVED = frozenset({IntentKind.COORDINATION_TASK.value, IntentKind.SOURCE_TASK.value})
 
 
 def requeued(row: OutboxRow, now: datetime) -> OutboxRow:

@@ -186,6 +186,29 @@ class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
     missed_in_row: int = 0
 
 
+class Forgotten(msgspec.Struct, frozen=True):
+    """
+    What one step of retention came to.
+
+    ``next`` is where the next one goes on, ``None`` at the end; ``size`` is in bytes, as they were received.
+    """
+
+    next: int | None = None
+    rows: int = 0
+    size: int = 0
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a database holds; ``bodies`` are the versions whose content is kept, ``body_bytes`` as it is stored."""
+
+    versions: int
+    bodies: int
+    body_bytes: int
+    writes: int
+    cases: int
+    changes: int
+
+
 class Differing(msgspec.Struct, frozen=True, kw_only=True):
     """
     A case of which the EHR says what this database does not know: ``ref`` (``Type/id``) was written after the backup.
@@ -213,8 +236,10 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     restored_at: datetime
     known_until: datetime | None = None
     ready_at: datetime | None = None
+    had: int = 0
+    """How many versions the backup had."""
     changes: int = 0
-    """How many versions were read that the backup did not have."""
+    """How many were read that it did not have."""
     tasks: int = 0
     messages: int = 0
     taken_over: int = 0
@@ -725,6 +750,30 @@ class Tx(Protocol):
     def pauses(self, connection: str) -> list[Pause]:
         """Return what of a connection is to be left alone, the whole of it first."""
 
+    # Retention --------------------------------------------------------------------------------------------
+    def forget_bodies(self, before: datetime, *, after: int, limit: int) -> Forgotten:
+        """
+        Drop the raw bytes of versions that were received before *before*; ``inbox_row`` gives ``b""`` for them then.
+
+        Kept are those of parked versions, and of resources that an open case rests on. The rows stay.
+
+        Args:
+            after: Where the step before ended.
+            limit: How many stored pages to look at.
+        """
+
+    def forget_writes(self, before: datetime, *, after: int, limit: int) -> Forgotten:
+        """
+        Delete intents that ended before *before*, unless they say what no later one does (``outbox_rules.outlived``).
+
+        Args:
+            after: Where the step before ended.
+            limit: How many to look at.
+        """
+
+    def sizes(self) -> Sizes:
+        """Return how much there is; it takes a pass over everything."""
+
     # Restores ---------------------------------------------------------------------------------------------
     def restored(self, connection: str) -> Restored | None:
         """Return how the last restore of this database went for a connection, ``None`` where there was none."""
@@ -760,6 +809,10 @@ class Store(Protocol):
 
     def reading(self) -> AbstractContextManager[Tx]:
         """Open a transaction that only reads, and never waits for a writer."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the database did not save the last transaction that was to write, in words; ``None`` where it did."""
 
     def close(self) -> None:
         """Give back every connection."""

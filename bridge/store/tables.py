@@ -390,12 +390,19 @@ CLOSED = and_(LIVE, care_case.c.status == literal_column("'closed'"))
 ESCALATED = and_(OPEN, care_case.c.escalated)
 BLOCKED = and_(OPEN, care_case.c.blocker.is_not(None))
 WAKES = care_case.c.wake_at.is_not(None)
+HAS_RAW = source_version.c.raw_size > literal_column("0")
+"""Versions whose bytes are kept: none that was received is empty."""
 LATE = source_version.c.code == literal_column("'late'")
 PARKED = source_version.c.state == literal_column("'parked'")
 QUEUED = outbox.c.state == literal_column("'queued'")
 SENDING = outbox.c.state == literal_column("'sending'")
 STUCK = outbox.c.state.in_([literal_column("'parked'"), literal_column("'not-writable'")])
 TASK_WRITTEN = and_(outbox.c.kind == literal_column("'coordination-task'"), outbox.c.written.is_not(None))
+ENDED = and_(
+    outbox.c.level_slot.is_not(None),
+    or_(outbox.c.state == literal_column("'confirmed'"), outbox.c.state == literal_column("'superseded'")),
+)
+"""Level intents that came to an end by themselves: what a later one says is what counts."""
 COPY = and_(outbox.c.kind == literal_column("'retraction'"), outbox.c.target.is_not(None))
 UNSENT = and_(
     outbox.c.level_slot.is_not(None),
@@ -432,6 +439,7 @@ _partial("ix_source_joined", JOINED, source.c.root_id)
 _partial("ix_source_aside", source.c.aside_id.is_not(None), source.c.aside_id)
 _partial("ix_source_watch", source.c.watch_at.is_not(None), source.c.watch_at)
 _partial("ix_source_version_parked", PARKED, source_version.c.id)
+_partial("ix_source_version_raw", HAS_RAW, source_version.c.raw_id)
 _partial("ix_source_version_late", LATE, source_version.c.id)
 _partial("ix_care_case_patient", LIVE, care_case.c.patient)
 _partial("ix_care_case_owner", OWNED_IN_EHR, care_case.c.owner_ref)

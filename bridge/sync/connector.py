@@ -25,7 +25,7 @@ from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.pauses import Pauses, pauses_of
 from bridge.sync.people import PeopleReport, read_wanted
 from bridge.sync.poll import note_problem, poll
-from bridge.sync.recovery import Adoption
+from bridge.sync.recovery import Adoption, distinct
 from bridge.sync.rungs import BEGINNING, KEYED, Rung, Step
 from bridge.sync.scan import poll_by_date, poll_snapshot
 from bridge.sync.subscribe import Subscriber
@@ -305,38 +305,34 @@ class Connector:
         self._recovered.set()
 
     def _recover(self, row: Restored, keep: Callable[[], None]) -> None:
+        # One writer may have been cut off with a create on its way, on a server that nobody may choose ids of.
+        shows_at = row.restored_at + self.line.shows_within
+        if self.clock() < shows_at and self._chooses_no_ids():
+            reason = f"restored from a backup: nothing is written before {shows_at:%H:%M:%S} UTC"
+            raise HeldBack(reason, retry_at=shows_at)
         adoption = Adoption(self.client, self.store, self.line, self.clock, row)
-        attempts, changes, problems = adoption.attempts(), 0, []
+        attempts, problems = adoption.attempts(), []
         for stream in self.line.types:
             try:
-                counts = self.read_stream(stream).counts
+                self.read_stream(stream)
             except (Refused, AuthExpired, UnsafeAnswer) as error:
                 problems.append(f"{stream}: {error}")
-                continue
-            changes += counts.received - counts.duplicate
             keep()
         self.name_people()
         tick(self.store, self.line, self.clock())
         swept = self.compare(keep)
-        changes += swept.repaired
         attempts += adoption.attempts()
         found = adoption.rest()
-        # One writer may have been cut off with a create on its way, on a server that nobody may choose ids of.
-        shows_at = row.restored_at + self.line.shows_within if self._chooses_no_ids() else row.restored_at
-        done = self.clock() >= shows_at
         found = structs.replace(
             found,
-            ready_at=self.clock() if done else None,
-            changes=row.changes + changes,
-            attempts=row.attempts + attempts,
+            ready_at=self.clock(),
+            attempts=attempts,
             problems=tuple(dict.fromkeys([*problems, *swept.problems, *found.problems])),
         )
         with self.store.transaction() as tx:
+            found = structs.replace(found, changes=distinct(tx, self.line.name) - row.had)
             tx.save_restored(found)
         log.warning("restored from a backup: %s", found.summary, extra={"connection": self.line.name})
-        if not done:
-            reason = f"restored from a backup: nothing is written before {shows_at:%H:%M:%S} UTC"
-            raise HeldBack(reason, retry_at=shows_at)
 
     def _chooses_no_ids(self) -> bool:
         if not self.line.writes:

@@ -66,7 +66,13 @@ def mark_restored(tx: Tx, connections: Iterable[str], now: datetime) -> None:
         anew = {"counter": None, "began": None, "gap": None, "unheard_ref": None, "unheard_at": None}
         tx.save_subscribed([replace(row, **anew) for row in tx.subscribed(name)])
         tx.save_budget(Budget(connection=name))
-        tx.save_restored(Restored(connection=name, restored_at=now, known_until=known))
+        had = distinct(tx, name)
+        tx.save_restored(Restored(connection=name, restored_at=now, known_until=known, had=had))
+
+
+def distinct(tx: Tx, connection: str) -> int:
+    """Return how many versions were received, each counted once."""
+    return sum(counts.received - counts.duplicate for counts in tx.totals(connection).values())
 
 
 def let_go(tx: Tx, connection: str, case_ids: Iterable[str]) -> None:

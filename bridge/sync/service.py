@@ -16,9 +16,10 @@ from threading import Event, Lock, Thread
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bridge.errors import HeldBack, RemoteError
+from bridge.errors import HeldBack, RemoteError, StoreUnavailable
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
+from bridge.sync.retention import EVERY, Keeping, forget
 from bridge.sync.subscribe import LOOK_AGAIN
 from bridge.sync.turns import Turns
 
@@ -33,6 +34,12 @@ BETWEEN_ANSWERS = timedelta(milliseconds=500)
 LOOK_AT_CLOCK = timedelta(seconds=20)
 """How often it is looked whose time has come, whether or not the EHR answers: two indexed reads (rule ours)."""
 
+SAY_AGAIN = timedelta(minutes=1)
+"""How often the log says that the database does not save (rule ours)."""
+
+LOOK_FOR_RETENTION = timedelta(minutes=10)
+"""How often it is looked whether retention is due, and how long after the start first: begun late, it harms nobody."""
+
 LOOK_FOR_SWEEP = timedelta(minutes=1)
 """How often it is looked whether a sweep is due: one that another process died over is not late for long."""
 
@@ -45,6 +52,7 @@ class Service:
         poll, sweep: Intervals by the connection's name.
         turns: Shares the work among processes.
         stopping: Set when the process is to end: nothing is begun any more.
+        keeping: For how long what nobody needs is kept all the same.
     """
 
     def __init__(
@@ -57,10 +65,12 @@ class Service:
         sweep: dict[str, timedelta],
         turns: Turns,
         stopping: Event | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         self._connectors, self._store, self._clock = connectors, store, clock
         self._poll, self._sweep, self._turns = poll, sweep, turns
-        self._stopping = stopping or Event()
+        self._stopping, self._keeping = stopping or Event(), keeping or Keeping()
+        self._said_at: datetime | None = None
         self._resting: dict[str, datetime] = {}
         self._never_read = set(poll)
         self._ending = Thread(target=self._end, name="stop", daemon=True)
@@ -93,6 +103,14 @@ class Service:
                 self._every(LOOK_AGAIN, self._tend, connector, f"subscribe/{name}")
             if connector.line.writes:
                 self._every(LOOK_FOR_WORK, self._send, connector, f"deliver/{name}")
+        self._scheduler.add_job(
+            self._with_database,
+            "interval",
+            (self._forget,),
+            seconds=LOOK_FOR_RETENTION.total_seconds(),
+            id="retention",
+            next_run_time=self._clock() + LOOK_FOR_RETENTION,
+        )
         self._scheduler.start()
         for listener in self._listeners:
             listener.start()
@@ -131,6 +149,8 @@ class Service:
             rung.clear()
             try:
                 self._answer(connector)
+            except StoreUnavailable as error:
+                self._not_saved(error)
             except Exception as error:  # noqa: BLE001 - the top of a loop; the hints are still there
                 log.error("hints could not be answered: %s", type(error).__name__, extra={"connection": name})
             self._stopping.wait(BETWEEN_ANSWERS.total_seconds())
@@ -147,8 +167,28 @@ class Service:
         seconds = interval.total_seconds()
         first = self._clock() if at_once else self._clock() + interval
         self._scheduler.add_job(
-            job, "interval", (connector,), seconds=seconds, id=name, next_run_time=first, jitter=seconds / 20
+            self._with_database,
+            "interval",
+            (job, connector),
+            seconds=seconds,
+            id=name,
+            next_run_time=first,
+            jitter=seconds / 20,
         )
+
+    def _with_database(self, job: Callable[..., None], *connector: Connector) -> None:
+        """Do a job; where the database does not take what came of it, nothing of it happened, and it comes again."""
+        try:
+            job(*connector)
+        except StoreUnavailable as error:
+            self._not_saved(error)
+
+    def _not_saved(self, error: StoreUnavailable) -> None:
+        """Say that nothing can be saved, once a minute."""
+        now = self._clock()
+        if self._said_at is None or now - self._said_at >= SAY_AGAIN:
+            self._said_at = now
+            log.error("%s; nothing is taken in until the database saves again, and nothing is lost", error)
 
     def _won(self, name: str, interval: timedelta) -> bool:
         """Whether this process is the one to act on the timer's tick."""
@@ -197,6 +237,16 @@ class Service:
                     connector.compare(keep)
 
         self._guarded(connector, work)
+
+    def _forget(self) -> None:
+        """Drop what nobody needs any more, where that is due; one process at a time."""
+        try:
+            with self._turns.due("retention", EVERY) as keep:
+                if keep is not None:
+                    done = forget(self._store, self._keeping, self._clock(), keep=keep, stop=self._stopping.is_set)
+                    log.info("retention: %d bodies and %d writes dropped", done.bodies, done.writes)
+        except HeldBack:
+            return
 
     def _tend(self, connector: Connector) -> None:
         """Look after the EHR's Subscriptions."""

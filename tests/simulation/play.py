@@ -83,6 +83,9 @@ def _step(world: World) -> None:
         (5, lambda: _work(world, "delivers", Connector.deliver)),
         (1, lambda: _work(world, "passes time", Connector.pass_time)),
         (1, lambda: _work(world, "names people", Connector.name_people)),
+        (2 if world.drawn.restores else 0, world.back_up),
+        (2 if world.drawn.restores else 0, world.restore),
+        (1, world.forget),
     ]
     rng.choices([act for _, act in acts], [weight for weight, _ in acts])[0]()
 

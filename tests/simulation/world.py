@@ -19,6 +19,7 @@ from bridge.store.opening import create_or_open
 from bridge.store.port import CaseFilter, Store
 from bridge.sync.connector import Connector
 from bridge.sync.recovery import mark_restored
+from bridge.sync.retention import Keeping, forget
 from bridge.wiring import make_gate, make_line, read_lanes
 from conformance.simulator import ManualClock, Simulator, SimulatorTransport
 
@@ -161,6 +162,11 @@ class World:
         with self.store.transaction() as tx:
             tx.release_leases(self.now())
             mark_restored(tx, ["main"], self.now())
+
+    def forget(self) -> None:
+        """Drop what nobody needs any more, however short ago it was needed."""
+        done = forget(self.store, Keeping(timedelta(hours=2), timedelta(hours=2)), self.now())
+        self.note(f"retention: {done}")
 
     def run(self, replica: Replica, what: str, work: Callable[[Connector], object]) -> None:
         """Let a process do something; it may die of it, and then is started anew."""

@@ -44,6 +44,7 @@ from bridge.store.port import CaseFilter
 from bridge.sync.command import execute
 from bridge.sync.ingest import IngestReport, Intake, ingest
 from bridge.sync.people import read_wanted
+from bridge.sync.retention import Keeping, forget
 from bridge.sync.sweep import sweep
 from bridge.sync.timers import tick
 from bridge.wiring import make_line, read_lanes
@@ -271,6 +272,18 @@ class Coordination(RuleBasedStateMachine):
     def pass_time_and_let_nobody_look(self, minutes: int) -> None:
         """What comes next has to bring about first what time alone would have."""
         self.now += timedelta(minutes=minutes)
+
+    @rule()
+    def forget_what_is_not_needed(self) -> None:
+        """However short ago it came: what is delivered again afterwards is a repeat, and no work."""
+        before = self._cases()
+
+        forget(self.store, Keeping(timedelta(0), timedelta(0)), self.now + timedelta(seconds=1))
+
+        assert self._cases() == before
+        with self.store.reading() as tx:
+            bodies = {row.ref for row in map(tx.inbox_row, range(1, 1 + tx.sizes().versions)) if row and row.raw}
+        assert bodies == {line.ref for case in self._open() for line in case.sources}
 
     # What must hold ---------------------------------------------------------------------------------------
 

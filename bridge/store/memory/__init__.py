@@ -25,6 +25,7 @@ from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
 from bridge.cases.terms import OwnerKind
 from bridge.errors import DomainError, StaleVersion
+from bridge.store import outbox_rules as rules
 from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_cursor
 from bridge.store.memory.outbox import OutboxRoom
 from bridge.store.memory.state import State, kept, require
@@ -38,6 +39,7 @@ from bridge.store.port import (
     Counts,
     Cursor,
     Delivered,
+    Forgotten,
     Hint,
     HistoryPage,
     InboxRow,
@@ -45,6 +47,7 @@ from bridge.store.port import (
     Late,
     Pause,
     Restored,
+    Sizes,
     Subscribed,
 )
 from bridge.store.worklist import begun_blockers, matches, place
@@ -409,6 +412,42 @@ class MemoryTx(OutboxRoom):
     def pauses(self, connection: str) -> list[Pause]:
         return [row for (where, _), row in sorted(self._now.pauses.items()) if where == connection]
 
+    # Retention --------------------------------------------------------------------------------------------
+    def forget_bodies(self, before: datetime, *, after: int, limit: int) -> Forgotten:
+        held = [row for key, row in self._now.inbox.items() if key > after and row.raw][:limit]
+        old = [row for row in held if row.received_at < before and row.state is not InboxState.PARKED]
+        gone = [row for row in old if not self._is_needed(row)]
+        self._now.inbox.update({row.id: msgspec.structs.replace(row, raw=b"") for row in gone if row.id is not None})
+        size = sum(len(row.raw) for row in gone)
+        return Forgotten(next=held[-1].id if len(held) == limit else None, rows=len(gone), size=size)
+
+    def _is_needed(self, row: InboxRow) -> bool:
+        known = self._now.sources.get((row.connection, row.ref))
+        return known is not None and any(
+            case.connection == row.connection and case.root == known.root and case.is_open and case.merged_into is None
+            for _, case in self._now.cases.values()
+        )
+
+    def forget_writes(self, before: datetime, *, after: int, limit: int) -> Forgotten:
+        ended = [row for key, row in self._now.outbox.items() if key > after and rules.is_ended(row)]
+        over = [row for row in ended if row.settled_at is not None and row.settled_at < before][:limit]
+        gone = set(rules.outlived(map(rules.as_ended, self._now.outbox.values()))) & {row.id for row in over}
+        for row_id in gone:
+            row = self._now.outbox.pop(row_id)
+            del self._now.keys[row.intent.case_id, row.intent.key]
+        return Forgotten(next=over[-1].id if len(over) == limit else None, rows=len(gone))
+
+    def sizes(self) -> Sizes:
+        rows = self._now.inbox.values()
+        return Sizes(
+            versions=len(rows),
+            bodies=sum(bool(row.raw) for row in rows),
+            body_bytes=sum(len(row.raw) for row in rows),
+            writes=len(self._now.outbox),
+            cases=len(self._now.cases),
+            changes=sum(map(len, self._now.history.values())),
+        )
+
     # Restores ---------------------------------------------------------------------------------------------
     def restored(self, connection: str) -> Restored | None:
         return self._now.restored.get(connection)
@@ -461,6 +500,11 @@ class MemoryStore:
     def reading(self) -> Iterator[MemoryTx]:
         """Open a read-only snapshot."""
         yield MemoryTx(self._state.copied())
+
+    @property
+    def problem(self) -> str | None:
+        """Nothing: it is in memory."""
+        return None
 
     def close(self) -> None:
         """Do nothing."""

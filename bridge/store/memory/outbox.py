@@ -34,7 +34,7 @@ class OutboxRoom:
         old = [row for row in self._unsent() if rules.slot(row.intent) in slots]
         self._put(rules.superseded(row, now) for row in old)
         for row in rules.queued(fresh, now, due_at or now, rules.doubts(old)):
-            row_id = len(self._now.outbox) + 1
+            row_id = next(reversed(self._now.outbox), 0) + 1
             intent = row.intent
             stored = kept(intent, slot=clean(intent.slot), key=clean(intent.key), target=maybe_clean(intent.target))
             self._put([msgspec.structs.replace(kept(row), id=row_id, intent=stored)])

@@ -19,6 +19,7 @@ from bridge.store.sql.outbox import OutboxRoom
 from bridge.store.sql.pauses import PausesRoom
 from bridge.store.sql.people import PeopleRoom
 from bridge.store.sql.restores import RestoresRoom
+from bridge.store.sql.retention import RetentionRoom
 from bridge.store.sql.sources import SourcesRoom
 from bridge.store.sql.subscriptions import SubscriptionsRoom
 from bridge.store.sql.timers import TimersRoom
@@ -39,6 +40,7 @@ class SqlTx(
     BudgetsRoom,
     PausesRoom,
     RestoresRoom,
+    RetentionRoom,
     TimersRoom,
 ):
     """One transaction (``port.Tx``)."""
@@ -51,14 +53,25 @@ class SqlStore:
         """Work on the databases behind *engines*."""
         self._engines = engines
         self._names = Names()
+        self._problem: str | None = None
         self._one_writer = Turnstile() if engines.writing.dialect.name == "sqlite" else None
 
     @contextmanager
     def transaction(self) -> Iterator[SqlTx]:
         """Open a transaction that may write; not to be opened inside another one of the same thread."""
-        with self._turn(), self._begun(self._engines.writing, writing=True) as tx:
-            yield tx
+        try:
+            with self._turn(), self._begun(self._engines.writing, writing=True) as tx:
+                yield tx
+        except StoreUnavailable as error:
+            self._problem = str(error)
+            raise
+        self._problem = None
         tx.committed()
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last transaction that was to write was not saved, if that was the database's doing."""
+        return self._problem
 
     def _turn(self) -> AbstractContextManager[None]:
         return self._one_writer.through(BUSY_MS / 1000) if self._one_writer is not None else nullcontext()
