@@ -1,6 +1,7 @@
 """
 The command line: ``bridge demo | simulator | stories | serve | worker | sync | backfill | doctor | support-bundle |
-reconcile | config | explain | replay | pause | resume | subscriptions | migrate | backup | restore | map``.
+reconcile | config | explain | replay | pause | resume | subscriptions | migrate | backup | restore | retention |
+map``.
 
 Exit codes: 0 all done and accounted for; 1 done, but something needs a person (the output says what); 2 wrong
 usage or configuration; 3 an EHR or the database could not be reached; 130 interrupted. Results go to standard
@@ -47,6 +48,7 @@ app.command()(mending.resume)
 app.command()(mending.migrate)
 app.command()(keeping.backup)
 app.command()(keeping.restore)
+app.command()(keeping.retention)
 app.command(name="map")(mending.map_files)
 
 _config = typer.Typer(help="Check the configuration, or show it.", no_args_is_help=True)

@@ -1,4 +1,4 @@
-"""The commands that keep what there is: backup and restore."""
+"""The commands that keep what there is: backup, restore, retention."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.shared import ConfigFile, Json, print_json, settings_of
+from bridge.cli.shared import ConfigFile, Json, opened, print_json, settings_of
 
 
 def backup(
@@ -56,3 +56,37 @@ def restore(
         " anything. bridge doctor says what it found.",
         file=sys.stderr,
     )
+
+
+def retention(
+    apply: Annotated[bool, typer.Option("--apply", help="Drop now what may go; Bridge must not be running.")] = False,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Say how much is kept and for how long. Bridge drops what nobody needs any more by itself, every six hours."""
+    from dataclasses import asdict
+
+    from msgspec.structs import asdict as fields_of
+
+    from bridge.sync.retention import forget
+
+    with opened(settings_of(config), owning=apply, existing=True) as bridge:
+        dropped = forget(bridge.store, bridge.keeping, bridge.clock()) if apply else None
+        with bridge.store.reading() as tx:
+            sizes = tx.sizes()
+        kept = bridge.settings.retention
+    if as_json:
+        print_json(
+            {"kept": fields_of(sizes), "days": kept.model_dump(), "dropped": asdict(dropped) if dropped else None}
+        )
+        return
+    bodies = f"{sizes.bodies} with their content ({sizes.body_bytes / 1024**2:.1f} MiB)"
+    print(f"versions received: {sizes.versions}, {bodies}; content is kept {_for_days(kept.body_days)}")
+    print(f"writes: {sizes.writes}; those whose place a later one took are kept {_for_days(kept.write_days)}")
+    print(f"cases: {sizes.cases}, with {sizes.changes} entries of history; kept for ever")
+    if dropped is not None:
+        print(f"dropped now: the content of {dropped.bodies} versions, {dropped.writes} writes")
+
+
+def _for_days(days: int) -> str:
+    return f"for {days} days" if days else "for ever"

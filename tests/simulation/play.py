@@ -23,6 +23,9 @@ MOST_ROUNDS = 40
 ON_SQLITE = 10
 """Every so-many-th run has its database in SQLite."""
 
+FORGETS = 3
+"""In every so-many-th run retention comes after every so-many-th step: it draws nothing, and must change nothing."""
+
 
 @dataclass
 class Outcome:
@@ -47,8 +50,10 @@ def simulate(seed: int, template: Path | None = None) -> Outcome:
 
 def _run(world: World) -> list[str]:
     world.note(f"seed {world.seed}: {world.drawn.in_words}")
-    for _ in range(STEPS):
+    for number in range(STEPS):
         _step(world)
+        if world.seed % FORGETS == 0 and number % FORGETS == 0:
+            world.forget()
         found = always(world)
         if found:
             return found
@@ -85,7 +90,6 @@ def _step(world: World) -> None:
         (1, lambda: _work(world, "names people", Connector.name_people)),
         (2 if world.drawn.restores else 0, world.back_up),
         (2 if world.drawn.restores else 0, world.restore),
-        (1, world.forget),
     ]
     rng.choices([act for _, act in acts], [weight for weight, _ in acts])[0]()
 

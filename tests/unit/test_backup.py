@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from alembic import command
 from msgspec.structs import replace
 
 from bridge.backup import back_up, mark, put_back
 from bridge.errors import ConfigError
-from bridge.store import migrations
-from bridge.store.engine import own, schema_engine
+from bridge.store.engine import own
+from bridge.store.migrations import check, pending
 from bridge.store.opening import create_or_open, open_store
 from bridge.store.port import Budget, Cursor, Restored, Subscribed
 from bridge.sync.recovery import A_DAY
+from tests.migrations.released import on_sqlite
 
 NOW = datetime(2026, 6, 1, 14, tzinfo=UTC)
 CURSOR = Cursor(connection="main", stream="Task", watermark=NOW, checked_at=NOW, rung="last-updated", read=7)
@@ -188,16 +188,14 @@ def test_what_cannot_be_used_changes_nothing(
 
 def test_an_older_schema_is_migrated_and_the_backup_stays_as_it_is(place: Place, tmp_path: Path) -> None:
     older = tmp_path / "older"
-    config = migrations._config()
-    with schema_engine(f"sqlite:///{older}").begin() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, "0007")
+    on_sqlite("0.1.0", older)
+    to_come = pending(f"sqlite:///{older}")
     kept = older.read_bytes()
 
     done = put_back(place.url, older, ["main"], NOW)
 
-    assert done.migrated[0] == "0008"
-    migrations.check(place.url)
+    assert done.migrated == to_come
+    check(place.url)
     assert older.read_bytes() == kept
 
 

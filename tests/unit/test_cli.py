@@ -106,7 +106,7 @@ def process(*arguments: str, folder: Path, **environment: str) -> subprocess.Pop
 
 COMMANDS = (
     *("demo", "serve", "sync", "backfill", "doctor", "explain", "replay", "migrate", "map", "config"),
-    *("subscriptions", "pause", "resume", "worker", "stories", "simulator", "backup", "restore"),
+    *("subscriptions", "pause", "resume", "worker", "stories", "simulator", "backup", "restore", "retention"),
 )
 
 

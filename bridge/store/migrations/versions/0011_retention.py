@@ -1,7 +1,7 @@
 """
-Which bodies are kept, in the order they came, for the timer that drops old ones. Expands only.
+Which versions' contents are kept, in the order they came, for the timer that drops old ones.
 
-The release before goes on without it: it shows no content for a version whose body was dropped.
+The release before goes on without it, and shows no content for a version whose content was dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
+kind = "expand"
+locks: dict[str, str] = {"source_version": "SHARE"}
+per_row_us: dict[str, float] = {"source_version": 1}
 
 
 def upgrade() -> None:
