@@ -31,6 +31,7 @@ from bridge.sync.replay import replay_inbox, replay_outbox
 from bridge.sync.retention import Keeping
 from bridge.sync.service import Service
 from bridge.sync.turns import Turns
+from bridge.tracing import make_tracer, tracing_with
 from bridge.wiring import (
     Exit,
     make_client,
@@ -182,6 +183,7 @@ def open_bridge(settings: Settings, *, owning: bool = True, only: str | None = N
     chosen = {name: section for name, section in settings.connections.items() if only in (None, name)}
     url = settings.database.url.get_secret_value()
     with ExitStack() as stack:
+        stack.enter_context(tracing_with(make_tracer(settings.tracing, __version__)))
         if owning:
             spare_what_stays()
             stack.enter_context(own(url))

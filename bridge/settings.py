@@ -345,6 +345,13 @@ class Log(_Section):
     format: Literal["text", "json"] = "text"
 
 
+class Tracing(_Section):
+    """Where traces go, by OpenTelemetry; off without an endpoint. Needs ``pip install bridge-ehr[otel]``."""
+
+    endpoint: Annotated[str, BeforeValidator(_base_url)] | None = None
+    share: float = Field(1.0, gt=0, le=1)
+
+
 class Settings(BaseSettings):
     """
     Everything that can be set; ``[connections.NAME] base_url = "..."`` is enough to begin with.
@@ -371,6 +378,7 @@ class Settings(BaseSettings):
     web: Web = Web(host="127.0.0.1", port=8000)
     retention: Retention = Retention(body_days=90, write_days=90)
     log: Log = Log()
+    tracing: Tracing = Tracing(share=1.0)
 
     @classmethod
     def settings_customise_sources(

@@ -9,7 +9,18 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from bridge.fhir.vendors import PROFILES
-from bridge.settings import ConnectionSection, Database, Hours, Log, OwnerSection, Retention, Settings, Site, Web
+from bridge.settings import (
+    ConnectionSection,
+    Database,
+    Hours,
+    Log,
+    OwnerSection,
+    Retention,
+    Settings,
+    Site,
+    Tracing,
+    Web,
+)
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "": Settings,
@@ -21,6 +32,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "web": Web,
     "retention": Retention,
     "log": Log,
+    "tracing": Tracing,
 }
 
 MEANINGS = {
@@ -95,6 +107,8 @@ MEANINGS = {
     "web.allowed_hosts": "names beside localhost by which browsers may reach it",
     "log.level": "debug, info, warning or error",
     "log.format": "text or json",
+    "tracing.endpoint": "where an OpenTelemetry collector takes traces by OTLP over HTTP, as http://127.0.0.1:4318",
+    "tracing.share": "which share of the versions is traced, all of what happens to each or nothing",
 }
 
 

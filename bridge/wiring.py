@@ -12,6 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from bridge import tracing
 from bridge.cases.calendar import Calendar
 from bridge.cases.clinical import unheard
 from bridge.cases.lanes import Lanes, parse_lanes
@@ -23,6 +24,7 @@ from bridge.errors import ConfigError, HeldBack
 from bridge.fhir.auth import Auth, BasicAuth, BearerToken, NoAuth
 from bridge.fhir.capability import Capability
 from bridge.fhir.client import Endpoint, FhirClient
+from bridge.fhir.network import Transport
 from bridge.fhir.vendors import profile
 from bridge.settings import SECRETS
 from bridge.store.port import Store
@@ -37,6 +39,7 @@ from bridge.sync.subscribe import Subscriber
 from bridge.sync.turns import LEASE
 from bridge.tasks.coordination_task import Form
 from bridge.tasks.route import RoutePlan, route_plan
+from bridge.tracing import TracedTransport
 
 if TYPE_CHECKING:
     from bridge.web.gate import Gate
@@ -253,7 +256,9 @@ def make_client(
         timeout_seconds=section.timeout_seconds,
         headers=profile(section.vendor).headers,
     )
-    return FhirClient(endpoint, clock=clock, sleep=sleep, turn=turn)
+    tracer = tracing.current()
+    transport = TracedTransport(Transport(), tracer) if tracer is not None else None
+    return FhirClient(endpoint, clock=clock, sleep=sleep, turn=turn, transport=transport)
 
 
 def make_desire(name: str, section: ConnectionSection) -> Desire | None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
+from bridge import tracing
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.errors import DomainError, HeldBack, PutOff, RemoteError, StoreUnavailable, VersionConflict
 from bridge.fhir.client import FhirClient
@@ -197,8 +198,10 @@ class _Run:
 
     def deliver(self, row: OutboxRow) -> Settlement:
         """Try one intent; whatever happens is an answer, never an exception that loses the row."""
-        with about(connection=row.intent.connection, case=row.intent.case_id, outbox=str(row.id)):
+        ids = about(connection=row.intent.connection, case=row.intent.case_id, outbox=str(row.id))
+        with ids, tracing.delivering(self._store, row) as tell:
             settled = self._tried(row)
+            tell(settled)
             if settled.state in (IntentState.PARKED, IntentState.NOT_WRITABLE):
                 log.warning("a write is %s (%s): %s", settled.state, settled.code, settled.reason)
         return settled

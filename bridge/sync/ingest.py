@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bridge import tracing
 from bridge.cases.book import Outcome
 from bridge.cases.changes import PatientKnown, is_other_patient
 from bridge.cases.reconcile import Arrival, is_newer, reconcile
@@ -106,6 +107,7 @@ class _PatientsLeft(Exception):
 
 
 def _ingest(page: Intake, store: Store, line: Line, now: datetime, *, certain: bool) -> IngestReport:
+    began = tracing.started()
     with store.transaction() as tx:
         tx.lock(line.name)
         catch_up(tx, line, now)
@@ -129,6 +131,7 @@ def _ingest(page: Intake, store: Store, line: Line, now: datetime, *, certain: b
         if page.cursor is not None:
             tx.save_cursor(page.cursor)
     _tell_parked(rows)
+    tracing.received(rows, began)
     return IngestReport(
         counts,
         opened=sum(prior is None for prior, _ in outcome.pairs),
