@@ -14,16 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from bridge.cases.commands import LogOutreach
 from bridge.cases.intents import IntentState
 from bridge.cases.terms import AttemptOutcome, Channel
-from bridge.store import migrations
 from bridge.store.engine import schema_engine
 from bridge.store.migrations import migrate, pending
+from bridge.store.migrations.applying import upgrade_to
 from bridge.store.migrations.steps import Kind, every_step
 from bridge.store.port import InboxState
 from bridge.sync.replay import replay_inbox, replay_outbox
@@ -31,17 +28,13 @@ from tests.faults.beside import FileWorld
 from tests.migrations.shapes import Shape, in_the_way, shapes
 from tests.unit.sync.world import a_task, order
 
-HERE = str(Path(migrations.__file__).parent)
-REVISIONS = [script.revision for script in reversed(list(ScriptDirectory(HERE).walk_revisions()))]
+REVISIONS = [step.revision for step in every_step()]
 
 
 def migrated_to(file: Path, revision: str) -> None:
     """Make a database at a revision."""
-    config = Config()
-    config.set_main_option("script_location", HERE)
     with schema_engine(f"sqlite:///{file}").begin() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, revision)
+        upgrade_to(conn, revision)
 
 
 def copied(rows_of: Path, into: Path) -> dict[str, int]:

@@ -8,14 +8,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, inspect
 
 from bridge.errors import ConfigError
 from bridge.store.engine import schema_engine
 from bridge.store.migrations import migrate, plan
-from bridge.store.migrations.steps import FOLDER, Kind, Lock, Step, declared, every_step
+from bridge.store.migrations.applying import upgrade_to
+from bridge.store.migrations.steps import Kind, Lock, Step, declared, every_step
 from tests.contract.conftest import postgres_server, postgres_template, postgres_url
 from tests.migrations.nextrelease import HEAD, NEW_COLUMNS, NEW_INDEX, TAKES_AWAY, with_revisions
 
@@ -94,17 +93,14 @@ def seen_locks(conn: Connection, tables: set[str]) -> dict[str, Lock]:
 
 @pytest.mark.postgres
 def test_what_each_revision_locks_is_what_it_says(postgres_url: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
     engine = schema_engine(postgres_url)
 
     for step in every_step():
         with engine.begin() as conn:
             there = set(inspect(conn).get_table_names()) - {"alembic_version"}
-            config.attributes["connection"] = conn
             if step.concurrent:
                 conn.commit()
-            command.upgrade(config, step.revision)
+            upgrade_to(conn, step.revision)
             if not step.concurrent:
                 assert seen_locks(conn, there) == step.locks, step.revision
 

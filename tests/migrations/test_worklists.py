@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Boolean, Engine, MetaData, insert, select
 
 from bridge.cases.changes import BlockerCleared, BlockerRaised
@@ -15,12 +13,12 @@ from bridge.cases.model import Blocker, Closure, NextAction
 from bridge.cases.terms import Action, BlockerCategory, ClosureReason, Status
 from bridge.store.engine import schema_engine
 from bridge.store.migrations import migrate
+from bridge.store.migrations.applying import upgrade_to
 from bridge.store.opening import create_or_open, open_store
 from bridge.store.port import CaseFilter, CaseOrder, Store
 from tests.contract.builders import NOW, a_case, a_change, minutes, with_cases
 from tests.contract.conftest import postgres_server, postgres_url
 from tests.contract.test_store_worklist import told
-from tests.migrations.test_queued_work import HERE
 
 __all__ = ("postgres_server", "postgres_url")
 
@@ -34,11 +32,8 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A database as it was before there were columns for these."""
     sqlite = f"sqlite:///{tmp_path / 'old.db'}"
     engine = schema_engine(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
-    config = Config()
-    config.set_main_option("script_location", HERE)
     with engine.begin() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, "0007")
+        upgrade_to(conn, "0007")
     yield engine
     engine.dispose()
 

@@ -29,6 +29,7 @@ DOCUMENTS = (
     "docs/mapping.md",
     "docs/measures.md",
     "docs/guarantees.md",
+    "docs/install.md",
     "docs/upgrade.md",
 )
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import ConfigError
 from bridge.store.engine import ADVISORY_SPACE
-from bridge.store.migrations.steps import Step
+from bridge.store.migrations.steps import FOLDER, Step
 
 MIGRATING = 0
 """The second half of the advisory lock; connections have keys from 1."""
@@ -34,7 +34,7 @@ _LATER = ("55P03", "40P01")
 def apply_all(conn: sa.Connection, todo: Sequence[Step], folder: Path) -> None:
     """Apply revisions in the transaction that *conn* is in."""
     if todo:
-        _upgrade(conn, todo[-1].revision, folder)
+        upgrade_to(conn, todo[-1].revision, folder)
 
 
 def apply_each(
@@ -76,7 +76,7 @@ def _await_turn(conn: sa.Connection) -> None:
 def _apply(conn: sa.Connection, step: Step, folder: Path, done: Sequence[str], deadline: float) -> None:
     while True:
         try:
-            _upgrade(conn, step.revision, folder)
+            upgrade_to(conn, step.revision, folder)
             return
         except DBAPIError as error:
             conn.rollback()
@@ -87,7 +87,8 @@ def _apply(conn: sa.Connection, step: Step, folder: Path, done: Sequence[str], d
         threading.Event().wait(_BETWEEN_TRIES_SECONDS)
 
 
-def _upgrade(conn: sa.Connection, revision: str, folder: Path) -> None:
+def upgrade_to(conn: sa.Connection, revision: str, folder: Path = FOLDER) -> None:
+    """Apply revisions up to one, in the transaction that *conn* is in; each in one of its own where it is in none."""
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = conn
