@@ -67,6 +67,28 @@ def test_work_goes_on_while_the_schema_expands(url: str, replica: Replica, tmp_p
 
 
 @pytest.mark.postgres
+def test_of_a_revision_and_a_transaction_that_want_each_others_tables_the_transaction_goes_on(
+    migrated_postgres_url: str, tmp_path: Path
+) -> None:
+    """PostgreSQL would end either of the two; a revision can be tried again without anybody noticing."""
+    folder = with_revisions(tmp_path, NEW_COLUMNS.replace('"care_case": "A', '"resource": "SHARE", "care_case": "A'))
+    applied = list[str]()
+    upgrade = threading.Thread(target=lambda: applied.extend(migrate(migrated_postgres_url, folder=folder)))
+    engine = schema_engine(migrated_postgres_url)
+
+    with engine.connect() as conn:
+        with conn.begin():
+            conn.exec_driver_sql("SELECT * FROM source_version")
+            upgrade.start()
+            await_one_that_waits(conn)
+            for table in ("outbox", "care_case", "resource"):
+                conn.exec_driver_sql(f"DELETE FROM {table}")
+        upgrade.join(120)
+
+    assert applied == ["9001"]
+
+
+@pytest.mark.postgres
 @pytest.mark.parametrize("url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
 def test_work_goes_on_while_a_revision_waits_for_who_holds_a_table(url: str, replica: Replica, tmp_path: Path) -> None:
     """A dump holds every table while it runs, and who wants a table to itself lets nobody past while it waits."""

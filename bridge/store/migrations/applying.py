@@ -24,6 +24,7 @@ LOCK_WAIT_MS = 3_000
 How long a revision waits for a table: all who want to use it queue behind it meanwhile. A transaction of Bridge takes
 milliseconds, pg_dump holds every table for as long as it runs.
 """
+_REST_MS = 600
 PATIENCE = timedelta(minutes=2)
 _BETWEEN_TRIES_SECONDS = 1.0
 _BETWEEN_LOOKS_SECONDS = 0.1
@@ -76,7 +77,12 @@ def _await_turn(conn: sa.Connection) -> None:
 def _apply(conn: sa.Connection, step: Step, folder: Path, done: Sequence[str], deadline: float) -> None:
     while True:
         try:
-            upgrade_to(conn, step.revision, folder)
+            if step.concurrent:
+                upgrade_to(conn, step.revision, folder)
+                return
+            with conn.begin():
+                _lock(conn, step)
+                upgrade_to(conn, step.revision, folder)
             return
         except DBAPIError as error:
             conn.rollback()
@@ -85,6 +91,22 @@ def _apply(conn: sa.Connection, step: Step, folder: Path, done: Sequence[str], d
             if time.monotonic() >= deadline:
                 raise _held_up(conn, step, done) from error
         threading.Event().wait(_BETWEEN_TRIES_SECONDS)
+
+
+def _lock(conn: sa.Connection, step: Step) -> None:
+    """
+    Take every lock that a step will need before it changes anything.
+
+    While it waits for the first it holds nothing. For the rest together it waits for less than the second after which
+    PostgreSQL looks for a deadlock (``deadlock_timeout``): where a transaction of Bridge has locked one of them and now
+    waits for one of ours, the step is to give up and try again, not that transaction.
+    """
+    patience = LOCK_WAIT_MS
+    for name, lock in step.locks.items():
+        conn.exec_driver_sql(f"SET LOCAL lock_timeout = {patience}")
+        conn.exec_driver_sql(f"LOCK TABLE {conn.dialect.identifier_preparer.quote(name)} IN {lock.value} MODE")
+        patience = _REST_MS // len(step.locks)
+    conn.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
 
 
 def upgrade_to(conn: sa.Connection, revision: str, folder: Path = FOLDER) -> None:
