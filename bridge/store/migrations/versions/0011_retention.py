@@ -6,19 +6,18 @@ The release before goes on without it, and shows no content for a version whose 
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from alembic import op
+from bridge.store.migrations.building import build_index
 
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
 kind = "expand"
-locks: dict[str, str] = {"source_version": "SHARE"}
-per_row_us: dict[str, float] = {"source_version": 1}
+concurrent = True
+locks: dict[str, str] = {"source_version": "SHARE UPDATE EXCLUSIVE"}
+per_row_us: dict[str, float] = {"source_version": 2}
 
 
 def upgrade() -> None:
     """Make the index."""
-    held = sa.text("raw_size > 0")
-    op.create_index("ix_source_version_raw", "source_version", ["raw_id"], sqlite_where=held, postgresql_where=held)
+    build_index("ix_source_version_raw", "source_version", ["raw_id"], where="raw_size > 0")
