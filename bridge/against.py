@@ -9,7 +9,8 @@ from datetime import datetime, tzinfo
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.model import Case
 from bridge.cases.reconcile import LANE_OFF, revisit
-from bridge.store.port import CaseFilter, Store
+from bridge.store.port import Store
+from bridge.store.queries import CaseFilter
 from bridge.sync.known import load_roots
 from bridge.sync.line import Line
 

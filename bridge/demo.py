@@ -18,7 +18,7 @@ from bridge.config import Settings
 from bridge.errors import CommandRefused
 from bridge.logs import set_up
 from bridge.serve import listen, serve_all
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from bridge.sync.command import execute
 from conformance.demo import start_live_ehr
 

@@ -12,7 +12,8 @@ import msgspec
 from bridge.cases.changes import CaseOpened, Change, PatientKnown, PatientMerged
 from bridge.cases.model import Case, CasePatient
 from bridge.cases.rules import case_id
-from bridge.store.port import OutboxRow, Store
+from bridge.store.port import Store
+from bridge.store.rows import OutboxRow
 from bridge.sync.line import Line
 
 

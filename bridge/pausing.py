@@ -14,7 +14,7 @@ import httpx
 from bridge.bootstrap import open_bridge
 from bridge.config import Settings
 from bridge.errors import ConfigError
-from bridge.store.port import Pause
+from bridge.store.rows import Pause
 
 WAIT_SECONDS = 10.0
 

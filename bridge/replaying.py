@@ -9,7 +9,8 @@ from typing import Any
 from bridge.bootstrap import Bridge
 from bridge.cases.intents import IntentState
 from bridge.report import inbox_row_as_dict, outbox_row_as_dict
-from bridge.store.port import InboxState, Tx
+from bridge.store.port import Tx
+from bridge.store.rows import InboxState
 from bridge.sync.replay import foresee_inbox, replay_inbox, replay_outbox
 
 MOST = 100_000

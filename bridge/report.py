@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.cases.intents import IntentState
 from bridge.fhir.times import format_instant
-from bridge.store.port import InboxRow, OutboxRow
+from bridge.store.rows import InboxRow, OutboxRow
 from bridge.sync.agreement import Agreement, Difference
 from bridge.sync.connector import SyncReport
 from bridge.sync.taking import PollReport

@@ -29,7 +29,8 @@ from bridge.cases.intents import IntentState
 from bridge.config import Settings
 from bridge.errors import ConfigError, StoreUnavailable
 from bridge.finding import Finding
-from bridge.store.port import InboxState, Tx
+from bridge.store.port import Tx
+from bridge.store.rows import InboxState
 from bridge.sync.hearing import condition
 from bridge.web.context import WebContext
 from bridge.web.metrics import registry

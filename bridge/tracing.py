@@ -27,7 +27,8 @@ from bridge.cases.changes import CauseKind
 from bridge.cases.intents import LEVEL_KINDS, IntentState
 from bridge.errors import ConfigError, StoreUnavailable
 from bridge.settings import Tracing
-from bridge.store.port import InboxRow, OutboxRow, Settlement, Store
+from bridge.store.port import Store
+from bridge.store.rows import InboxRow, OutboxRow, Settlement
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter

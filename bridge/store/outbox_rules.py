@@ -21,7 +21,7 @@ import msgspec
 
 from bridge.cases.intents import LEVEL_KINDS, Intent, IntentKind, IntentState
 from bridge.store.codec import clean, maybe_clean
-from bridge.store.port import OutboxRow, Settlement
+from bridge.store.rows import OutboxRow, Settlement
 
 Slot = tuple[str, str]
 

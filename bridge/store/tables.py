@@ -41,7 +41,7 @@ from sqlalchemy import (
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.terms import Status
 from bridge.store.codec import NEVER
-from bridge.store.port import InboxState
+from bridge.store.rows import InboxState
 
 metadata = MetaData(
     naming_convention={

@@ -11,7 +11,7 @@ from bridge.cases.changes import BlockerCleared, BlockerRaised, CaseOpened, Chan
 from bridge.cases.model import Case
 from bridge.cases.terms import BlockerCategory, OwnerKind
 from bridge.store.codec import NEVER, folded, micros
-from bridge.store.port import CaseFilter, CaseOrder
+from bridge.store.queries import CaseFilter, CaseOrder
 
 NOTHING: Mapping[str, None] = MappingProxyType({})
 

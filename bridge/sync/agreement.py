@@ -25,7 +25,9 @@ from bridge.errors import Gone, IncompleteScan, NotFound, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked
-from bridge.store.port import CaseFilter, OutboxRow, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.queries import CaseFilter
+from bridge.store.rows import OutboxRow
 from bridge.sync.ingest import OWN_WRITE, read_version
 from bridge.sync.line import Line
 from bridge.sync.lookback import Params, every_page

@@ -8,7 +8,8 @@ from datetime import datetime
 from bridge.cases.commands import Claim
 from bridge.cases.model import Case
 from bridge.errors import CommandRefused, StaleVersion
-from bridge.store.port import CaseFilter, Store
+from bridge.store.port import Store
+from bridge.store.queries import CaseFilter
 from bridge.sync.command import execute
 from bridge.sync.line import Line
 

@@ -15,7 +15,8 @@ from bridge.cases.intents import IntentState
 from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.times import format_instant
-from bridge.store.port import Counts, Cursor, Restored, Store
+from bridge.store.port import Store
+from bridge.store.rows import Counts, Cursor, Restored
 from bridge.sync.agreement import Agreement, agreement
 from bridge.sync.deliver import Channel, DeliveryReport, deliver_due
 from bridge.sync.ladder import PLAIN, Ladder

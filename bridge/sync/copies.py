@@ -23,7 +23,8 @@ from bridge.cases.model import Case
 from bridge.errors import Refused, ServerFault
 from bridge.fhir.bundle import received
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import OutboxRow, Store
+from bridge.store.port import Store
+from bridge.store.rows import OutboxRow
 from bridge.sync.hand import Done, Hand, Several, Stop, is_named
 from bridge.sync.scene import Scene
 from bridge.sync.whose import Whose

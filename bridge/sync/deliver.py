@@ -25,7 +25,8 @@ from bridge.errors import DomainError, HeldBack, PutOff, RemoteError, StoreUnava
 from bridge.fhir.client import FhirClient
 from bridge.fhir.retry import Then, decide
 from bridge.logs import about
-from bridge.store.port import OutboxRow, Settlement, Store
+from bridge.store.port import Store
+from bridge.store.rows import OutboxRow, Settlement
 from bridge.sync.hand import NotYet, Outrun, Overtaken, Stop
 from bridge.sync.line import Line
 from bridge.sync.write import Writer

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from bridge.fhir.capability import Capability
 from bridge.fhir.subscription import Flavor, Remote, State, Wanted, key_of
-from bridge.store.port import Subscribed
+from bridge.store.rows import Subscribed
 from bridge.sync.hearing import TOO_MANY, is_silent
 
 SUBSCRIPTION = "Subscription"

@@ -30,7 +30,8 @@ from msgspec.structs import replace
 
 from bridge.cases.calendar import Calendar
 from bridge.errors import AuthExpired, OutcomeUnknown, PutOff, RemoteError, ServerFault, Throttled, Unreachable
-from bridge.store.port import Budget, Store
+from bridge.store.port import Store
+from bridge.store.rows import Budget
 
 MOST_FAILURES = 5
 """How many requests in a row go unanswered until the EHR is taken for away."""

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from bridge.fhir.notification import Notification, NotificationKind
 from bridge.fhir.subscription import Flavor, State
-from bridge.store.port import Subscribed
+from bridge.store.rows import Subscribed
 
 EVENTS = (NotificationKind.EVENT, NotificationKind.EVENTS)
 

@@ -23,7 +23,8 @@ from bridge.cases.sources import SourceRow, Unread
 from bridge.errors import IllegalTransition
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked, normalize
-from bridge.store.port import Counts, Cursor, InboxRow, InboxState, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import Counts, Cursor, InboxRow, InboxState
 from bridge.sync.known import load, record
 from bridge.sync.lateness import noted_late
 from bridge.sync.line import Line

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from bridge.store.port import LATE_CODE, InboxRow, InboxState, Tx
+from bridge.store.port import Tx
+from bridge.store.rows import LATE_CODE, InboxRow, InboxState
 
 
 def noted_late(tx: Tx, connection: str, path: str, rows: Sequence[InboxRow], *, but: str) -> list[InboxRow]:

@@ -11,7 +11,8 @@ from bridge.cases.intents import Intent, IntentKind
 from bridge.errors import Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, escape
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import OutboxRow, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import OutboxRow
 from bridge.sync.line import Line
 from bridge.tasks.identity import CASE_SYSTEM, case_of_task, is_own_id
 from bridge.tasks.intents import copy_intent

@@ -28,7 +28,8 @@ from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAns
 from bridge.fhir.client import FhirClient
 from bridge.fhir.notification import Notification
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import Counts, Hint, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import Counts, Hint
 from bridge.sync.hearing import heard, hears
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line

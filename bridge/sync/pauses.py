@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.errors import HeldBack
-from bridge.store.port import Pause, Store
+from bridge.store.port import Store
+from bridge.store.rows import Pause
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ from bridge.errors import CursorExpired, IncompleteScan, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, SearchPage
 from bridge.fhir.query import cut_short
 from bridge.fhir.times import format_instant
-from bridge.store.port import Cursor, Store
+from bridge.store.port import Store
+from bridge.store.rows import Cursor
 from bridge.sync.line import Line
 from bridge.sync.people import asking
 from bridge.sync.taking import PollReport, Progress, Taking, begin

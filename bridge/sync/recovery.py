@@ -29,7 +29,8 @@ from bridge.errors import AuthExpired, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, escape
 from bridge.fhir.source import SourceVersion
 from bridge.fhir.times import format_instant, parse_instant
-from bridge.store.port import Budget, Differing, Restored, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import Budget, Differing, Restored
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.lookback import every_page

@@ -13,7 +13,8 @@ from bridge.cases.reconcile import Arrival, reconcile
 from bridge.cases.snapshot import Snapshot
 from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked
-from bridge.store.port import Counts, InboxRow, InboxState, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import Counts, InboxRow, InboxState
 from bridge.sync.ingest import OLDER_VERSION, Verdict, read_versions, settled_as
 from bridge.sync.known import load, record
 from bridge.sync.line import Line

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bridge.store.port import Forgotten, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import Forgotten
 
 EVERY = timedelta(hours=6)
 """How often it is looked what may go (rule ours)."""

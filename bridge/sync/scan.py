@@ -20,7 +20,8 @@ from bridge.cases.sources import SourceRow
 from bridge.errors import CursorExpired, IncompleteScan, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, SearchPage
 from bridge.fhir.query import cut_short
-from bridge.store.port import Cursor, Store
+from bridge.store.port import Store
+from bridge.store.rows import Cursor
 from bridge.sync.line import Line
 from bridge.sync.people import asking
 from bridge.sync.poll import LARGEST_PAGE, MOST_PASSES, is_whole, refuse_short

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.sources import SourceRow
-from bridge.store.port import OutboxRow, Store
+from bridge.store.port import Store
+from bridge.store.rows import OutboxRow
 from bridge.sync.hand import Stop
 
 

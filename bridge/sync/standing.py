@@ -16,7 +16,8 @@ from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.errors import Gone, NotFound, Refused
 from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import OutboxRow, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import OutboxRow
 from bridge.sync.line import Line
 from bridge.sync.noticed import search_copies
 from bridge.sync.several import read_several

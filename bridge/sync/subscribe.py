@@ -23,7 +23,8 @@ from msgspec.structs import replace
 from bridge.errors import RemoteError
 from bridge.fhir.client import FhirClient
 from bridge.fhir.subscription import Flavor, Remote, State, Wanted
-from bridge.store.port import Store, Subscribed, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import Subscribed
 from bridge.sync.desire import Desire, Need, does_the_same, is_settled, made_by_hand, need, ours_of, wait_after
 from bridge.sync.hearing import found_first, judged, told_of
 from bridge.sync.line import Line

@@ -27,7 +27,8 @@ from bridge.cases.sources import SourceRow
 from bridge.errors import AuthExpired, Gone, NotFound, Refused
 from bridge.fhir.client import FhirClient
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import Counts, Store
+from bridge.store.port import Store
+from bridge.store.rows import Counts
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.known import load_roots, named_in, record
 from bridge.sync.line import Line

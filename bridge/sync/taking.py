@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from bridge.errors import UnsafeAnswer
 from bridge.fhir.client import SearchPage
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import Counts, Cursor, Store
+from bridge.store.port import Store
+from bridge.store.rows import Counts, Cursor
 from bridge.sync.ingest import IngestReport, Intake, ingest
 from bridge.sync.line import Line
 

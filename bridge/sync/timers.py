@@ -14,7 +14,8 @@ from datetime import datetime
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.reconcile import revisit
 from bridge.cases.rules import case_id, fingerprint
-from bridge.store.port import Cursor, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import Cursor
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 

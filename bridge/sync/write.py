@@ -11,7 +11,8 @@ from bridge.cases.model import Case
 from bridge.cases.terms import ClosureReason
 from bridge.errors import Gone, NotFound
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import OutboxRow, Store
+from bridge.store.port import Store
+from bridge.store.rows import OutboxRow
 from bridge.sync.copies import Copies
 from bridge.sync.evidence import proven as proven_evidence
 from bridge.sync.hand import Done, EndedThere, Hand, NotYet, Stop

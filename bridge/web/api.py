@@ -14,7 +14,7 @@ from bridge.cases.commands import AnyCommand
 from bridge.cases.model import Case
 from bridge.cases.terms import BlockerCategory, Status
 from bridge.errors import CommandRefused, StaleVersion
-from bridge.store.port import CaseFilter, CaseOrder
+from bridge.store.queries import CaseFilter, CaseOrder
 from bridge.sync.command import CaseUnknown, execute
 from bridge.web import openapi
 from bridge.web.bodies import JsonBody, decoded

@@ -9,7 +9,8 @@ from enum import StrEnum
 import msgspec
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import Budget, Counts, Cursor, InboxState, Late, Pause, Tx
+from bridge.store.port import Tx
+from bridge.store.rows import Budget, Counts, Cursor, InboxState, Late, Pause
 from bridge.sync.sweep import SWEEP_STREAM
 from bridge.web.context import ConnectionInfo
 from bridge.web.subscriptions import SubscriptionView, subscription_views

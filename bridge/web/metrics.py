@@ -27,7 +27,8 @@ from prometheus_client.registry import Collector
 from bridge import logs
 from bridge.cases.intents import IntentState
 from bridge.errors import StoreUnavailable
-from bridge.store.port import Counts, Tx
+from bridge.store.port import Tx
+from bridge.store.rows import Counts
 from bridge.sync.governor import Away
 from bridge.sync.hearing import Condition, condition
 from bridge.sync.line import Line

@@ -13,7 +13,7 @@ from bridge.cases.intents import IntentState, tells_the_end
 from bridge.cases.loops import Mark, Milestone, milestones, next_mark
 from bridge.cases.model import Case
 from bridge.cases.terms import Trigger
-from bridge.store.port import OutboxRow
+from bridge.store.rows import OutboxRow
 from bridge.web.views import CaseView, is_overdue
 
 

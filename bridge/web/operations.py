@@ -10,7 +10,8 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from bridge.cases.intents import IntentKind, IntentState
-from bridge.store.port import InboxRow, InboxState, OutboxRow, Tx
+from bridge.store.port import Tx
+from bridge.store.rows import InboxRow, InboxState, OutboxRow
 from bridge.sync.replay import foresee_inbox
 from bridge.web import openapi
 from bridge.web.api import Limit, Word, json_response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bridge.store.port import Pause
+from bridge.store.rows import Pause
 from bridge.web.connections import PauseView
 from bridge.web.context import WebContext
 from bridge.web.problems import ApiError

@@ -12,7 +12,9 @@ from bridge.cases.lanes import Lane
 from bridge.cases.model import Attempt, Case
 from bridge.cases.sources import SourceRow
 from bridge.cases.suggesting import Suggestion, offered
-from bridge.store.port import CaseFilter, OutboxRow, Tx
+from bridge.store.port import Tx
+from bridge.store.queries import CaseFilter
+from bridge.store.rows import OutboxRow
 from bridge.sync.command import attempts_elsewhere
 from bridge.sync.line import READ_ORDER
 from bridge.web.connections import data_as_of

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from bridge.cases.model import Case
 from bridge.cases.terms import Action, BlockerCategory, ClosureReason, Status
-from bridge.store.port import AgainPage, CaseFilter, CaseOrder, Tx
+from bridge.store.port import Tx
+from bridge.store.queries import AgainPage, CaseFilter, CaseOrder
 from bridge.web.context import WebContext
 
 T = TypeVar("T")

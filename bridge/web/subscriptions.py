@@ -6,7 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from bridge.store.port import Subscribed, Tx
+from bridge.store.port import Tx
+from bridge.store.rows import Subscribed
 from bridge.sync.hearing import Condition, condition
 
 

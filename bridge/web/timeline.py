@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from bridge.cases.changes import CaseOpened, Change, OutreachLogged
-from bridge.store.port import OutboxRow
+from bridge.store.rows import OutboxRow
 from bridge.web.views import CauseView, TimelineEntry, outbox_view
 from bridge.web.words import INTENT_TEXT, STATE_TEXT, fact_text
 

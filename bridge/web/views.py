@@ -18,7 +18,7 @@ from bridge.cases.model import Attempt, Blocker, Case, CasePatient, Closure, Esc
 from bridge.cases.snapshot import Priority
 from bridge.cases.suggesting import Suggestion
 from bridge.cases.terms import OwnerKind, Status, Trigger
-from bridge.store.port import InboxRow, InboxState, OutboxRow
+from bridge.store.rows import InboxRow, InboxState, OutboxRow
 
 WriteState = Literal["queued", "sent", "confirmed", "parked", "not-writable"]
 

@@ -21,7 +21,7 @@ from bridge import logs
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.finding import Finding
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from bridge.support import bundle, redacted
 from conformance.simulator import SimulatorTransport
 from conformance.simulator.faults import FAULTS

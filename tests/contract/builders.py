@@ -12,7 +12,8 @@ from bridge.cases.people import Person
 from bridge.cases.snapshot import Effect, Party, Priority, Snapshot
 from bridge.cases.sources import SourceRow
 from bridge.cases.terms import OwnerKind, Status
-from bridge.store.port import InboxRow, InboxState, OutboxRow, Settlement, Store
+from bridge.store.port import Store
+from bridge.store.rows import InboxRow, InboxState, OutboxRow, Settlement
 
 NOW = datetime(2026, 3, 2, 9, 30, 0, 123456, tzinfo=UTC)
 EHR = "clinic"

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from bridge.errors import DomainError
-from bridge.store.port import Budget, Store
+from bridge.store.port import Store
+from bridge.store.rows import Budget
 
 from .builders import EHR, minutes
 

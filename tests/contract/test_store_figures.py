@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from bridge.cases.intents import IntentState
 from bridge.cases.model import Status
-from bridge.store.port import Budget, Delivered, Store, Unfinished
+from bridge.store.port import Store
+from bridge.store.rows import Budget, Delivered, Unfinished
 
 from .builders import EHR, a_case, a_level, claim, minutes, parked, settlement, with_cases, with_intents
 

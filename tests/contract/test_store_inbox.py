@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from bridge.errors import DomainError
-from bridge.store.port import Counts, Cursor, InboxState, Store
+from bridge.store.port import Store
+from bridge.store.rows import Counts, Cursor, InboxState
 
 from .builders import EHR, NOW, a_version, minutes, parked
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.store.engine import engines
-from bridge.store.port import InboxRow, InboxState, Late, Pause, Store
+from bridge.store.port import Store
+from bridge.store.rows import InboxRow, InboxState, Late, Pause
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import Differing, Restored, Store
+from bridge.store.port import Store
+from bridge.store.rows import Differing, Restored
 
 from .builders import EHR, NOW, a_level, a_message, claim, minutes, with_intents
 

@@ -9,7 +9,8 @@ import pytest
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.model import Closure
 from bridge.cases.terms import ClosureReason, Status
-from bridge.store.port import InboxRow, InboxState, OutboxRow, Store
+from bridge.store.port import Store
+from bridge.store.rows import InboxRow, InboxState, OutboxRow
 
 from .builders import (
     EHR,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from bridge.store.port import Store, Subscribed
+from bridge.store.port import Store
+from bridge.store.rows import Subscribed
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 ROW = Subscribed(connection="main", key="bridge-1", flavor="classic", about="Task", types=("Task",))

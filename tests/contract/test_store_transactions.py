@@ -12,7 +12,8 @@ import pytest
 
 from bridge.cases.intents import IntentState
 from bridge.errors import BridgeError
-from bridge.store.port import Counts, Cursor, Store, Tx
+from bridge.store.port import Store, Tx
+from bridge.store.rows import Counts, Cursor
 
 from .builders import (
     EHR,

@@ -13,7 +13,8 @@ from bridge.cases.changes import BlockerCleared, BlockerRaised, Fact
 from bridge.cases.intents import IntentState
 from bridge.cases.model import Blocker, Case, CasePatient, Closure, Escalation, NextAction, Owner
 from bridge.cases.terms import Action, BlockerCategory, ClosureReason, OwnerKind, Status
-from bridge.store.port import CaseFilter, CaseOrder, Store
+from bridge.store.port import Store
+from bridge.store.queries import CaseFilter, CaseOrder
 from bridge.store.worklist import matches, place
 
 from .builders import EHR, NOW, a_case, a_change, a_level, minutes, settlement, with_cases

@@ -12,7 +12,7 @@ import httpx
 
 from bridge.cases.model import Case
 from bridge.store.opening import create_or_open
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from tests.unit.sync.world import World, order, patient
 
 

@@ -13,7 +13,7 @@ from bridge.cases.commands import Close, Escalate, LogOutreach
 from bridge.cases.intents import IntentState
 from bridge.cases.terms import AttemptOutcome, Channel, ClosureReason
 from bridge.errors import HeldBack
-from bridge.store.port import Restored
+from bridge.store.rows import Restored
 from bridge.sync.replay import replay_outbox
 from tests.faults.beside import FileWorld
 from tests.unit.sync.world import order, visit

@@ -10,7 +10,7 @@ from bridge.cases.commands import Close, LogOutreach, RaiseBlocker
 from bridge.cases.intents import IntentState
 from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.store.memory import MemoryStore
-from bridge.store.port import OutboxRow
+from bridge.store.rows import OutboxRow
 from bridge.tasks.intents import copy_intent
 from tests.unit.sync.world import World, order, patient
 

@@ -17,7 +17,7 @@ import pytest
 from bridge.cases.commands import LogOutreach
 from bridge.cases.intents import IntentState
 from bridge.cases.terms import AttemptOutcome, Channel
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from bridge.sync import agreement, notify, people, scan, sweep, timers
 from bridge.sync.notify import Doorbell
 from tests.faults.beside import FileWorld

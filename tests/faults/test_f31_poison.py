@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.store.port import InboxState
+from bridge.store.rows import InboxState
 from bridge.sync.replay import replay_inbox
 from tests.faults.beside import SpoiltWorld
 from tests.unit.mappers.test_hostile import POISON

@@ -20,7 +20,7 @@ from bridge.cases.intents import IntentState
 from bridge.errors import StoreUnavailable
 from bridge.store.migrations import migrate
 from bridge.store.opening import open_store
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from bridge.sync.notify import Doorbell, NotKept
 from bridge.wiring import utc_now
 from tests.contract import postgres

@@ -26,7 +26,8 @@ from bridge.cases.changes import Change
 from bridge.cases.commands import AnyCommand
 from bridge.cases.model import Case
 from bridge.config import load_settings
-from bridge.store.port import CaseFilter, InboxRow, OutboxRow
+from bridge.store.queries import CaseFilter
+from bridge.store.rows import InboxRow, OutboxRow
 from bridge.sync.command import execute
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM
 from conformance.generator import transactions

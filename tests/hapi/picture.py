@@ -14,7 +14,7 @@ from bridge.cases.changes import CaseMerged, CaseOpened, Change, LaneChanged, St
 from bridge.cases.intents import IntentState
 from bridge.cases.model import Case
 from bridge.cases.terms import Status
-from bridge.store.port import InboxRow, OutboxRow
+from bridge.store.rows import InboxRow, OutboxRow
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM
 
 from .line import WORK, Ehr, Workplace, ours_among, versions_of, work_among

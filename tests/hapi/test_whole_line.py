@@ -15,7 +15,7 @@ import pytest
 
 from bridge.cases.intents import IntentState
 from bridge.cases.model import Case
-from bridge.store.port import InboxState
+from bridge.store.rows import InboxState
 from bridge.tasks.identity import STATUS_SYSTEM
 from conformance.generator import generate, in_dependency_order
 

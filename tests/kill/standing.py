@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.cases.intents import IntentState
 from bridge.cases.model import Case
-from bridge.store.port import InboxState
+from bridge.store.rows import InboxState
 from tests.hapi.line import Ehr, Workplace
 from tests.hapi.plain import Json
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import OutboxRow
+from bridge.store.rows import OutboxRow
 from bridge.tasks.identity import CASE_SYSTEM
 from conformance.simulator import Simulator, client_of, start
 from conformance.simulator.wire import Answer, Request

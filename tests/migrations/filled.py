@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bridge.cases.commands import ClearBlocker, Close, LogOutreach, Note, RaiseBlocker
 from bridge.cases.model import AttemptOutcome, BlockerCategory, Channel, ClosureReason
-from bridge.store.port import Budget, Pause, Restored, Subscribed
+from bridge.store.rows import Budget, Pause, Restored, Subscribed
 from tests.unit.sync.world import World, a_task, order, patient, visit
 
 NO_ANSWER = LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER)

@@ -22,7 +22,7 @@ from bridge.store.engine import schema_engine
 from bridge.store.migrations import migrate, pending
 from bridge.store.migrations.applying import upgrade_to
 from bridge.store.migrations.steps import Kind, every_step
-from bridge.store.port import InboxState
+from bridge.store.rows import InboxState
 from bridge.sync.replay import replay_inbox, replay_outbox
 from tests.faults.beside import FileWorld
 from tests.migrations.shapes import Shape, in_the_way, shapes

@@ -15,7 +15,8 @@ from bridge.store.engine import schema_engine
 from bridge.store.migrations import migrate
 from bridge.store.migrations.applying import upgrade_to
 from bridge.store.opening import create_or_open, open_store
-from bridge.store.port import CaseFilter, CaseOrder, Store
+from bridge.store.port import Store
+from bridge.store.queries import CaseFilter, CaseOrder
 from tests.contract.builders import NOW, a_case, a_change, minutes, with_cases
 from tests.contract.conftest import postgres_server, postgres_url
 from tests.contract.test_store_worklist import told

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import httpx
 
-from bridge.store.port import InboxState
+from bridge.store.rows import InboxState
 from tests.monitoring.staged import GIB, Staged
 from tests.unit.sync.world import order
 

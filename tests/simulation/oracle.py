@@ -18,7 +18,7 @@ from bridge.cases.changes import fold
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.sources import SourceRow
-from bridge.store.port import InboxRow, InboxState, OutboxRow
+from bridge.store.rows import InboxRow, InboxState, OutboxRow
 from conformance.simulator.store import Version
 
 from .clinic import REFS, is_nonsense, is_ours

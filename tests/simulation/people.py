@@ -11,7 +11,7 @@ from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
 from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.errors import CommandRefused, StaleVersion
-from bridge.store.port import InboxState, Pause
+from bridge.store.rows import InboxState, Pause
 from bridge.sync.command import execute
 from bridge.sync.replay import foresee_inbox, replay_inbox, replay_outbox
 

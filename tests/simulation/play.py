@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import OutboxRow, Subscribed
+from bridge.store.rows import OutboxRow, Subscribed
 from bridge.sync.connector import Connector
 from bridge.sync.hearing import TOO_MANY
 from bridge.sync.replay import replay_outbox

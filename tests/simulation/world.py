@@ -16,7 +16,8 @@ from bridge.cases.model import Case
 from bridge.config import Settings
 from bridge.errors import BridgeError, RemoteError
 from bridge.store.opening import create_or_open
-from bridge.store.port import CaseFilter, Store
+from bridge.store.port import Store
+from bridge.store.queries import CaseFilter
 from bridge.sync.connector import Connector
 from bridge.sync.recovery import mark_restored
 from bridge.sync.retention import Keeping, forget

@@ -40,7 +40,7 @@ from bridge.cases.terms import (
 from bridge.config import Settings
 from bridge.errors import CommandRefused
 from bridge.store.memory import MemoryStore
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from bridge.sync.claiming import claim_next
 from bridge.sync.command import execute
 from bridge.sync.ingest import Intake, ingest

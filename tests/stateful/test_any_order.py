@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from bridge.cases.changes import fold
 from bridge.cases.status_table import EFFECTS
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import CaseFilter, Store
+from bridge.store.port import Store
+from bridge.store.queries import CaseFilter
 from tests.stateful.world import a_line, cases_in, take_in, version_of
 
 LINE = a_line()

@@ -40,7 +40,7 @@ from bridge.config import Settings
 from bridge.errors import CommandRefused
 from bridge.fhir.source import SourceVersion
 from bridge.store.memory import MemoryStore
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from bridge.sync.command import execute
 from bridge.sync.ingest import IngestReport, Intake, ingest
 from bridge.sync.people import read_wanted

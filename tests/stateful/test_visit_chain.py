@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from bridge.cases.changes import CauseKind, fold
 from bridge.cases.model import Case
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import CaseFilter, Store
+from bridge.store.port import Store
+from bridge.store.queries import CaseFilter
 from tests.stateful.world import a_line, cases_in, take_in, version_of
 
 LINE = a_line()

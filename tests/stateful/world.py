@@ -14,7 +14,8 @@ from bridge.config import Settings
 from bridge.fhir.bundle import received
 from bridge.fhir.source import SourceVersion
 from bridge.store.memory import MemoryStore
-from bridge.store.port import CaseFilter, Store
+from bridge.store.port import Store
+from bridge.store.queries import CaseFilter
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
 from bridge.wiring import make_line, read_lanes

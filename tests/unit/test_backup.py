@@ -16,7 +16,7 @@ from bridge.errors import ConfigError
 from bridge.store.engine import own
 from bridge.store.migrations import check, pending
 from bridge.store.opening import create_or_open, open_store
-from bridge.store.port import Budget, Cursor, Restored, Subscribed
+from bridge.store.rows import Budget, Cursor, Restored, Subscribed
 from bridge.sync.recovery import A_DAY
 from tests.migrations.released import on_sqlite
 

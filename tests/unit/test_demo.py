@@ -12,7 +12,7 @@ from bridge.cases.intents import IntentKind
 from bridge.cases.model import Case
 from bridge.cases.terms import Status
 from bridge.demo import DANA, DAY, demo_settings, do_the_days_work
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from conformance.demo import start_live_ehr
 from conformance.generator.stories import TEMPLATES
 from tests.unit.cases.builders import SHIPPED

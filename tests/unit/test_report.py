@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.report import sync_as_dict, sync_as_text
-from bridge.store.port import Counts
+from bridge.store.rows import Counts
 from bridge.sync.connector import SyncReport
 from bridge.sync.taking import PollReport
 

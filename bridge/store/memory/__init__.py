@@ -30,18 +30,14 @@ from bridge.store.codec import clean, from_cursor, maybe_clean, micros, to_curso
 from bridge.store.memory.outbox import OutboxRoom
 from bridge.store.memory.state import State, kept, require
 from bridge.store.outbox_rules import WAITING
-from bridge.store.port import (
-    Again,
-    AgainPage,
+from bridge.store.queries import Again, AgainPage, CaseFilter, CasePage, HistoryPage
+from bridge.store.rows import (
     Budget,
-    CaseFilter,
-    CasePage,
     Counts,
     Cursor,
     Delivered,
     Forgotten,
     Hint,
-    HistoryPage,
     InboxRow,
     InboxState,
     Late,

@@ -13,7 +13,7 @@ from bridge.errors import DomainError
 from bridge.store import outbox_rules as rules
 from bridge.store.codec import clean, maybe_clean
 from bridge.store.memory.state import State, kept
-from bridge.store.port import OutboxRow, Settlement, Unfinished
+from bridge.store.rows import OutboxRow, Settlement, Unfinished
 
 _UNFINISHED = (IntentState.QUEUED, IntentState.SENDING, IntentState.PARKED, IntentState.NOT_WRITABLE)
 

@@ -15,7 +15,7 @@ from bridge.cases.people import Person
 from bridge.cases.sources import SourceRow
 from bridge.errors import DomainError
 from bridge.store.codec import pack
-from bridge.store.port import Budget, Counts, Cursor, Hint, InboxRow, OutboxRow, Pause, Restored, Subscribed
+from bridge.store.rows import Budget, Counts, Cursor, Hint, InboxRow, OutboxRow, Pause, Restored, Subscribed
 
 S = TypeVar("S", bound=msgspec.Struct)
 

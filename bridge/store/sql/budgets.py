@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, func, select
 
 from bridge.store.batch import insert, upsert
 from bridge.store.codec import clean, maybe_clean, maybe_instant, maybe_micros, micros
-from bridge.store.port import Budget
+from bridge.store.rows import Budget
 from bridge.store.sql.work import Work
 from bridge.store.tables import budget, worker
 

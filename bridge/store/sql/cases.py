@@ -25,7 +25,7 @@ from bridge.cases.terms import BlockerCategory, OwnerKind, Status
 from bridge.errors import DomainError, StaleVersion
 from bridge.store.batch import among, change, insert, numbers, texts, upsert
 from bridge.store.codec import clean, maybe_clean, maybe_micros, micros, pack
-from bridge.store.port import CaseOrder, HistoryPage
+from bridge.store.queries import CaseOrder, HistoryPage
 from bridge.store.sql.work import Work
 from bridge.store.tables import (
     LIVE,

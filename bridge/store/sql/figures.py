@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, select
 from bridge.cases.intents import IntentState
 from bridge.store.batch import upsert
 from bridge.store.codec import clean, instant, maybe_instant, micros
-from bridge.store.port import Delivered, Unfinished
+from bridge.store.rows import Delivered, Unfinished
 from bridge.store.sql.work import Work
 from bridge.store.tables import (
     OPEN,

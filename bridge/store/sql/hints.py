@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, select
 
 from bridge.store.batch import upsert
 from bridge.store.codec import clean, instant, micros
-from bridge.store.port import Hint
+from bridge.store.rows import Hint
 from bridge.store.sql.work import Work
 from bridge.store.tables import hint
 

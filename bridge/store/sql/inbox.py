@@ -20,7 +20,7 @@ from bridge.store.codec import (
     together,
 )
 from bridge.store.engine import ADVISORY_SPACE
-from bridge.store.port import LATE_CODE, Counts, Cursor, InboxRow, InboxState, Late
+from bridge.store.rows import LATE_CODE, Counts, Cursor, InboxRow, InboxState, Late
 from bridge.store.sql.work import Found, Work
 from bridge.store.tables import LATE, PARKED, cursor, late, raw_page, resource, source_version, stream_total
 

@@ -14,7 +14,7 @@ from bridge.errors import DomainError
 from bridge.store import outbox_rules as rules
 from bridge.store.batch import among, change, insert, numbers, texts
 from bridge.store.codec import clean, instant, maybe_clean, maybe_instant, maybe_micros, micros, pack
-from bridge.store.port import OutboxRow, Settlement
+from bridge.store.rows import OutboxRow, Settlement
 from bridge.store.sql.work import Found, Work
 from bridge.store.tables import COPY, QUEUED, SENDING, STUCK, TASK_WRITTEN, UNSENT, care_case, outbox
 

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete, select
 
 from bridge.store.batch import insert
 from bridge.store.codec import clean, instant, micros
-from bridge.store.port import Pause
+from bridge.store.rows import Pause
 from bridge.store.sql.work import Work
 from bridge.store.tables import pause
 

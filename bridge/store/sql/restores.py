@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select
 
 from bridge.store.batch import upsert
 from bridge.store.codec import pack
-from bridge.store.port import Restored
+from bridge.store.rows import Restored
 from bridge.store.sql.work import Work
 from bridge.store.tables import restored
 

@@ -13,7 +13,7 @@ from bridge.cases.intents import IntentState
 from bridge.store import outbox_rules as rules
 from bridge.store.batch import among, change, numbers
 from bridge.store.codec import compress, decompress, micros
-from bridge.store.port import Forgotten, InboxState, Sizes
+from bridge.store.rows import Forgotten, InboxState, Sizes
 from bridge.store.sql.work import Found, Work
 from bridge.store.tables import (
     ENDED,

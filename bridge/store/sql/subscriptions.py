@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, select
 
 from bridge.store.batch import among, texts, upsert
 from bridge.store.codec import clean, pack
-from bridge.store.port import Subscribed
+from bridge.store.rows import Subscribed
 from bridge.store.sql.work import Work
 from bridge.store.tables import subscription
 

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal, literal_colum
 
 from bridge.store.batch import among, numbers
 from bridge.store.codec import NEVER, clean, from_cursor, micros, to_cursor
-from bridge.store.port import Again, AgainPage, CaseFilter, CaseOrder, CasePage
+from bridge.store.queries import Again, AgainPage, CaseFilter, CaseOrder, CasePage
 from bridge.store.sql.cases import STATES, CasesRoom
 from bridge.store.tables import CLOSED, LIVE, OPEN, QUEUED, SENDING, STUCK, care_case, case_hold, outbox
 from bridge.store.worklist import words

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import LATE_CODE, InboxState, Tx
+from bridge.store.port import Tx
+from bridge.store.rows import LATE_CODE, InboxState
 from bridge.web import words
 from bridge.web.bodies import SELECTED, FormBody
 from bridge.web.context import WebContext

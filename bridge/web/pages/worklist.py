@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from bridge.cases.model import Attempt
 from bridge.cases.terms import BlockerCategory, Status
-from bridge.store.port import CaseFilter, CaseOrder, Tx
+from bridge.store.port import Tx
+from bridge.store.queries import CaseFilter, CaseOrder
 from bridge.web.bodies import FormBody
 from bridge.web.connections import Freshness, freshness
 from bridge.web.context import WebContext

@@ -10,7 +10,7 @@ from bridge.cases.commands import AnyCommand
 from bridge.cases.model import Case
 from bridge.fhir.source import SourceVersion
 from bridge.store.memory import MemoryStore
-from bridge.store.port import Counts, InboxRow, InboxState
+from bridge.store.rows import Counts, InboxRow, InboxState
 from bridge.sync.command import execute
 from bridge.sync.ingest import IngestReport, Intake, ingest
 from bridge.sync.line import Line

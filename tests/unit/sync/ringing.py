@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import httpx
 
 from bridge.fhir.notification import Notification, NotificationKind
-from bridge.store.port import Subscribed
+from bridge.store.rows import Subscribed
 from bridge.sync.connector import Connector
 from bridge.sync.notify import Doorbell
 from bridge.sync.subscribe import LOOK_EVERY, Subscriber

@@ -10,7 +10,7 @@ import pytest
 from bridge.cases.commands import LogOutreach, Note
 from bridge.cases.model import Case
 from bridge.cases.terms import AttemptOutcome, Channel, Status
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from tests.unit.sync.world import World, a_task, order, patient, visit
 
 FIRST, SECOND, TASK = "ServiceRequest/o1", "ServiceRequest/o2", "Task/t1"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from bridge.errors import AuthExpired, OutcomeUnknown, RemoteError, ServerFault, Unreachable
-from bridge.store.port import Delivered
+from bridge.store.rows import Delivered
 from bridge.sync.governor import Asked, Away, Governor
 from bridge.sync.sweep import SWEEP_STREAM
 from tests.unit.sync.world import World, order, patient

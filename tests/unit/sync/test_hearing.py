@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.fhir.notification import Event, Notification, NotificationKind
-from bridge.store.port import Subscribed
+from bridge.store.rows import Subscribed
 from bridge.sync.hearing import DISTRUSTED, PATIENCE, TOO_MANY, Condition, condition, found_first, heard, hears, judged
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)

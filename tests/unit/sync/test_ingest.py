@@ -11,7 +11,7 @@ from bridge.cases.changes import OddityNoted
 from bridge.cases.terms import Status
 from bridge.fhir.bundle import received
 from bridge.store.memory import MemoryStore
-from bridge.store.port import Counts, Cursor, InboxState
+from bridge.store.rows import Counts, Cursor, InboxState
 from bridge.sync.ingest import OWN_WRITE, IngestReport, Intake, ingest
 from tests.stateful.world import NOW, a_line, version_of
 from tests.unit.sync.beside import LINE, Beside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bridge.store.port import Cursor, Late
+from bridge.store.rows import Cursor, Late
 from tests.stateful.world import NOW
 from tests.unit.sync.beside import Beside
 from tests.unit.sync.world import a_task, order

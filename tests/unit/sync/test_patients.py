@@ -12,7 +12,7 @@ from bridge.cases.commands import LogOutreach, Reopen
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import CasePatient
 from bridge.cases.terms import Action, AttemptOutcome, Channel
-from bridge.store.port import OutboxRow
+from bridge.store.rows import OutboxRow
 from conformance.simulator.faults import merge_patients
 from tests.unit.sync.world import World, a_task, order, patient
 

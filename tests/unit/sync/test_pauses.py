@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.errors import HeldBack
-from bridge.store.port import Pause
+from bridge.store.rows import Pause
 from tests.unit.sync.world import World, a_task, order, patient, visit
 
 ROOT = "ServiceRequest/o1"

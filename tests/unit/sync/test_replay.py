@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.cases.terms import Status
 from bridge.fhir.source import SourceVersion
-from bridge.store.port import Counts, InboxRow, InboxState
+from bridge.store.rows import Counts, InboxRow, InboxState
 from bridge.sync.replay import replay_inbox
 from tests.stateful.world import NOW, version_of
 from tests.unit.sync.beside import LINE, ROOT, Beside

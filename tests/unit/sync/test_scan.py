@@ -13,7 +13,7 @@ from bridge.cases.terms import Status
 from bridge.errors import IncompleteScan, Refused, Unreachable
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile
-from bridge.store.port import Cursor
+from bridge.store.rows import Cursor
 from bridge.sync.connector import Connector
 from bridge.sync.ladder import Ladder
 from bridge.sync.rungs import Roster, Rung

@@ -12,7 +12,8 @@ from bridge.bootstrap import open_bridge
 from bridge.cases.model import Escalation
 from bridge.cases.terms import Trigger
 from bridge.config import load_settings
-from bridge.store.port import CaseFilter, Store
+from bridge.store.port import Store
+from bridge.store.queries import CaseFilter
 from bridge.sync.ingest import Intake, ingest
 from conformance.simulator.server import Handle, start
 from tests.stateful.world import version_of

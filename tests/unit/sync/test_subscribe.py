@@ -10,7 +10,7 @@ import pytest
 
 from bridge.fhir.subscription import State
 from bridge.store.memory import MemoryStore
-from bridge.store.port import Cursor
+from bridge.store.rows import Cursor
 from bridge.sync.hearing import Condition, condition
 from bridge.sync.subscribe import Subscriber
 from bridge.wiring import make_desire, make_subscriber

@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bridge.bootstrap import Bridge
-from bridge.store.port import Subscribed
+from bridge.store.rows import Subscribed
 from bridge.sync.connector import Connector
 from bridge.sync.hearing import Condition, condition
 from bridge.sync.notify import Doorbell

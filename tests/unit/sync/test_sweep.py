@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bridge.cases.terms import Status
-from bridge.store.port import CaseFilter
+from bridge.store.queries import CaseFilter
 from bridge.sync.sweep import CONFIRM_AFTER, MANY, SweepReport, sweep
 from tests.stateful.world import NOW
 from tests.unit.sync.beside import Beside

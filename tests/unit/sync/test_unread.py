@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.cases.terms import BlockerCategory, Status
-from bridge.store.port import InboxState
+from bridge.store.rows import InboxState
 from tests.unit.sync.beside import Beside
 from tests.unit.sync.world import a_task, order
 

@@ -14,7 +14,8 @@ from bridge.config import Settings
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile
 from bridge.store.memory import MemoryStore
-from bridge.store.port import CaseFilter, OutboxRow
+from bridge.store.queries import CaseFilter
+from bridge.store.rows import OutboxRow
 from bridge.sync.command import execute
 from bridge.sync.connector import Connector, SyncReport
 from bridge.sync.deliver import Channel

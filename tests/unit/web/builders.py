@@ -27,7 +27,8 @@ from bridge.cases.snapshot import BusinessIdentifier, Party, Snapshot
 from bridge.cases.status_table import EFFECTS
 from bridge.cases.terms import OwnerKind
 from bridge.store.memory import MemoryStore
-from bridge.store.port import Counts, Cursor, InboxRow, InboxState, OutboxRow, Settlement, Store
+from bridge.store.port import Store
+from bridge.store.rows import Counts, Cursor, InboxRow, InboxState, OutboxRow, Settlement
 from bridge.sync.command import execute
 from bridge.sync.known import load, load_roots, record
 from bridge.sync.line import READ_ORDER, Line

@@ -12,7 +12,7 @@ from bridge.cases import commands as do
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.snapshot import Party, Priority
 from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel, ClosureReason
-from bridge.store.port import Cursor
+from bridge.store.rows import Cursor
 from bridge.web.milestones import CaseDetail
 from bridge.web.views import SHOWN_STATE
 from tests.unit.web.builders import MAIN, NOW, Clinic, a_line, a_snapshot

@@ -14,7 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
 from bridge.store.memory import MemoryStore
-from bridge.store.port import Budget, CaseFilter, Counts, Tx
+from bridge.store.port import Tx
+from bridge.store.queries import CaseFilter
+from bridge.store.rows import Budget, Counts
 from tests.unit.web.builders import MAIN, NOW, Clinic
 
 TASK = b'{"resourceType":"Task","id":"bad1","status":"doing","for":{"reference":"Patient/1","display":"Ada"},"n":7}'

@@ -13,7 +13,7 @@ from bridge.cases import commands as do
 from bridge.cases.changes import Fact
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.terms import AttemptOutcome, BlockerCategory, Channel
-from bridge.store.port import Cursor
+from bridge.store.rows import Cursor
 from bridge.web.words import FACT_TEXT, INTENT_TEXT, STATE_TEXT
 from tests.unit.web.builders import NOW, Clinic
 

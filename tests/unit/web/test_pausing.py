@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from bridge.cases.intents import IntentState
-from bridge.store.port import Counts, InboxRow, InboxState
+from bridge.store.rows import Counts, InboxRow, InboxState
 from bridge.tasks.intents import copy_intent
 
 from .builders import MAIN, NOW, Clinic

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.store.port import Subscribed
+from bridge.store.rows import Subscribed
 from tests.unit.web.builders import MAIN, NOW, Clinic
 
 
