@@ -12,18 +12,15 @@ from bridge.cases.intents import LEVEL_KINDS, Intent, IntentKind, IntentState
 from bridge.errors import DomainError
 from bridge.store import outbox_rules as rules
 from bridge.store.codec import clean, maybe_clean
-from bridge.store.memory.state import State, kept
+from bridge.store.memory.state import kept
+from bridge.store.memory.work import Work
 from bridge.store.rows import OutboxRow, Settlement, Unfinished
 
 _UNFINISHED = (IntentState.QUEUED, IntentState.SENDING, IntentState.PARKED, IntentState.NOT_WRITABLE)
 
 
-class OutboxRoom:
+class OutboxRoom(Work):
     """What should become true in the EHR."""
-
-    def __init__(self, state: State) -> None:
-        """Work on *state*."""
-        self._now = state
 
     def add_intents(self, intents: Sequence[Intent], now: datetime, due_at: datetime | None = None) -> None:
         missing = sorted({intent.case_id for intent in intents} - self._now.cases.keys())
