@@ -25,6 +25,7 @@ FAMILIES = MappingProxyType(
         # This process and its machine.
         "bridge_build_info": Family("Always 1; which release this is.", ("version",)),
         "bridge_database_up": Family("1 while the database answers; without it little else is told."),
+        "bridge_database_saves": Family("0 while the database did not save the last thing that it was to save."),
         "bridge_disk_free_bytes": Family("Free space where the SQLite file is."),
         "bridge_disk_size_bytes": Family("All space there."),
         "bridge_database_bytes": Family("What the SQLite file takes, its write-ahead log included."),

