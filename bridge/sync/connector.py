@@ -107,7 +107,7 @@ class Connector:
             except RemoteError as error:
                 problems.append(f"{stream}: {error}")
                 note_problem(self.store, self.line, stream, str(error))
-                log.warning("poll failed", extra={"connection": self.line.name, "stream": stream})
+                log.warning("poll failed: %s", error, extra={"connection": self.line.name, "stream": stream})
         self._note_clock()
         return reports, problems
 

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -404,6 +405,39 @@ def test_doctor_is_content_with_a_good_set_up(run: Run, configure: Configure, eh
     assert f"ok  connection main read Task: last-updated: {proof}" in said.out
     assert said.out.endswith("all is fine\n")
     assert all(finding["ok"] for finding in json.loads(run("doctor", "--json").out))
+
+
+def test_a_support_bundle_is_for_its_owner_alone_and_never_overwrites(
+    run: Run, configure: Configure, ehr: LiveEhr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRIDGE_CONNECTIONS__MAIN__HOOK_SECRET", "a-secret-of-this-test")
+    configure(ehr.base_url)
+    (tmp_path / "bridge.log").write_text(
+        '{"level": "error", "logger": "bridge.sync", "message": "kept", "more": "left out"}\nno JSON\n'
+        '{"level": "info", "logger": "bridge.sync", "message": "not kept"}\n'
+    )
+    bare = run("support-bundle", "bare.zip", "--offline")
+    run("sync", "--once")
+    made = run("support-bundle", "full.zip", "--log", "bridge.log")
+
+    assert (bare.code, made.code) == (0, 0)
+    assert "without figures: database: " in bare.err
+    assert (tmp_path / "full.zip").stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile("full.zip") as packed:
+        files = {name: packed.read(name).decode() for name in packed.namelist()}
+    assert sorted(files) == [
+        "about.json",
+        "connections.json",
+        "doctor.json",
+        "log.jsonl",
+        "metrics.txt",
+        "settings.json",
+    ]
+    assert files["log.jsonl"] == '{"level": "error", "logger": "bridge.sync", "message": "kept"}\n'
+    assert "bridge_inbox_total" in files["metrics.txt"]
+    assert json.loads(files["connections.json"])["main"]["parked_versions"][0]["code"] == "unknown-modifier-extension"
+    assert all("a-secret-of-this-test" not in content for content in files.values())
+    assert run("support-bundle", "full.zip", "--offline").code == 2
 
 
 def test_doctor_says_what_will_tell_of_changes(

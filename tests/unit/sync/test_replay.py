@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.cases.terms import Status
 from bridge.fhir.source import SourceVersion
 from bridge.store.rows import Counts, InboxRow, InboxState
-from bridge.sync.replay import replay_inbox
+from bridge.sync.replay import foresee_inbox, replay_inbox
 from tests.stateful.world import NOW, version_of
 from tests.unit.sync.beside import LINE, ROOT, Beside
 from tests.unit.sync.world import a_task, order
@@ -77,6 +77,19 @@ def test_a_version_older_than_what_came_since_changes_nothing() -> None:
 
     assert beside.case().status is Status.WAITING_ON_PROVIDER
     assert beside.inbox(InboxState.IGNORED)[0].code == "older-version"
+
+
+def test_a_version_that_nobody_can_read_is_done_with_once_a_newer_one_could_be() -> None:
+    beside = Beside()
+    row = park(beside, version_of(order(status="whatever"), 1), stream="ServiceRequest")
+    beside.take(version_of(order(status="on-hold"), 2))
+
+    assert [one.code for one in foresee_inbox(beside.store, {"main": LINE}, [row], NOW)] == ["older-version"]
+    assert replay(beside, row) == 1
+
+    assert beside.inbox(InboxState.PARKED) == []
+    assert beside.inbox(InboxState.IGNORED)[0].code == "older-version"
+    assert beside.totals("ServiceRequest") == Counts(received=1, ignored=1)
 
 
 def test_only_what_is_parked_is_replayed_and_only_once() -> None:
