@@ -147,6 +147,8 @@ def set_up(level: str, form: str) -> None:
     # A round that takes longer than its interval is no news: the next tick is simply the next one.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # A collector of traces that is away is told of when spans are given up, not at every try.
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread

@@ -18,7 +18,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from hashlib import sha256
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 Told = Callable[[Settlement], None]
+
+CLOSE_WITHIN = timedelta(seconds=1)
+"""How long the last spans may take when the process ends (rule ours)."""
 
 
 class Tracer:
@@ -63,8 +68,10 @@ class Tracer:
         self._tracer = self._provider.get_tracer("bridge", version)
 
     def close(self) -> None:
-        """Hand on what there is, and end."""
-        self._provider.shutdown()
+        """Hand on what there is, and end: a collector that does not answer holds up nobody who was told to stop."""
+        ending = Thread(target=self._provider.shutdown, name="tracing", daemon=True)
+        ending.start()
+        ending.join(CLOSE_WITHIN.total_seconds())
 
     def received(self, rows: Sequence[InboxRow], began_ns: int) -> None:
         """Tell of versions that were taken in together, from *began_ns* until now."""

@@ -248,12 +248,13 @@ class _Run:
         now = self._clock()
         with self._store.transaction() as tx:
             tx.settle(settled)
-            tx.count_deliveries(self._channel.line.name, self._counted(rows, settled))
             for row, how in zip(rows, settled, strict=True):
                 case = tx.case(row.intent.case_id) if self._may_be_two(row, how) else None
                 if case is not None and how.written is not None:
                     again = copy_intent(case, how.written, f"after-{row.id}")
                     tx.add_intents([again], now, now + self._channel.line.shows_within)
+            # Last: every process counts in the same few rows.
+            tx.count_deliveries(self._channel.line.name, self._counted(rows, settled))
         self._channel.underway.drop(rows)
         for one in settled:
             self._ended[one.state] = self._ended.get(one.state, 0) + 1

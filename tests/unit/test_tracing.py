@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,6 +146,19 @@ def test_while_it_is_off_the_sdk_is_not_even_imported() -> None:
     world.ehr.put(order())
     world.sync()
     assert world.outbox()[-1].state is IntentState.CONFIRMED
+
+
+def test_a_collector_that_never_answers_keeps_nobody_from_ending() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tracer = make_tracer(Tracing(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}"), "0")
+        assert tracer is not None
+        with tracing_with(tracer):
+            world = World()
+            world.ehr.put(patient())
+            world.ehr.put(order())
+            world.sync()
+        (still,) = (thread for thread in threading.enumerate() if thread.name == "tracing")
+    still.join(60)
 
 
 def test_without_the_extra_the_setting_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
