@@ -75,6 +75,13 @@ def test_a_migration_that_does_not_say_all_is_not_applied(tmp_path: Path) -> Non
         migrate(f"sqlite:///{tmp_path / 'bridge.db'}", folder=folder)
 
 
+def test_a_step_comes_after_one_that_there_is(tmp_path: Path) -> None:
+    folder = with_revisions(tmp_path, TAKES_AWAY, after="9001", column="reason")
+
+    with pytest.raises(ValueError, match="revision 9001: it comes after '9001', which is none before it"):
+        every_step(folder)
+
+
 _ORDER = {"AccessExclusiveLock": Lock.ALL, "ShareRowExclusiveLock": Lock.WRITING, "ShareLock": Lock.WRITING_SHARED}
 """PostgreSQL's names of the locks for which others wait, the strongest first."""
 
@@ -161,6 +168,7 @@ def test_who_waits_for_how_long_is_said_and_replicas_may_stay(current: str, tmp_
     assert columns.held[0].waits == "reading and writing wait"
     assert (columns.seconds, columns.held[0].seconds) == (18.05, 18.05)
     assert {one.waits for one in index.held} == {"nobody waits"}
+    assert "outbox: nobody waits (SHARE UPDATE EXCLUSIVE; 0 rows)" in found.text
     assert "care_case: reading and writing wait about 18 s (ACCESS EXCLUSIVE; 0 rows)" in found.text
     assert "replicas of the release that is at work may stay" in found.text
     assert '"may_stay": true' in found.json

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from bridge.cases.intents import IntentState
-from bridge.store.opening import open_store
+from bridge.store.engine import engines
 from bridge.store.sql import SqlStore
 from bridge.sync.line import READ_ORDER
 from conformance.generator import generate, transactions
@@ -170,14 +170,18 @@ class Site:
 
 @contextmanager
 def site(folder: Path, url: str, filled_at: datetime) -> Iterator[Site]:
-    """Serve an EHR that holds the same, to the millisecond, for the same *filled_at*."""
+    """
+    Serve an EHR that holds the same, to the millisecond, for the same *filled_at*.
+
+    The database may still be at the schema of the release before.
+    """
     clock = SeedingClock(filled_at)
     server = Stage(clock)
     with client_of(server, clinic=True) as clinic:
         for bundle in transactions(generate(SEED, COUNT, at=filled_at)):
             clinic.post("", json=bundle).raise_for_status()
     clock.live, server.options.update_as_create = True, False
-    store = open_store(url, pool_size=2)
+    store = SqlStore(engines(url, pool_size=2))
     with start(simulator=server) as handle, httpx.Client(base_url=f"{handle.base_url}/", timeout=60) as client:
         here = Site(folder, url, server, Ehr(client), handle.base_url, store)
         try:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.contract.postgres import fresh_database
 from tests.hapi.line import REPOSITORY
 from tests.migrations.nextrelease import HEAD, NEW_COLUMNS, NEW_INDEX, add_revisions
+from tests.migrations.released import releases
 
 from .site import Reference, Site, site, until
 from .test_replicas import as_undisturbed
@@ -25,6 +29,19 @@ def next_release(folder: Path) -> Path:
     """Copy this release and give it revisions of its own; returns where it can be imported from."""
     shutil.copytree(REPOSITORY / "bridge", folder / "bridge", ignore=shutil.ignore_patterns("__pycache__"))
     add_revisions(folder / "bridge" / "store" / "migrations", NEW_COLUMNS, NEW_INDEX)
+    return folder
+
+
+def last_release(folder: Path) -> Path:
+    """Take the last release out of git, as it was when its database was kept; returns where it can be imported."""
+    kept = f"tests/migrations/released/{releases()[-1]}/sqlite.sql"
+    asked = ["git", "log", "--diff-filter=A", "--format=%H", "-1", "--", kept]
+    found = subprocess.run(asked, cwd=REPOSITORY, capture_output=True, text=True, check=False).stdout.strip()
+    if not found:
+        pytest.skip("not a git checkout with its history")
+    packed = subprocess.run(["git", "archive", found, "bridge"], cwd=REPOSITORY, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
     return folder
 
 
@@ -87,6 +104,28 @@ def test_two_releases_share_the_work_while_one_takes_the_place_of_the_other(
 
     assert (migrated.returncode, migrated.stdout) == (0, "applied 9001\napplied 9002\n")
     assert (refused.returncode, "newer Bridge" in refused.stderr) == (2, True)
+
+
+def test_the_last_release_works_until_this_one_has_taken_its_place(
+    reference: Reference, postgres_server: str, tmp_path: Path
+) -> None:
+    older = last_release(tmp_path / "release")
+    with fresh_database(postgres_server) as url, site(tmp_path, url, reference.filled_at) as here:
+        for name in ("one", "two", "newer"):
+            here.workplace(name)
+        made = command(older, tmp_path / "one", "migrate")
+        with serving(older, tmp_path / "one") as one, serving(older, tmp_path / "two") as two:
+            until(lambda: half_way(here), "half of the work of the last release", lambda: made.stderr)
+
+            migrated = command(REPOSITORY, tmp_path / "newer", "migrate")
+            here.await_rest()
+            assert [one.poll(), two.poll()] == [None, None]
+        here.replica("newer")
+        here.await_rest()
+
+        as_undisturbed(here, reference.standing)
+
+    assert (made.returncode, migrated.returncode) == (0, 0)
 
 
 def as_undisturbed_of_the_next(here: Site, reference: Reference) -> None:

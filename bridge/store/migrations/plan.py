@@ -156,7 +156,8 @@ def _size(conn: Connection, name: str) -> int:
 def _lines(step: Planned) -> Iterable[str]:
     yield f"{step.revision}  {step.kind.value}  about {_about(step.seconds)}  {step.title}"
     for one in step.held:
-        yield f"      {one.table}: {one.waits} about {_about(one.seconds)} ({one.lock}; {one.rows:,} rows)"
+        waits = one.waits if one.lock == Lock.SCHEMA else f"{one.waits} about {_about(one.seconds)}"
+        yield f"      {one.table}: {waits} ({one.lock}; {one.rows:,} rows)"
     if not step.may_stay:
         yield "      replicas that are at work read what it takes away"
 

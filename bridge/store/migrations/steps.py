@@ -109,7 +109,13 @@ def steps_in(scripts: ScriptDirectory) -> Sequence[Step]:
     Raises:
         ValueError: One of them does not say of itself what it has to.
     """
-    return tuple(declared(one.revision, one.module) for one in reversed(list(scripts.walk_revisions())))
+    steps = tuple(declared(one.revision, one.module) for one in reversed(list(scripts.walk_revisions())))
+    before: set[str] = set()
+    for step in steps:
+        if step.after is not None and step.after not in before:
+            raise ValueError(f"revision {step.revision}: it comes after {step.after!r}, which is none before it")
+        before.add(step.revision)
+    return steps
 
 
 @lru_cache(maxsize=8)
