@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bridge.web.families import FAMILIES
 from tests.monitoring.staged import Staged
 from tests.monitoring.test_alerts import alerts
 
@@ -72,3 +73,11 @@ def test_every_metric_of_ours_is_on_the_dashboard(scraped: dict[str, set[str]]) 
     ours = {name for name in scraped if name.startswith("bridge_") and not name.endswith("_created")}
 
     assert ours - shown == set()
+
+
+def test_the_api_page_lists_every_metric_with_its_labels_and_meaning() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+
+    for name, family in FAMILIES.items():
+        shown = f"{name}_total" if family.counts else name
+        assert f"| `{shown}` | {', '.join(family.labels)} | {family.means} |" in page
