@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import ConfigError
 from bridge.store.engine import schema_engine
@@ -201,8 +202,9 @@ def test_a_table_that_stays_held_is_named_with_who_holds_it_and_nothing_is_chang
         conn.exec_driver_sql("SET application_name = 'nightly dump'")
         conn.exec_driver_sql("SELECT * FROM outbox")
 
-        with pytest.raises(ConfigError, match=r"9001 waits for outbox is held by process \d+ \(nightly dump\)"):
+        with pytest.raises(ConfigError, match=r"9001 waits: outbox is held by process \d+ \(nightly dump\)") as said:
             migrate(current, folder=folder, patience=timedelta(0))
+    assert isinstance(said.value.__cause__, DBAPIError), "the command line ends with 3 then: try again later"
 
     assert plan(current).steps == ()
     assert migrate(current, folder=folder) == ("9001",)

@@ -127,9 +127,13 @@ _HOLDERS = sa.text(
 def _held_up(conn: sa.Connection, step: Step, done: Sequence[str]) -> ConfigError:
     held = conn.execute(_HOLDERS, {"tables": [*step.locks]}).first()
     conn.commit()
-    by = f"{held[0]} is held by process {held[1]} ({held[2] or 'unnamed'}) for {held[3]} s" if held else "a lock"
+    by = (
+        f"{held[0]} is held by process {held[1]} ({held[2] or 'unnamed'}) for {held[3]} s"
+        if held
+        else "somebody has a lock"
+    )
     applied = f"{', '.join(done)} applied, {step.revision} not" if done else "nothing was changed"
     return ConfigError(
-        f"database: {step.revision} waits for {by}; {applied}. Let it end (a backup, a report?) and run"
+        f"database: {step.revision} waits: {by}; {applied}. Let it end (a backup, a report?) and run"
         " `bridge migrate` again; Bridge goes on meanwhile"
     )
