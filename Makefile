@@ -9,7 +9,7 @@ SEEDS ?= 10000
 ROUNDS ?= 10
 FIRST ?= 0
 
-.PHONY: demo test check test-hapi test-postgres test-browser test-install dist simulate explore kill-sweep mutants hapi bench lock clean help
+.PHONY: demo test check test-hapi test-postgres test-browser test-install compose-check compose-images dist simulate explore kill-sweep mutants hapi bench lock clean help
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,9 +18,9 @@ demo: $(VENV)/run.stamp ## Simulated EHR, Bridge and the web view, with syntheti
 	@$(BIN)/bridge demo
 
 test: check ## Every test that needs no extra service
-	$(BIN)/pytest -q -n 2 --dist loadfile --hypothesis-profile fixed -m "not postgres and not install" --ignore=tests/hapi --ignore=tests/browser
+	$(BIN)/pytest -q -n 2 --dist loadfile --hypothesis-profile fixed -m "not postgres and not install" --ignore=tests/hapi --ignore=tests/browser --ignore=tests/compose
 	@echo "Left out: real HAPI (make test-hapi), PostgreSQL (make test-postgres), a browser (make test-browser),"
-	@echo "the wheel in an environment of its own (make test-install)."
+	@echo "the wheel in an environment of its own (make test-install), containers (make compose-check)."
 
 check: $(VENV)/dev.stamp ## Style, types, import rules
 	$(BIN)/ruff format --check --quiet .
@@ -39,6 +39,12 @@ test-browser: $(VENV)/dev.stamp ## The web view in Chromium
 
 test-install: $(VENV)/dev.stamp ## The wheel alone in a new environment; needs a package index
 	BRIDGE_REQUIRE_INSTALL=1 $(BIN)/pytest -q -m install tests
+
+compose-check: compose-images ## The compose file run with podman on Debian 12, as root; see tests/compose/README.md
+	BRIDGE_REQUIRE_COMPOSE=1 $(BIN)/pytest -q -m compose tests/compose
+
+compose-images: $(VENV)/compose.stamp
+	$(BIN)/python -c "from tests.hapi.launcher import built_jar; print(built_jar())" | xargs tests/compose/standins/build
 
 dist: $(VENV)/dev.stamp ## Wheel and source distribution, with what they were tested with, in dist/
 	rm -rf dist && $(BIN)/python -m hatchling build -d dist
@@ -67,7 +73,7 @@ bench: $(VENV)/dev.stamp ## What intake costs beside the floor of this machine, 
 	$(BIN)/python -m benchmarks.backfill
 
 lock: $(VENV)/dev.stamp ## Pin every dependency with hashes
-	cd requirements && for set in run postgres dev; do \
+	cd requirements && for set in run postgres dev compose; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate $$set.in -o $$set.txt || exit 1; done
 
@@ -82,6 +88,10 @@ $(VENV)/dev.stamp: requirements/dev.txt
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/compose.stamp: requirements/compose.txt $(VENV)/dev.stamp
+	$(BIN)/pip install --quiet --require-hashes -r requirements/compose.txt
+	@touch $@
 
 clean: ## Forget what was built and measured
 	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/hapi/server/target
