@@ -14,7 +14,7 @@ RUN /opt/bridge/bin/pip install --no-cache-dir --no-compile --no-deps --no-build
  && python3 -m compileall -q /opt/bridge/lib
 
 FROM python:3.11-slim
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0.dev0
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z
 LABEL org.opencontainers.image.title="Bridge" \

@@ -1,3 +1,3 @@
 """Bridge: EHR integration middleware that keeps referrals, visits and refills from getting lost."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
