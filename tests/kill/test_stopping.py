@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
@@ -22,7 +23,7 @@ from conformance.simulator import Simulator, client_of, start
 from conformance.simulator.wire import Answer, Request
 from tests.hapi.line import SHOWN_AT_ONCE, Workplace
 
-from .process import BridgeProcess, sync
+from .process import GLANCE_SECONDS, RUN_SECONDS, BridgeProcess, sync
 from .test_kill_sweep import WE, site
 from .test_sigterm import SOON
 
@@ -91,9 +92,18 @@ def sending(place: Workplace) -> list[OutboxRow]:
     return [row for row in place.outbox() if row.state is IntentState.SENDING]
 
 
+def all_is_due(place: Workplace) -> bool:
+    """Whether nothing waits for its time any more: what was handed back is looked for a second later."""
+    return all(row.next_at <= datetime.now(UTC) for row in place.outbox() if row.state is IntentState.QUEUED)
+
+
 def nothing_is_lost_or_doubled(place: Workplace, ehr: SlowEhr) -> None:
     ehr.slow = False
     ehr.let_go.set()
+    deadline = time.monotonic() + RUN_SECONDS
+    while not all_is_due(place):
+        assert time.monotonic() < deadline
+        time.sleep(GLANCE_SECONDS)
     assert sync(place)["complete"]
     assert sync(place)["writes"] == 0
     cases = sorted(case.id for case in place.cases().values())
