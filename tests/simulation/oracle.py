@@ -23,7 +23,7 @@ from conformance.simulator.store import Version
 
 from .clinic import REFS, is_nonsense, is_ours
 from .drawn import LAGGING
-from .registry import deleted, heir, linked
+from .registry import deleted, heir, linked, unspoken
 from .truth import Json, patient_of, reference
 
 if TYPE_CHECKING:
@@ -386,10 +386,10 @@ def _right_patient(seen: Seen) -> Iterator[str]:
             right = patient_of(root) if root is not None and not is_nonsense(root) else None
             if right is None or _unfinished(seen, case):
                 continue
-            # What is over stays where it was written when records are linked later.
+            # What is over stays where it was written when records are linked, or deleted, later.
             ehr = seen.world.ehr
             goes_on = case.is_open and one["resourceType"] == "Task" and one["status"] not in ENDED
-            meant = {heir(ehr, right)} if goes_on and not deleted(ehr) else linked(ehr, right)
+            meant = {heir(ehr, right)} if goes_on and not deleted(ehr) else linked(ehr, right) | unspoken(ehr)
             named = reference(one.get("for") or one.get("subject"))
             if named not in meant:
                 yield f"O10: {ref} is in the record of {named}, but {case.root} is about {right}"

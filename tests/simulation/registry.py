@@ -129,6 +129,21 @@ def linked(ehr: Simulator, ref: str) -> set[str]:
     return found
 
 
+def unspoken(ehr: Simulator) -> set[str]:
+    """
+    Return the records that were deleted without a word of who took their place.
+
+    Bridge takes whoever has their work since for the same person (``is_same_person``): an EHR that deletes one of two
+    merged records shows no link.
+    """
+    heads = {ref: ehr.ehr.store.head("Patient", ref.partition("/")[2]) for ref in PATIENTS}
+    return {
+        ref
+        for ref, head in heads.items()
+        if head is not None and head.deleted and not _following(_last_words(ehr, head))
+    }
+
+
 def _last_words(ehr: Simulator, head: Version) -> Json:
     before = ehr.ehr.store.version(head.type, head.id, str(head.number - 1)) if head.deleted else head
     return before.resource() if before is not None and not before.deleted else {}
