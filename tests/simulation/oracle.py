@@ -18,7 +18,7 @@ from bridge.cases.changes import fold
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.sources import SourceRow
-from bridge.store.rows import InboxRow, InboxState, OutboxRow
+from bridge.store.rows import Cursor, InboxRow, InboxState, OutboxRow
 from conformance.simulator.store import Version
 
 from .clinic import REFS, is_nonsense, is_ours
@@ -165,14 +165,21 @@ def _cursors(seen: Seen) -> Iterator[str]:
         return
     kept = {(row.ref, row.version) for row in seen.inbox}
     with seen.world.store.reading() as tx:
-        marks = {cursor.stream: cursor.watermark for cursor in tx.cursors("main")}
-    for ref in seen.work:
+        streams = {cursor.stream: cursor for cursor in tx.cursors("main")}
+    for ref, resource in seen.work.items():
         head = seen.heads[ref]
-        mark = marks.get(head.type)
-        if not seen.is_in_scope(ref):
+        cursor = streams.get(head.type)
+        if not seen.is_in_scope(ref) or cursor is None or cursor.watermark is None or not _is_found(resource, cursor):
             continue
-        if mark is not None and head.at <= mark and (ref, str(head.number)) not in kept:
-            yield f"O5: {head.versioned} of {head.at} is not stored, but the watermark says {mark}"
+        if head.at <= cursor.watermark and (ref, str(head.number)) not in kept:
+            yield f"O5: {head.versioned} of {head.at} is not stored, but the watermark says {cursor.watermark}"
+
+
+def _is_found(resource: Json, cursor: Cursor) -> bool:
+    """Whether a poll finds it: one that asks by patient, practitioner or place leaves who names none to the sweep."""
+    by, _, kind = (cursor.rung or "").partition("-")
+    named = [reference(one.get("actor")) for one in resource.get("participant", ())]
+    return by != "by" or any((one or "").startswith(f"{kind.title()}/") for one in (*named, patient_of(resource)))
 
 
 # At rest --------------------------------------------------------------------------------------------------
