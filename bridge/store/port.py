@@ -399,6 +399,9 @@ class Tx(Protocol):
     def keep_turn(self, name: str, number: int, until: datetime) -> bool:
         """Make a turn last until *until* (or end it, with now); false where somebody else has taken the next."""
 
+    def end_turns(self, now: datetime) -> None:
+        """Take every turn from whoever has it: they are not at work on this database any more."""
+
 
 class Store(Protocol):
     """A database."""

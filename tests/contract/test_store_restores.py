@@ -66,3 +66,14 @@ def test_what_is_not_queued_is_not_confirmed(store: Store) -> None:
 
     with store.reading() as tx:
         assert [one.state for one in tx.outbox()] == [IntentState.SENDING]
+
+
+def test_turns_that_somebody_had_are_free_and_theirs_no_more(store: Store) -> None:
+    with store.transaction() as tx:
+        mine = tx.take_turn("read/main/Task", NOW, minutes(10))
+        assert mine is not None
+        tx.end_turns(minutes(1))
+
+    with store.transaction() as tx:
+        assert not tx.keep_turn("read/main/Task", mine, minutes(20))
+        assert tx.take_turn("read/main/Task", minutes(1), minutes(11)) is not None

@@ -137,6 +137,10 @@ class MemoryTx(InboxRoom, CasesRoom, ReadingRoom, OutboxRoom):
         self._now.turns[name] = (number, until)
         return True
 
+    def end_turns(self, now: datetime) -> None:
+        held = {name: (number + 1, now) for name, (number, until) in self._now.turns.items() if until > now}
+        self._now.turns.update(held)
+
 
 class MemoryStore:
     """A store that ends with the process (``port.Store``)."""

@@ -29,6 +29,7 @@ _KEEP = (
     .where(turn.c.name == bindparam("of"), turn.c.number == bindparam("mine"))
     .values(until=bindparam("end"))
 )
+_END = update(turn).where(turn.c.until > bindparam("now")).values(number=turn.c.number + 1, until=bindparam("now"))
 
 
 class TimersRoom(Work):
@@ -49,3 +50,6 @@ class TimersRoom(Work):
     def keep_turn(self, name: str, number: int, until: datetime) -> bool:
         kept = self.conn.execute(_KEEP, {"of": clean(name), "mine": number, "end": micros(until)})
         return kept.rowcount == 1
+
+    def end_turns(self, now: datetime) -> None:
+        self.conn.execute(_END, {"now": micros(now)})
