@@ -212,6 +212,9 @@ class Tx(Protocol):
     def doubted_at(self, case_id: str, kinds: Iterable[IntentKind]) -> datetime | None:
         """Return when one of these for the case may have been sent last that is not confirmed since."""
 
+    def records_of(self, connection: str, key: str) -> list[OutboxRow]:
+        """Return the outreach records of this key, of whichever case, oldest first: merges move attempts."""
+
     def given_up_at(self, case_id: str, slot: str, code: str) -> datetime | None:
         """Return when an intent of the slot was tried and given up last for the reason *code*."""
 

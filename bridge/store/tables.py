@@ -404,6 +404,7 @@ ENDED = and_(
 )
 """Level intents that came to an end by themselves: what a later one says is what counts."""
 COPY = and_(outbox.c.kind == literal_column("'retraction'"), outbox.c.target.is_not(None))
+ATTEMPT = outbox.c.kind == literal_column("'outreach-record'")
 UNSENT = and_(
     outbox.c.level_slot.is_not(None),
     or_(
@@ -456,6 +457,7 @@ _partial("ix_outbox_due", QUEUED, outbox.c.connection_id, outbox.c.next_at, outb
 _partial("ix_outbox_stuck", STUCK, outbox.c.connection_id, outbox.c.id)
 _partial("ix_outbox_our_tasks", TASK_WRITTEN, outbox.c.written)
 _partial("ix_outbox_copy", COPY, outbox.c.connection_id)
+_partial("ix_outbox_attempt", ATTEMPT, outbox.c.key)
 _partial("ix_person_wanted", person.c.wanted_at.is_not(None), person.c.connection_id, person.c.wanted_at)
 
 APPEND_ONLY: dict[str, tuple[str, ...]] = {

@@ -79,10 +79,15 @@ class Ours:
             messages = tx.written(scene.case.id, _MESSAGES)
         return self._hand.whole_of((row.written for row in messages), CASE_SYSTEM, name)
 
-    def message(self, scene: Scene, how: How) -> SourceVersion | None:
-        """Return the Communication that the intent is about, if it stands."""
+    def message(self, scene: Scene, how: How, written: Iterable[str] = ()) -> SourceVersion | None:
+        """
+        Return the Communication that the intent is about, if it stands.
+
+        Args:
+            written: Where it may be known to stand.
+        """
         key = scene.intent.key
-        return self._one(scene, how, message_ref(key), (MESSAGE_SYSTEM, key))
+        return self._one(scene, how, message_ref(key), (MESSAGE_SYSTEM, key), written)
 
     def _one(
         self, scene: Scene, how: How, ref: str, name: tuple[str, str], written: Iterable[str] = ()

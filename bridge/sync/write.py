@@ -222,14 +222,16 @@ class Writer:
         stale = intent.kind is IntentKind.STATUS_MESSAGE and (
             intent.message is None or intent.message.status != case.status.value or case.merged_into is not None
         )
-        theirs = self._ours.message(scene, how)
+        others = self._records_elsewhere(scene)
+        theirs = self._ours.message(scene, how, [row.written for row in others if row.written is not None])
         if theirs is not None and not self._whose.is_theirs(decode(theirs.raw), case):
             return self._ours.retracted(theirs, case)
         if theirs is not None:
             return Done(theirs.ref, theirs.version)
         if stale:
             raise Stop(IntentState.SUPERSEDED, "old-news", "the status changed before the message was sent")
-        self._check_shows(how, scene.row.unsure_at)
+        doubts = [row.unsure_at for row in (scene.row, *others) if row.unsure_at is not None]
+        self._check_shows(how, max(doubts, default=None))
         task = self._task_first(scene)
         self._whose.check(scene.case, scene.rows, scene.intent.kind, retiring=False)
         resource = render_message(case, intent, self._channel.form, part_of=task)
@@ -237,6 +239,25 @@ class Writer:
         body = checked(resource, self._line.fhir_version)
         made = self._hand.create(how, "Communication", message_ref(intent.key), MESSAGE_SYSTEM, intent.key, body)
         return Done(made.ref, made.version)
+
+    def _records_elsewhere(self, scene: Scene) -> list[OutboxRow]:
+        """
+        Return the records of the same attempt for other cases: it moves with work that is merged, or split again.
+
+        A search may not show yet what was written for one of them a moment ago.
+
+        Raises:
+            NotYet: An earlier one is being written at this moment.
+        """
+        if scene.intent.kind is not IntentKind.OUTREACH_RECORD:
+            return []
+        with self._store.reading() as tx:
+            rows = tx.records_of(scene.intent.connection, scene.intent.key)
+        others = [row for row in rows if row.intent.case_id != scene.case.id]
+        mine = scene.row.id or 0
+        if any(row.state is IntentState.SENDING and (row.id or 0) < mine for row in others):
+            raise NotYet(self._clock() + _LOOK_AGAIN, "this attempt is being recorded for the case that had it before")
+        return others
 
     def _task_first(self, scene: Scene) -> str | None:
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.errors import DomainError
@@ -405,3 +406,14 @@ def test_a_lease_is_compared_to_the_microsecond(store: Store) -> None:
 
     assert claim(store, at=minutes(1) - timedelta(microseconds=1)) == []
     assert len(claim(store, at=minutes(1))) == 1
+
+
+def test_the_records_of_one_attempt_are_found_in_every_case_that_had_it(store: Store) -> None:
+    first, second = (replace(a_message(case_id), key="outreach/a1") for case_id in ("c1", "c2"))
+    with_intents(store, first, replace(a_message("c3"), key="outreach/a2"))
+    with_intents(store, second)
+    with_intents(store, replace(a_message("c4", kind=IntentKind.STATUS_MESSAGE), key="outreach/a1"))
+
+    with store.reading() as tx:
+        assert [row.intent for row in tx.records_of(EHR, "outreach/a1")] == [first, second]
+        assert tx.records_of("other", "outreach/a1") == []

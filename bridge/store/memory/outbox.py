@@ -92,6 +92,10 @@ class OutboxRoom(Work):
         doubts = (row.unsure_at for row in rows if row.intent.case_id == case_id and row.intent.kind in wanted)
         return max((at for at in doubts if at is not None), default=None)
 
+    def records_of(self, connection: str, key: str) -> list[OutboxRow]:
+        rows = self._in(connection, *IntentState)
+        return [row for row in rows if row.intent.kind is IntentKind.OUTREACH_RECORD and row.intent.key == clean(key)]
+
     def given_up_at(self, case_id: str, slot: str, code: str) -> datetime | None:
         rows = (row for row in self._now.outbox.values() if rules.slot(row.intent) == (case_id, clean(slot)))
         times = (row.settled_at for row in rows if row.code == code and row.attempts > 0)

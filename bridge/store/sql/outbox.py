@@ -16,7 +16,7 @@ from bridge.store.batch import among, change, insert, numbers, texts
 from bridge.store.codec import clean, instant, maybe_clean, maybe_instant, maybe_micros, micros, pack
 from bridge.store.rows import OutboxRow, Settlement
 from bridge.store.sql.work import Found, Work
-from bridge.store.tables import COPY, QUEUED, SENDING, STUCK, TASK_WRITTEN, UNSENT, care_case, outbox
+from bridge.store.tables import ATTEMPT, COPY, QUEUED, SENDING, STUCK, TASK_WRITTEN, UNSENT, care_case, outbox
 
 _message = msgspec.msgpack.Decoder(Message)
 
@@ -90,6 +90,7 @@ _WRITTEN = _ROWS.where(
     outbox.c.state == IntentState.CONFIRMED.value,
     among(outbox.c.kind, texts("kinds")),
 ).order_by(outbox.c.id)
+_RECORDS = _ROWS.where(_HERE, ATTEMPT, outbox.c.key == bindparam("key")).order_by(outbox.c.id)
 _DOUBTED = (
     select(func.max(outbox.c.unsure_at).label("last"))
     .join(care_case, care_case.c.pk == outbox.c.case_pk)
@@ -217,6 +218,10 @@ class OutboxRoom(Work):
     def doubted_at(self, case_id: str, kinds: Iterable[IntentKind]) -> datetime | None:
         rows = self.rows(_DOUBTED, case_id=clean(case_id), kinds=[kind.value for kind in kinds])
         return maybe_instant(rows[0].last)
+
+    def records_of(self, connection: str, key: str) -> list[OutboxRow]:
+        rows = self.rows(_RECORDS, connection=self.connection_id(connection), key=clean(key))
+        return [self._outbox_row(row) for row in rows]
 
     def given_up_at(self, case_id: str, slot: str, code: str) -> datetime | None:
         rows = self.rows(_GIVEN_UP, case_id=clean(case_id), slot=clean(slot), code=code)

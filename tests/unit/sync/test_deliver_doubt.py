@@ -54,6 +54,28 @@ def test_nothing_is_created_again_before_what_an_unanswered_create_made_would_sh
     assert {row.state for row in world.outbox() if not row.intent.is_copy} <= SETTLED
 
 
+def test_an_attempt_that_moves_to_another_case_is_recorded_once_though_no_search_shows_it_yet() -> None:
+    world = a_world()
+    world.ehr.put(a_task(focus={"display": "a referral"}))
+    world.sync()
+    world.ehr.add_fault("late-commit=86400")
+    world.act("Task/t1", LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER))
+    deliver(world, 1)
+    assert len(world.ours("Communication", MESSAGES)) == 1
+
+    world.ehr.remove_fault("late-commit")
+    world.ehr.put(a_task())
+    world.clock.advance(minutes=1)
+    world.bridge.read()
+    world.ehr.add_fault("late-commit=86400")
+    for _ in range(3):
+        deliver(world, 10)
+
+    assert [one.id for one in world.case(ROOT).outreach] == ["attempt-1"]
+    assert len(world.ours("Communication", MESSAGES)) == 1
+    assert {row.state for row in world.outbox()} <= SETTLED
+
+
 def test_it_is_looked_for_in_steps_that_grow_and_the_wait_is_shown() -> None:
     world = a_world("late-commit=290", "drop-answer=1")
     deliver(world, 0)
