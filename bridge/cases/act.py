@@ -271,6 +271,10 @@ def _acknowledge(on: _Decision, command: do.AcknowledgeEscalation) -> list[Fact]
         raise CommandRefused("This case is not escalated.")
     if escalation.trigger in CLINICAL:
         check_may_answer(on.by, on.rules.owners)
+    if escalation.acknowledged_by is not None and not command.resolved:
+        raise CommandRefused(
+            f"{escalation.acknowledged_by} has acknowledged this already; resolve it, or write a note."
+        )
     seen = replace(
         escalation,
         acknowledged_by=escalation.acknowledged_by or on.by,

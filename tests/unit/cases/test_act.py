@@ -421,6 +421,10 @@ def test_an_escalation_is_acknowledged_and_then_resolved() -> None:
     assert case.escalation is not None
     assert (case.escalation.acknowledged_by, case.escalation.acknowledged_at) == ("bob", desk.now)
 
+    with pytest.raises(CommandRefused, match="bob has acknowledged this already; resolve it, or write a note"):
+        desk.do(do.AcknowledgeEscalation(), by="ann")
+    assert desk.case() == case
+
     case = desk.do(do.AcknowledgeEscalation(resolved=True), by="bob")
     assert (case.status, case.escalation) == (Status.NEW, None)
 
