@@ -195,6 +195,7 @@ class Course:
     def _acknowledge(self, at: datetime) -> None:
         standing = self.gravest()
         assert standing is not None
+        assert not standing.answered
         standing.answered = True
 
     def _resolve(self, at: datetime) -> None:

@@ -196,9 +196,14 @@ _MAY: dict[str, Callable[[Play], bool]] = {
     "close": lambda play: _open(play) and not play.reading.clinical_question() and play.dice.random() < 0.3,
     "reopen": lambda play: play.reading.closed,
     "escalate": _open,
-    "acknowledge": lambda play: _open(play) and play.reading.gravest() is not None,
+    "acknowledge": lambda play: _open(play) and _is_unanswered(play),
     "resolve": lambda play: _open(play) and play.reading.gravest() is not None,
 }
+
+
+def _is_unanswered(play: Play) -> bool:
+    asked = play.reading.gravest()
+    return asked is not None and not asked.answered
 
 
 def _attempt(play: Play) -> dict[str, Any]:
