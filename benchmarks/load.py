@@ -138,6 +138,8 @@ def serving(folder: Path, base: str, replicas: int, postgres: str | None) -> Ite
         f'[connections.main]\nbase_url = "{base}"\npoll_seconds = 1\nlag_seconds = 0\noverlap_seconds = 5\n'
         f"[web]\nport = 0\n{database}"
     )
+    if postgres:
+        subprocess.run([sys.executable, "-m", "bridge", "migrate"], cwd=folder, env=environment(), check=True)
     with ExitStack() as stack:
         pids = []
         for _ in range(replicas):

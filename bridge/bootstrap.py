@@ -122,8 +122,10 @@ class Bridge:
         return Doorbell(self.store, self.clock, wake)
 
     def hand_back(self) -> int:
-        """Give back every delivery that is under way, for whoever goes on; returns how many there were."""
-        return sum(hand_back(self.store, way_out.underway, self.clock()) for way_out in self.exits.values())
+        """Give back everything that is under way, for whoever goes on; returns how many deliveries that were."""
+        handed = sum(hand_back(self.store, way_out.underway, self.clock()) for way_out in self.exits.values())
+        self.turns.hand_back()
+        return handed
 
     def web(self, ring: Ring | None = None) -> WebContext:
         """Return what the web view needs; *ring* keeps what notifications are about, where any can come."""

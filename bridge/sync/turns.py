@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Lock
 
 from bridge.errors import BridgeError, HeldBack
 from bridge.store.port import Store
@@ -23,7 +24,7 @@ AFTER_A_FAILURE = timedelta(minutes=1)
 """How long what failed rests, where it would rest longer if it had not (rule ours)."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Turn:
     """One turn at *name*, for as long as it is kept."""
 
@@ -33,6 +34,8 @@ class Turn:
     lease: timedelta
     number: int
     kept_at: datetime
+    is_over: bool = False
+    _lock: Lock = field(default_factory=Lock)
 
     def keep(self) -> None:
         """
@@ -42,17 +45,23 @@ class Turn:
             HeldBack: It was too long since the last time: another process is at it now.
         """
         now = self.clock()
-        if now - self.kept_at < self.lease / 4:
+        if not self.is_over and now - self.kept_at < self.lease / 4:
             return
-        with self.store.transaction() as tx:
-            if not tx.keep_turn(self.name, self.number, now + self.lease):
-                raise HeldBack(f"{self.name}: another process has taken over", retry_at=now + self.lease)
+        if self.is_over or not self._move(now + self.lease):
+            raise HeldBack(f"{self.name}: another process has taken over", retry_at=now + self.lease)
         self.kept_at = now
 
     def end(self, until: datetime) -> None:
-        """Give it back; the next one may begin at *until*."""
-        with self.store.transaction() as tx:
-            tx.keep_turn(self.name, self.number, until)
+        """Give it back; the next one may begin at *until*. To be told so again changes nothing."""
+        self._move(until, over=True)
+
+    def _move(self, until: datetime, *, over: bool = False) -> bool:
+        with self._lock:
+            if self.is_over:
+                return False
+            self.is_over = over
+            with self.store.transaction() as tx:
+                return tx.keep_turn(self.name, self.number, until)
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,8 @@ class Turns:
     clock: Callable[[], datetime]
     lease: timedelta = LEASE
     shared: bool = False
+    _out: set[Turn] = field(default_factory=set)
+    """Those that this process has."""
 
     @contextmanager
     def one_at(self, name: str) -> Iterator[Callable[[], None]]:
@@ -86,7 +97,7 @@ class Turns:
         try:
             yield turn.keep
         finally:
-            turn.end(self.clock())
+            self._end(turn, self.clock())
 
     @contextmanager
     def due(self, name: str, every: timedelta) -> Iterator[Callable[[], None] | None]:
@@ -103,12 +114,32 @@ class Turns:
         try:
             yield turn.keep
         except BridgeError:
-            turn.end(self.clock() + min(every, AFTER_A_FAILURE))
+            self._end(turn, self.clock() + min(every, AFTER_A_FAILURE))
             raise
-        turn.end(began + every * 0.9)
+        self._end(turn, began + every * 0.9)
+
+    def hand_back(self) -> int:
+        """
+        Let others begin at once with what this process is at, since it ends before that does; returns how many it was.
+
+        Raises:
+            StoreUnavailable: The database does not answer.
+        """
+        turns = tuple(self._out)
+        for turn in turns:
+            self._end(turn, self.clock())
+        return len(turns)
 
     def _take(self, name: str) -> Turn | None:
         now = self.clock()
         with self.store.transaction() as tx:
             number = tx.take_turn(name, now, now + self.lease)
-        return None if number is None else Turn(self.store, self.clock, name, self.lease, number, now)
+        if number is None:
+            return None
+        turn = Turn(self.store, self.clock, name, self.lease, number, now)
+        self._out.add(turn)
+        return turn
+
+    def _end(self, turn: Turn, until: datetime) -> None:
+        self._out.discard(turn)
+        turn.end(until)

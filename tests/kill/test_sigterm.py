@@ -136,13 +136,36 @@ def test_a_replica_that_is_told_to_stop_gives_its_turns_and_leases_back(
         told_to_stop(place, 400)
 
         assert no_lease_is_left(place)
-        with psycopg.connect(url) as conn:
-            now = time.time() * 1_000_000
-            left = conn.execute(
-                "SELECT name FROM turn WHERE until > %s AND name NOT LIKE 'sweep/%%'", (now,)
-            ).fetchall()
-        assert left == []
+        assert turns_left(url) == []
         as_undisturbed(place, stage, expected)
+
+
+@pytest.mark.postgres
+def test_a_replica_whose_ehr_does_not_answer_gives_its_turns_back(tmp_path: Path) -> None:
+    asked, answering = Event(), Event()
+    with (
+        postgres.server() as server,
+        postgres.fresh_database(server) as url,
+        hanging(asked, answering) as base_url,
+    ):
+        migrate(url)
+        place = Workplace(tmp_path, base_url, more=f'[web]\nport = 0\n[database]\nurl = "{url}"')
+        process = BridgeProcess(place.folder, "serve")
+        assert asked.wait(60)
+        assert turns_left(url) != []
+        process.tell()
+        process.end_well()
+
+        assert "taken up by the next start" in process.said()
+        assert turns_left(url) == []
+
+
+def turns_left(url: str) -> list[str]:
+    """Return what others would have to wait for; a sweep that was done is not due for a while."""
+    with psycopg.connect(url) as conn:
+        now = time.time() * 1_000_000
+        found = conn.execute("SELECT name FROM turn WHERE until > %s AND name NOT LIKE 'sweep/%%'", (now,)).fetchall()
+    return [name for (name,) in found]
 
 
 def test_an_ehr_that_does_not_answer_keeps_nobody_from_ending(tmp_path: Path) -> None:

@@ -101,3 +101,27 @@ def test_what_a_process_died_over_is_due_when_its_lease_has_run_out(desk: Desk) 
     assert not desk.is_due(desk.other)
     desk.later(LEASE)
     assert desk.is_due(desk.other)
+
+
+def test_what_a_process_hands_back_others_begin_with_at_once(desk: Desk) -> None:
+    reading, sweeping = desk.one.one_at("read"), desk.one.due("sweep", HOUR)
+    keep = reading.__enter__()
+    sweeping.__enter__()
+
+    assert desk.one.hand_back() == 2
+    assert desk.one.hand_back() == 0
+
+    with desk.other.one_at("read"), pytest.raises(HeldBack, match="taken over"):
+        keep()
+    assert desk.is_due(desk.other)
+
+
+def test_what_was_handed_back_is_not_taken_again_by_its_end(desk: Desk) -> None:
+    reading = desk.one.one_at("read")
+    reading.__enter__()
+    desk.one.hand_back()
+    reading.__exit__(None, None, None)
+
+    with desk.other.one_at("read"):
+        pass
+    assert desk.one.hand_back() == 0
