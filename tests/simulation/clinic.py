@@ -65,8 +65,11 @@ class Clinic:
     # What they do -----------------------------------------------------------------------------------------
 
     def touch(self, kind: str) -> str:
-        """Save something of a type, and say what."""
-        return self._put(self._some(kind) or self._resource(kind, REFS[kind][0]))
+        """Save something of a type so that it changes, since what stays the same gets no version, and say what."""
+        resource = self._some(kind) or self._resource(kind, REFS[kind][0])
+        said = f"Saved at {self._clock().isoformat()}"
+        text = {"status": "additional", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{said}</div>'}
+        return self._put({**resource, "text": text})
 
     def _write(self) -> str:
         kind = self._rng.choice(tuple(REFS))
