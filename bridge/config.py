@@ -8,18 +8,18 @@ its variable, with what was expected. Secrets come only from the environment or 
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource
 
+from bridge.config_words import PREFIX, Where, in_words, key_of, nearest, section_of, variable_of
 from bridge.errors import ConfigError
 from bridge.settings import (
     DEFAULT_ROLES,
@@ -33,7 +33,6 @@ from bridge.settings import (
 
 __all__ = ["DEFAULT_ROLES", "ConnectionSection", "OwnerSection", "Settings", "find_file", "load_settings", "shown"]
 
-_PREFIX = "BRIDGE_"
 _OUTSIDE = frozenset({"BRIDGE_CONFIG"})
 _TEST_ONLY = ("BRIDGE_TEST_", "BRIDGE_REQUIRE_", "BRIDGE_EXAMPLES", "BRIDGE_REFEREE_URL")
 _KUBERNETES = re.compile(r"BRIDGE_(SERVICE_(HOST|PORT(_.+)?)|PORT_\d+_(TCP|UDP)(_.+)?)")
@@ -67,13 +66,13 @@ def load_settings(file: Path | None = None) -> Settings:
     """
     found = find_file(file)
     document = _read(found) if found is not None else {}
-    where = _Where(str(found) if found is not None else None)
+    where = Where(str(found) if found is not None else None)
     problems = _plain_secrets(document, str(found))
     values = _with_environment(document, where, problems)
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        raise ConfigError("\n".join([*problems, *_words(error, where)])) from None
+        raise ConfigError("\n".join([*problems, *in_words(error, where)])) from None
     problems += _unknown_backups(settings, where)
     problems += _unknown_roles(settings, where)
     problems += _twice(settings, where)
@@ -105,46 +104,20 @@ def _read(file: Path) -> dict[str, Any]:
 # The environment ------------------------------------------------------------------------------------------
 
 
-class _Where:
-    """Where each setting comes from, or could come from: its variable, or the file."""
-
-    def __init__(self, file: str | None) -> None:
-        self.file = file
-        self.variables: dict[tuple[str, ...], str] = {}
-
-    def __call__(self, path: Sequence[str]) -> str:
-        """Return the place of the setting at *path*, with the setting's name where the place does not say it."""
-        key = tuple(_key(part) for part in path)
-        for end in range(len(key), 0, -1):
-            if key[:end] in self.variables:
-                return self.variables[key[:end]]
-        return f"{self.file}: {_dotted(path)}" if self.file is not None else _variable(path)
-
-
-def _key(name: str) -> str:
-    """A variable's name has neither ``-`` nor case: ``main-ehr`` is ``MAIN_EHR`` there."""
-    return re.sub(r"[-.]", "_", name).lower()
-
-
-def _with_environment(document: dict[str, Any], where: _Where, problems: list[str]) -> dict[str, Any]:
+def _with_environment(document: dict[str, Any], where: Where, problems: list[str]) -> dict[str, Any]:
     """Lay the ``BRIDGE_*`` variables over the file; those that mean nothing become problems."""
     given = EnvSettingsSource(Settings)()
     for name, value in sorted(os.environ.items()):
-        if not name.startswith(_PREFIX) or not value or name in _OUTSIDE or name.startswith(_TEST_ONLY):
+        if not name.startswith(PREFIX) or not value or name in _OUTSIDE or name.startswith(_TEST_ONLY):
             continue
         if _KUBERNETES.fullmatch(name) or (name == "BRIDGE_PORT" and "://" in value):
             continue
-        path = tuple(name.removeprefix(_PREFIX).lower().split("__"))
+        path = tuple(name.removeprefix(PREFIX).lower().split("__"))
         if _reaches(given, path):
             where.variables[path] = name
         else:
-            problems.append(f"{name}: no such setting{_nearest(name, list(_all_variables(document)))}")
+            problems.append(f"{name}: no such setting{nearest(name, list(_all_variables(document)))}")
     return _merged(document, given)
-
-
-def _dotted(path: Sequence[str]) -> str:
-    """``site.holidays[0]``: entries of lists are counted from 0."""
-    return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", ".".join(path))
 
 
 def _reaches(values: Any, path: Sequence[str]) -> bool:
@@ -157,9 +130,9 @@ def _reaches(values: Any, path: Sequence[str]) -> bool:
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
-    names = {_key(name): name for name in base}
+    names = {key_of(name): name for name in base}
     for key, value in over.items():
-        name = names.get(_key(key), key)
+        name = names.get(key_of(key), key)
         below = result.get(name)
         result[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return result
@@ -168,18 +141,11 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _all_variables(document: Mapping[str, Any]) -> Iterator[str]:
     """Return the variables that could be meant, for the names that the file already uses."""
     for name, field in Settings.model_fields.items():
-        below = _section_of(field.annotation)
+        below = section_of(field.annotation)
         many = below is not None and not isinstance(field.annotation, type)
         inside = document.get(name) if isinstance(document.get(name), dict) else {}
         for path in [(name, each) for each in inside or {}] if many else [(name,)]:
-            yield from (_variable((*path, leaf)) for leaf in below.model_fields) if below else [_variable(path)]
-
-
-def _variable(path: Sequence[str]) -> str:
-    return _PREFIX + "__".join(_key(part).upper() for part in path)
-
-
-# Problems in words ----------------------------------------------------------------------------------------
+            yield from (variable_of((*path, leaf)) for leaf in below.model_fields) if below else [variable_of(path)]
 
 
 def _plain_secrets(document: Mapping[str, Any], where: str) -> list[str]:
@@ -196,122 +162,12 @@ def _plain_secrets(document: Mapping[str, Any], where: str) -> list[str]:
             path = ("connections", name, secret)
             found.append(
                 f"{where}: {'.'.join(path)}: a secret does not belong in this file; "
-                f"use {secret}_file or {_variable(path)}"
+                f"use {secret}_file or {variable_of(path)}"
             )
     return found
 
 
-_EXPECTED = {
-    "missing": "is needed and not set",
-    "bool_parsing": "expected true or false",
-    "bool_type": "expected true or false",
-    "date_from_datetime_inexact": "expected a day without a time, such as 2026-12-25",
-    "date_from_datetime_parsing": "expected a day such as 2026-12-25",
-    "date_parsing": "expected a day such as 2026-12-25",
-    "date_type": "expected a day such as 2026-12-25",
-    "dict_type": "expected a section, with settings of its own",
-    "finite_number": "expected a number",
-    "float_parsing": "expected a number",
-    "float_type": "expected a number",
-    "greater_than": "expected more than {gt:g}",
-    "greater_than_equal": "expected at least {ge:g}",
-    "int_from_float": "expected a whole number",
-    "int_parsing": "expected a whole number",
-    "int_type": "expected a whole number",
-    "less_than_equal": "expected at most {le:g}",
-    "literal_error": "expected {expected}",
-    "model_type": "expected a section, with settings of its own",
-    "path_type": "expected the name of a file, in quotes",
-    "string_too_short": "expected a text that is not empty",
-    "string_type": "expected a text in quotes",
-    "time_delta_parsing": "expected a time such as 08:30",
-    "time_parsing": "expected a time such as 08:30",
-    "time_type": "expected a time such as 08:30",
-    "too_short": "expected at least one",
-    "tuple_type": 'expected a list, such as ["..."]',
-}
-"""What pydantic calls each kind of problem, in the words of whoever writes the file."""
-
-
-def _words(error: ValidationError, where: _Where) -> Iterator[str]:
-    for problem in error.errors():
-        path = [str(part) for part in problem["loc"] if part != "[key]"]
-        if problem["type"] == "extra_forbidden":
-            yield f"{where(path)}: no such setting{_nearest_of(path, where)}"
-            continue
-        said = _said(problem, path)
-        below, _, rest = said.partition(": ")
-        if below in _fields_at(path):
-            path, said = [*path, below], rest
-        yield f"{where(path)}: {said}{_found(problem['input'], path)}"
-
-
-def _said(problem: Any, path: Sequence[str]) -> str:
-    context: dict[str, Any] = problem.get("ctx", {})
-    words = _EXPECTED.get(problem["type"])
-    if words is not None:
-        return words.format_map(context) + _near_choice(problem)
-    said: str = problem["msg"].removeprefix("Value error, ")
-    return said.replace("BRIDGE_..._", f"{_variable(path)}__")
-
-
-def _near_choice(problem: Any) -> str:
-    if problem["type"] != "literal_error":
-        return ""
-    # The choices come in words: 'a', 'b' or 'c'.
-    choices = {choice.lower(): choice for choice in re.findall(r"'([^']+)'", problem["ctx"]["expected"])}
-    close = difflib.get_close_matches(str(problem["input"]).lower(), choices, n=1)
-    return f" (did you mean {choices[close[0]]!r}?)" if close else ""
-
-
-def _found(value: object, path: Sequence[str]) -> str:
-    """Return what stood there, where it is a single value that may be shown."""
-    secret = path[-1] in SECRETS or path == ["database", "url"]
-    if secret or isinstance(value, dict | BaseModel) or value is None:
-        return ""
-    text = re.sub(r"//[^/]*@", "//***@", str(value)) if isinstance(value, str) else str(value)
-    return f", found {text[:80]!r}" if isinstance(value, str) else f", found {text[:80]}"
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a field holds, or that each entry of it is."""
-    for kind in (annotation, *get_args(annotation)[-1:]):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
-
-
-def _fields_at(path: Sequence[str]) -> Mapping[str, Any]:
-    """Return the settings that the section at *path* knows."""
-    section: type[BaseModel] = Settings
-    rest = list(path)
-    while rest:
-        field = section.model_fields.get(rest.pop(0))
-        below = _section_of(field.annotation) if field is not None else None
-        if field is None or below is None:
-            return {}
-        if not isinstance(field.annotation, type) and rest:
-            rest.pop(0)
-        section = below
-    return section.model_fields
-
-
-def _nearest_of(path: Sequence[str], where: _Where) -> str:
-    known = list(_fields_at(path[:-1]))
-    if where.file is None or where(path).startswith(_PREFIX):
-        return _nearest(_variable(path), [_variable((*path[:-1], name)) for name in known])
-    return _nearest(path[-1], known)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    bare = {choice.removeprefix(_PREFIX): choice for choice in known}
-    close = difflib.get_close_matches(name.removeprefix(_PREFIX), bare, n=1)
-    if close:
-        return f"; did you mean {bare[close[0]]}?"
-    return f"; expected one of {', '.join(sorted(known))}" if len(known) < 30 else "; docs/configuration.md lists them"
-
-
-def _twice(settings: Settings, where: _Where) -> list[str]:
+def _twice(settings: Settings, where: Where) -> list[str]:
     """Two connections that read the same of one endpoint would make every case and every Task twice."""
     problems, seen = [], dict[tuple[str, str], str]()
     for name, section in settings.connections.items():
@@ -324,7 +180,7 @@ def _twice(settings: Settings, where: _Where) -> list[str]:
     return problems
 
 
-def _unknown_backups(settings: Settings, where: _Where) -> list[str]:
+def _unknown_backups(settings: Settings, where: Where) -> list[str]:
     known = {*settings.owners, *DEFAULT_ROLES}
     problems = []
     for name, owner in settings.owners.items():
@@ -332,18 +188,18 @@ def _unknown_backups(settings: Settings, where: _Where) -> list[str]:
         if owner.backup == name:
             problems.append(f"{place}: expected another owner than {name!r} itself")
         elif owner.backup is not None and owner.backup not in known:
-            problems.append(f"{place}: there is no owner called {owner.backup!r}{_nearest(owner.backup, list(known))}")
+            problems.append(f"{place}: there is no owner called {owner.backup!r}{nearest(owner.backup, list(known))}")
     return problems
 
 
-def _unknown_roles(settings: Settings, where: _Where) -> list[str]:
+def _unknown_roles(settings: Settings, where: Where) -> list[str]:
     known = {name for name, owner in settings.owners.items() if owner.kind == "role"} | {*DEFAULT_ROLES}
     known -= {name for name, owner in settings.owners.items() if owner.kind == "person"}
     problems = []
     for name, owner in settings.owners.items():
         place = where(("owners", name, "roles"))
         problems += [
-            f"{place}: there is no role called {role!r}{_nearest(role, sorted(known))}"
+            f"{place}: there is no role called {role!r}{nearest(role, sorted(known))}"
             for role in owner.roles
             if role not in known
         ]

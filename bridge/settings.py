@@ -6,20 +6,28 @@ Nothing is read here; ``bridge.config`` does that and puts what is wrong into wo
 
 from __future__ import annotations
 
-import re
 from datetime import date, time, timedelta
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, get_args
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bridge.cases.terms import OwnerKind
 from bridge.errors import ConfigError
-from bridge.fhir.vendors import PROFILES, profile
+from bridge.setting_values import (
+    BY_TYPE,
+    DAYS,
+    LISTED,
+    ConnectionName,
+    Reference,
+    Resource,
+    Roster,
+    Url,
+    Vendor,
+    Way,
+    Zone,
+)
 
 SECRETS = frozenset({"token", "password", "hook_secret", "hook_header_secret", "hook_signing_key"})
 """Settings of a connection that never stand in the configuration file; each has a ``_file`` beside it."""
@@ -33,83 +41,6 @@ DEFAULT_ROLES = {
     "clinician": "Clinician on duty",
 }
 """Role queues that the shipped lanes name; they exist without being configured."""
-
-Resource = Literal["Task", "ServiceRequest", "Appointment", "MedicationRequest"]
-Way = Literal["last-updated", "date", "snapshot", "by-patient", "by-practitioner", "by-location"]
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_CONNECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}|[^|]*\|[^|]+")
-
-
-def _listed(value: object) -> object:
-    """A list may be written as one text with commas, as in an environment variable."""
-    if not isinstance(value, str):
-        return value
-    bare = value.strip().removeprefix("[").removesuffix("]")
-    return [part.strip().strip("\"'") for part in bare.split(",") if part.strip()]
-
-
-def _by_type(value: object) -> object:
-    """The type may be written as in an environment variable: ``SERVICEREQUEST``."""
-    types = {kind.lower(): kind for kind in get_args(Resource)}
-    return (
-        {types.get(str(name).lower(), name): said for name, said in value.items()} if isinstance(value, dict) else value
-    )
-
-
-def _base_url(value: object) -> str:
-    url = str(value).strip()
-    try:
-        parts = urlsplit(url)
-        fit = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        fit = False
-    if not fit or re.search(r"[\s\x00-\x1f]", url):
-        raise ValueError("expected an http or https URL such as http://127.0.0.1:8080/fhir")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("expected a URL without user name and password; use auth, username and password_file")
-    if "?" in url or "#" in url:
-        raise ValueError("expected a URL without ? or #, such as http://127.0.0.1:8080/fhir")
-    return url.rstrip("/")
-
-
-def _zone(value: object) -> str:
-    try:
-        ZoneInfo(str(value))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("expected an IANA time zone such as America/New_York") from None
-    return str(value)
-
-
-def _vendor(value: object) -> str:
-    try:
-        return profile(str(value)).name
-    except ConfigError:
-        close = get_close_matches(str(value).lower(), PROFILES, n=1)
-        meant = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"expected one of {', '.join(map(repr, PROFILES))}{meant}") from None
-
-
-def _connection_name(value: str) -> str:
-    if not _CONNECTION_NAME.fullmatch(value):
-        raise ValueError("expected a connection name of letters, digits, - _ and .")
-    return value
-
-
-def _reference(value: object) -> str:
-    if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
-        raise ValueError('expected a reference such as "Practitioner/12", or an identifier as "system|value"')
-    return value
-
-
-def _on_roster(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}", value):
-        raise ValueError('expected a reference on that EHR such as "Practitioner/12", or "Group/7" for its members')
-    return value
-
-
-Reference = Annotated[str, BeforeValidator(_reference)]
-Listed = Annotated[tuple[Annotated[str, BeforeValidator(_on_roster)], ...], BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
@@ -163,11 +94,11 @@ class Site(_Section):
 
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     phone: Annotated[str, Field(min_length=3, max_length=40)] | None = None
-    time_zone: Annotated[str, BeforeValidator(_zone)] = "UTC"
-    business_hours: dict[Literal[_DAYS], Hours] = Field(  # type: ignore[valid-type]
-        default_factory=lambda: {day: Hours(opens=time(8), closes=time(17)) for day in _DAYS[:5]}
+    time_zone: Zone = "UTC"
+    business_hours: dict[Literal[DAYS], Hours] = Field(  # type: ignore[valid-type]
+        default_factory=lambda: {day: Hours(opens=time(8), closes=time(17)) for day in DAYS[:5]}
     )
-    holidays: Annotated[tuple[date, ...], BeforeValidator(_listed)] = ()
+    holidays: Annotated[tuple[date, ...], LISTED] = ()
 
     @model_validator(mode="after")
     def _open_sometime(self) -> Site:
@@ -194,10 +125,10 @@ class OwnerSection(_Section):
 
     kind: Literal["person", "role"]
     display: str = Field(min_length=1)
-    references: Annotated[tuple[Reference, ...], BeforeValidator(_listed)] = ()
+    references: Annotated[tuple[Reference, ...], LISTED] = ()
     backup: str | None = None
     licensed: bool = False
-    roles: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    roles: Annotated[tuple[str, ...], LISTED] = ()
     away: tuple[AwaySection, ...] = ()
 
     @property
@@ -209,8 +140,8 @@ class OwnerSection(_Section):
 class ConnectionSection(_Section):
     """One EHR endpoint. Only ``base_url`` is needed for an open server."""
 
-    base_url: Annotated[str, BeforeValidator(_base_url)]
-    vendor: Annotated[str, BeforeValidator(_vendor)] = "generic"
+    base_url: Url
+    vendor: Vendor = "generic"
     fhir_version: Literal["R4", "R4B", "R5"] = "R4"
     auth: Literal["none", "basic", "bearer"] = "none"
     username: str | None = None
@@ -219,16 +150,16 @@ class ConnectionSection(_Section):
     token: SecretStr | None = None
     token_file: Path | None = None
     start_date: date | None = None
-    read: Annotated[tuple[Resource, ...], BeforeValidator(_listed), Field(min_length=1)] = (
+    read: Annotated[tuple[Resource, ...], LISTED, Field(min_length=1)] = (
         "ServiceRequest",
         "MedicationRequest",
         "Appointment",
         "Task",
     )
-    poll: Annotated[dict[Resource, Way], BeforeValidator(_by_type)] = {}
-    patients: Listed = ()
-    practitioners: Listed = ()
-    locations: Listed = ()
+    poll: Annotated[dict[Resource, Way], BY_TYPE] = {}
+    patients: Roster = ()
+    practitioners: Roster = ()
+    locations: Roster = ()
     days_back: int = Field(7, ge=0, le=3650)
     days_ahead: int = Field(90, ge=1, le=3650)
     snapshot_minutes: int = Field(10, ge=1, le=1440)
@@ -245,7 +176,7 @@ class ConnectionSection(_Section):
     open_proposals: bool = False
     direct_cancel: bool = False
     acknowledge_with: Literal["received", "accepted"] = "received"
-    we_are: Annotated[tuple[Reference, ...], BeforeValidator(_listed)] = ()
+    we_are: Annotated[tuple[Reference, ...], LISTED] = ()
     hook_secret: SecretStr | None = None
     hook_secret_file: Path | None = None
     hook_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
@@ -254,9 +185,9 @@ class ConnectionSection(_Section):
     hook_signing_key: SecretStr | None = None
     hook_signing_key_file: Path | None = None
     subscribe: Literal["off", "auto"] = "off"
-    subscribe_url: Annotated[str, BeforeValidator(_base_url)] | None = None
-    subscribe_topics: Annotated[dict[Resource, str], BeforeValidator(_by_type)] = Field(default_factory=dict)
-    subscribe_filters: Annotated[dict[Resource, str], BeforeValidator(_by_type)] = Field(default_factory=dict)
+    subscribe_url: Url | None = None
+    subscribe_topics: Annotated[dict[Resource, str], BY_TYPE] = Field(default_factory=dict)
+    subscribe_filters: Annotated[dict[Resource, str], BY_TYPE] = Field(default_factory=dict)
     subscribe_heartbeat_seconds: int | None = Field(None, ge=10, le=86_400)
     subscribe_days: int = Field(30, ge=1, le=3650)
 
@@ -328,7 +259,7 @@ class Web(_Section):
 
     host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8000, ge=0, le=65535)
-    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    allowed_hosts: Annotated[tuple[str, ...], LISTED] = ()
 
 
 class Retention(_Section):
@@ -348,7 +279,7 @@ class Log(_Section):
 class Tracing(_Section):
     """Where traces go, by OpenTelemetry; off without an endpoint. Needs ``pip install bridge-ehr[otel]``."""
 
-    endpoint: Annotated[str, BeforeValidator(_base_url)] | None = None
+    endpoint: Url | None = None
     share: float = Field(1.0, gt=0, le=1)
 
 
@@ -374,7 +305,7 @@ class Settings(BaseSettings):
     site: Site = Site()
     owners: dict[str, OwnerSection] = {}
     lanes: Path | None = None
-    connections: dict[Annotated[str, BeforeValidator(_connection_name)], ConnectionSection] = {}
+    connections: dict[ConnectionName, ConnectionSection] = {}
     web: Web = Web(host="127.0.0.1", port=8000)
     retention: Retention = Retention(body_days=90, write_days=90)
     log: Log = Log()

@@ -26,6 +26,7 @@ from bridge.fhir.capability import Capability
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.network import Transport
 from bridge.fhir.vendors import profile
+from bridge.setting_values import DAYS
 from bridge.settings import SECRETS
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
 
 ASK_AGAIN = timedelta(hours=1)
 """How long what an EHR declares of itself is believed (rule ours)."""
-
-
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def utc_now() -> datetime:
@@ -75,7 +73,7 @@ def read_lanes(settings: Settings) -> Lanes:
 def make_calendar(settings: Settings) -> Calendar:
     """Return the site's opening hours."""
     hours: dict[int, tuple[time, time]] = {
-        _DAYS.index(day): (open_.opens, open_.closes) for day, open_ in settings.site.business_hours.items()
+        DAYS.index(day): (open_.opens, open_.closes) for day, open_ in settings.site.business_hours.items()
     }
     return Calendar(ZoneInfo(settings.site.time_zone), hours, frozenset(settings.site.holidays))
 
