@@ -24,13 +24,7 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "docs/api.md",
-    "docs/configuration.md",
-    "docs/mapping.md",
-    "docs/measures.md",
-    "docs/guarantees.md",
-    "docs/install.md",
-    "docs/upgrade.md",
+    *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")),
 )
 
 
