@@ -201,7 +201,7 @@ class Tx(Protocol):
         """
 
     def release_leases(self, now: datetime) -> int:
-        """Make every ``sending`` row claimable now, unsure since now; only for the one owner of a database."""
+        """Make every ``sending`` row claimable now, unsure since now; only where nobody else is at work."""
 
     def next_due(self, connection: str) -> datetime | None:
         """Return when the earliest queued or leased intent may be tried, or ``None``."""

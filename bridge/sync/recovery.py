@@ -57,9 +57,10 @@ def mark_restored(tx: Tx, connections: Iterable[str], now: datetime) -> None:
     Note that this database was put back from a backup: each connection begins by finding out what it does not know.
 
     Streams begin a day before where they stood, numbers of notifications anew; no EHR counts as away, and whoever had a
-    turn when the backup was made has it no longer.
+    turn or a delivery when the backup was made has it no longer.
     """
     tx.end_turns(now)
+    tx.release_leases(now)
     for name in connections:
         cursors = [cursor for cursor in tx.cursors(name) if cursor.rung is not None]
         known = max((cursor.checked_at for cursor in cursors if cursor.checked_at is not None), default=None)

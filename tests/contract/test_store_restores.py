@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from bridge.cases.intents import IntentState
 from bridge.store.port import Store
 from bridge.store.rows import Differing, Restored
+from bridge.sync.recovery import mark_restored
 
 from .builders import EHR, NOW, a_level, a_message, claim, minutes, with_intents
 
@@ -77,3 +78,18 @@ def test_turns_that_somebody_had_are_free_and_theirs_no_more(store: Store) -> No
     with store.transaction() as tx:
         assert not tx.keep_turn("read/main/Task", mine, minutes(20))
         assert tx.take_turn("read/main/Task", minutes(1), minutes(11)) is not None
+
+
+def test_nobody_has_what_was_on_its_way_or_a_turn_when_the_backup_was_made(store: Store) -> None:
+    with_intents(store, a_message())
+    (sent,) = claim(store, until=minutes(60))
+    with store.transaction() as tx:
+        tx.take_turn("read/main/Task", NOW, minutes(10))
+
+    with store.transaction() as tx:
+        mark_restored(tx, [EHR], minutes(1))
+
+    (row,) = claim(store, at=minutes(1))
+    with store.transaction() as tx:
+        assert tx.take_turn("read/main/Task", minutes(1), minutes(11)) is not None
+    assert (row.id, row.unsure_at) == (sent.id, minutes(1))
