@@ -10,6 +10,7 @@ What is taken from it is which resources to read again. Forms (dates: when seen 
 - HAPI 8.0.0 (2026-11): event numbers as strings, no timestamps or ``valueDate``, entries without request or
   response, a deletion as an entry that has only a request; builds of 2023 wrote the focus ``Task/Task/1``.
 - Older drafts: no events in the status, the resources alone say what changed.
+- Aidbox's AidboxSubscriptionStatus, which is a SubscriptionStatus by another name (its documentation, 2026).
 
 What else rings, and how, is ``hook``'s to know.
 """
@@ -78,7 +79,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 _TWICE = re.compile(r"([A-Z][A-Za-z]+)/(\1/.+)", re.ASCII)
 _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}", re.ASCII)
 _BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
-_STATUS_TYPES = ("Parameters", "SubscriptionStatus")
+_STATUS_TYPES = ("Parameters", "SubscriptionStatus", "AidboxSubscriptionStatus")
 _OF_RESOURCES = ("history", "subscription-notification", "collection", "transaction", "batch", "searchset")
 _MOST_EVENTS = 10_000
 """A Bundle that tells of more is read as one that tells of everything (rule ours)."""
@@ -144,7 +145,7 @@ def read_document(document: object, *, base_url: str) -> Notification:
     ref = local(own, base_url) if own is not None else None
     if ref is None:
         raise unreadable("the body is neither a notification nor a resource with an id")
-    return Notification(kind=NotificationKind.EVENT, foci=(ref,))
+    return Notification(kind=NotificationKind.EVENT, foci=(ref,), complete=ref.partition("/")[0] not in _AROUND)
 
 
 # Reading the Bundle ---------------------------------------------------------------------------------------
@@ -226,7 +227,7 @@ class _Status(msgspec.Struct, frozen=True):
 def _is_status(resource: Mapping[str, Any]) -> bool:
     """Whether it is a Subscription's status: Parameters are for much else (a message's, an operation's)."""
     if resource.get("resourceType") != "Parameters":
-        return resource.get("resourceType") == "SubscriptionStatus"
+        return resource.get("resourceType") in _STATUS_TYPES
     given = [one for one in _list(resource.get("parameter")) if isinstance(one, dict)]
     names = {_text(one.get("name")) for one in given}
     kinds = {_text(_value(one)) for one in given if one.get("name") == "type"}

@@ -200,6 +200,29 @@ def test_what_only_wraps_a_change_does_not_name_it(around: str) -> None:
     assert not read({"resourceType": around, "id": "1"}, kind="collection").complete
 
 
+@pytest.mark.parametrize("around", ["AuditEvent", "Provenance", "OperationOutcome"])
+def test_what_only_tells_of_a_change_does_not_name_it_when_it_comes_alone(around: str) -> None:
+    """Answered and read after nowhere, it would be dropped without a word."""
+    assert not read_body(json.dumps({"resourceType": around, "id": "1"}).encode(), base_url=BASE).complete
+
+
+@pytest.mark.parametrize(
+    ("event", "foci", "complete"),
+    [
+        ({"eventNumber": 1, "focus": {"reference": "Task/7"}}, ("Task/7",), True),
+        ({"eventNumber": 1}, (), False),
+    ],
+)
+def test_aidbox_has_a_status_of_its_own(event: dict[str, Any], foci: tuple[str, ...], complete: bool) -> None:
+    """It sends again until it is answered well (its documentation, 2026), so a refusal would hold all others up."""
+    status = {"status": "active", "topic": "http://ehr.example/topics/task", "notificationEvent": [event]}
+    said = read({"resourceType": "AidboxSubscriptionStatus", "id": "s", "type": "event-notification", **status})
+
+    assert (said.kind, said.foci, said.complete) == (NotificationKind.EVENT, foci, complete)
+    heartbeat = read({"resourceType": "AidboxSubscriptionStatus", "status": "active", "type": "heartbeat"})
+    assert heartbeat.kind is NotificationKind.HEARTBEAT
+
+
 def test_parameters_of_something_else_are_no_status() -> None:
     """A message has Parameters too (FHIR R4 messaging.html); its resources are not what changed."""
     operation = {"resourceType": "Parameters", "id": "p", "parameter": [{"name": "type", "valueCode": "query"}]}
