@@ -116,6 +116,8 @@ def do_the_days_work(bridge: Bridge, deeds: Iterable[Deed], patients: Collection
     done = 0
     for deed in deeds:
         found = [case for case in cases if case.lane == deed.lane and deed.about in case.title][:1]
+        if not found:
+            log.warning("%s finds no case of %s about %r", deed.who, deed.lane, deed.about)
         done += sum(_carried_out(bridge, case, deed.who, command) for case in found for command in deed.commands)
     return done
 

@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from bridge.cases.commands import Close, LogOutreach
 from bridge.cases.model import Case
 from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, Channel, ClosureReason, Status, Trigger
 from bridge.demo import DAY, do_the_days_work
 from bridge.tasks.identity import STATUS_SYSTEM
+from bridge.web.app import create_app
 from conformance.generator import Player, stories
 from conformance.generator.stories import TEMPLATES
 from tests.unit.cases.builders import SHIPPED
@@ -416,11 +418,11 @@ def test_a_day_with_work_of_every_lane(site: Site) -> None:
     told = stories(SEED, began_at, count=len(TEMPLATES), speed=A_DAY_A_SECOND)
     player = Player(told, site.ehr.client)
     player.play_until(began_at)
-    site.bridge.sync()
+    read = site.bridge.sync()
     at_first = {case.lane for case in site.bridge.cases().values()}
     patients = {story.patient for story in told}
     with site.bridge.bridge() as bridge:
-        assert do_the_days_work(bridge, DAY, patients) == sum(len(deed.commands) for deed in DAY)
+        assert do_the_days_work(bridge, DAY, patients) == sum(len(deed.commands) for deed in DAY), read
     site.bridge.sync()
     player.play_until(began_at + timedelta(days=1))
     report = site.bridge.sync()
@@ -440,6 +442,17 @@ def test_a_day_with_work_of_every_lane(site: Site) -> None:
         case for case in cases.values() if any(one.trigger is Trigger.MEDICATION_CONFUSION for one in case.escalations)
     ]
     assert [(case.lane, case.status) for case in asked] == [("discharge", Status.ESCALATED)]
+
+
+def test_what_the_day_measures_is_fhir_to_the_servers_validator(site: Site) -> None:
+    today = datetime.now(UTC).date().isoformat()
+    with site.bridge.bridge() as bridge, TestClient(create_app(bridge.web()), base_url="http://127.0.0.1") as web:
+        answer = web.get("/api/v1/measures/fhir", params={"from": today, "to": today})
+    reports = [{**entry["resource"], "id": str(number)} for number, entry in enumerate(answer.json()["entry"])]
+
+    assert len(reports) > 20
+    assert any("stratifier" in group for one in reports for group in one.get("group", ()))
+    assert site.ehr.faults(reports) == []
 
 
 def test_after_all_of_this_a_round_writes_nothing(site: Site) -> None:
