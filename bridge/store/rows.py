@@ -209,6 +209,22 @@ class Differing(msgspec.Struct, frozen=True, kw_only=True):
     held: bool = False
 
 
+class Adrift(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A Task or Communication of ours (``ref``, ``Type/id``) about *root* that a restored database does not know.
+
+    ``life`` is which life of its case a Task is of (zero for a Communication). ``is_last`` is whether it was the last
+    word about the root when the EHR was looked through: who hears it hears
+    nothing new when the same is told again. ``beside`` are the other Communications of ours that told of the root then.
+    """
+
+    root: str
+    ref: str
+    life: int = 0
+    is_last: bool = False
+    beside: tuple[str, ...] = ()
+
+
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """
     That a connection's database was put back from a backup, and what was found on its EHR that it did not know.
@@ -216,7 +232,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     ``known_until`` is when the backup had last read the EHR, ``ready_at`` when all of it was read again (both by our
     clock): until then nothing is written. ``tasks`` and ``messages`` are how many of ours were found that were written
     after the backup; ``taken_over`` how many messages that were about to be sent again were found to stand already;
-    ``attempts`` how many attempts to reach a patient were entered again. ``problems`` are what could not be looked at.
+    ``attempts`` how many attempts to reach a patient were entered again. ``adrift`` is what of it is not known from
+    the database now. ``problems`` are what could not be looked at.
     """
 
     connection: str
@@ -232,6 +249,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     taken_over: int = 0
     attempts: int = 0
     differing: tuple[Differing, ...] = ()
+    adrift: tuple[Adrift, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property

@@ -15,14 +15,25 @@ from bridge.cases.intents import IntentKind
 from bridge.cases.model import Case
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import Store
+from bridge.store.rows import OutboxRow
 from bridge.sync.copies import Copies
 from bridge.sync.hand import Done, Hand, Several
 from bridge.sync.scene import Scene
 from bridge.sync.whose import Whose
 from bridge.tasks.check import checked
 from bridge.tasks.elements import Json
+from bridge.tasks.found_again import is_own_json, says_the_same
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, message_ref, task_identifier, task_ref
-from bridge.tasks.merge import OVER, carries_identifier, decode, patient_of, refuse_modifiers, retract, said_closed
+from bridge.tasks.merge import (
+    OVER,
+    carries_identifier,
+    decode,
+    is_taken_back,
+    patient_of,
+    refuse_modifiers,
+    retract,
+    said_closed,
+)
 from bridge.tasks.merge import end_earlier as ended_earlier
 from bridge.tasks.route import How
 from bridge.tasks.standing import steps
@@ -54,12 +65,12 @@ class Ours:
         A database that was lost, or restored from before a case came back, counts too few lives: where the Task of
         one is over, the next one's is looked for, and what we ended ourselves is never taken up again.
         """
-        case = scene.case
+        case = replace(scene.case, round=max(scene.case.round, scene.life))
         theirs = self.look(scene, how, case.round) or self._without_identifier(scene.written)
         while theirs is not None and (current := decode(theirs.raw)).get("status") in FINAL:
             later = replace(case, round=case.round + 1)
             next_one = self.look(scene, how, later.round)
-            ended_by_us = said_closed(current) or not self._whose.is_theirs(current, case)
+            ended_by_us = said_closed(current) or is_taken_back(current) or not self._whose.is_theirs(current, case)
             if next_one is None and not (case.is_open and ended_by_us):
                 break
             case, theirs = later, next_one
@@ -72,7 +83,7 @@ class Ours:
         One that was written first for the sake of a message is known by that message alone.
         """
         ref, name = task_ref(scene.case, number), task_identifier(scene.case, number)
-        stands = self._one(scene, how, ref, (CASE_SYSTEM, name), scene.tasks)
+        stands = self._one(scene, how, ref, (CASE_SYSTEM, name), (*scene.tasks, *scene.adrift))
         if stands is not None or how is How.PUT_OWN_ID:
             return stands
         with self._store.reading() as tx:
@@ -88,6 +99,20 @@ class Ours:
         """
         key = scene.intent.key
         return self._one(scene, how, message_ref(key), (MESSAGE_SYSTEM, key), written)
+
+    def told_already(self, scene: Scene) -> SourceVersion | None:
+        """
+        Return the Communication that said the same before the database was lost, if its requester heard nothing since.
+
+        It is read now: what stands there decides, and not what was seen after the restore.
+        """
+        message = scene.intent.message
+        theirs = self._hand.read(scene.last_word) if scene.last_word is not None and message is not None else None
+        if theirs is None or message is None:
+            return None
+        current = decode(theirs.raw)
+        same = says_the_same(current, scene.case, message.text) and self._whose.is_theirs(current, scene.case)
+        return theirs if same else None
 
     def _one(
         self, scene: Scene, how: How, ref: str, name: tuple[str, str], written: Iterable[str] = ()
@@ -151,15 +176,26 @@ class Ours:
         case = scene.case
         plan = self._plan
         task, message = plan[IntentKind.COORDINATION_TASK].how, plan[IntentKind.STATUS_MESSAGE].how
-        yield from self._tasks(scene, task, range(1, case.round + 1))
+        yield from self._tasks(scene, task, range(1, max(case.round, scene.life) + 1))
         with self._store.reading() as tx:
             rows = tx.outbox(case_ids=[case.id], limit=_MOST_MESSAGES)
-        for row in rows:
-            if row.intent.message is not None and message is not How.NOT_WRITABLE:
-                ref, written = message_ref(row.intent.key), [row.written] if row.written is not None else []
-                stands = self._one(scene, message, ref, (MESSAGE_SYSTEM, row.intent.key), written)
-                if stands is not None:
-                    yield stands
+        rows = [row for row in rows if row.intent.message is not None]
+        for row in rows if message is not How.NOT_WRITABLE else ():
+            ref, written = message_ref(row.intent.key), [row.written] if row.written is not None else []
+            stands = self._one(scene, message, ref, (MESSAGE_SYSTEM, row.intent.key), written)
+            if stands is not None:
+                yield stands
+        yield from self._under_other_keys(scene, rows)
+
+    def _under_other_keys(self, scene: Scene, rows: Iterable[OutboxRow]) -> Iterator[SourceVersion]:
+        """Find what a restore found on the EHR: under which keys it stands, nobody knows any more."""
+        if not scene.was_restored:
+            return
+        written = [row.written for row in rows if row.written is not None]
+        for ref in dict.fromkeys([*written, *scene.adrift]):
+            stands = self._hand.read(ref)
+            if stands is not None and is_own_json(decode(stands.raw)):
+                yield stands
 
     def retracted(self, theirs: SourceVersion, case: Case) -> Done:
         """Only the status of our own resource changes; whose it is stays, so the case's patient is not asked for."""

@@ -15,7 +15,7 @@ nothing is written at all.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ from bridge.fhir.client import FhirClient, escape
 from bridge.fhir.source import SourceVersion
 from bridge.fhir.times import format_instant, parse_instant
 from bridge.store.port import Store, Tx
-from bridge.store.rows import Budget, Differing, Restored
+from bridge.store.rows import Adrift, Budget, Differing, Restored
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.lookback import every_page
@@ -38,7 +38,8 @@ from bridge.sync.noticed import task_name
 from bridge.tasks.coordination_task import Form, render_task
 from bridge.tasks.elements import Json
 from bridge.tasks.found_again import as_note, attempt_told, differences, gist, is_ended_elsewhere, root_of, text_of
-from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, case_of_task
+from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, case_of_task, life_of_task
+from bridge.tasks.intents import retraction
 from bridge.tasks.merge import decode, patient_of
 
 RESTORED = "restored"
@@ -70,8 +71,17 @@ def mark_restored(tx: Tx, connections: Iterable[str], now: datetime) -> None:
         anew = {"counter": None, "began": None, "gap": None, "unheard_ref": None, "unheard_at": None}
         tx.save_subscribed([replace(row, **anew) for row in tx.subscribed(name)])
         tx.save_budget(Budget(connection=name))
-        had = distinct(tx, name)
-        tx.save_restored(Restored(connection=name, restored_at=now, known_until=known, had=had))
+        tx.save_restored(_noted(tx.restored(name), name, known, now, distinct(tx, name)))
+
+
+def _noted(before: Restored | None, connection: str, known_until: datetime | None, now: datetime, had: int) -> Restored:
+    """Return the restore as it is noted; what an earlier one found, or did not come to find, is of this one as well."""
+    noted = Restored(connection=connection, restored_at=now, known_until=known_until, had=had)
+    if before is None:
+        return noted
+    held = tuple(one for one in before.differing if one.held)
+    since = noted.known_until if before.ready_at is not None else before.known_until
+    return replace(noted, known_until=since, differing=held, adrift=before.adrift)
 
 
 def distinct(tx: Tx, connection: str) -> int:
@@ -79,12 +89,22 @@ def distinct(tx: Tx, connection: str) -> int:
     return sum(counts.received - counts.duplicate for counts in tx.totals(connection).values())
 
 
-def let_go(tx: Tx, connection: str, case_ids: Iterable[str]) -> None:
-    """Write for these cases again: a person has looked at them since the restore."""
-    row, looked_at = tx.restored(connection), set(case_ids)
-    if row is not None and not looked_at.isdisjoint(row.held):
-        seen = [replace(one, held=one.held and one.case_id not in looked_at) for one in row.differing]
-        tx.save_restored(replace(row, differing=tuple(seen)))
+def let_go(tx: Tx, connection: str, case_ids: Iterable[str], *, goes_on: bool = False) -> None:
+    """
+    Write for these cases again: a person has looked at them since the restore.
+
+    Args:
+        goes_on: Whether the person goes on with cases that the EHR calls closed: a closing is news again then.
+    """
+    row = tx.restored(connection)
+    looked_at = set(case_ids) & row.held if row is not None else set[str]()
+    if row is None or not looked_at:
+        return
+    seen = [replace(one, held=one.held and one.case_id not in looked_at) for one in row.differing]
+    cases = [tx.case(case_id) for case_id in looked_at] if goes_on else []
+    roots = {case.root for case in cases if case is not None}
+    adrift = [replace(one, is_last=one.is_last and one.root not in roots) for one in row.adrift]
+    tx.save_restored(replace(row, differing=tuple(seen), adrift=tuple(adrift)))
 
 
 class Adoption:
@@ -125,16 +145,23 @@ class Adoption:
         Raises:
             RemoteError: The EHR does not answer.
         """
-        messages = self._messages()
+        told = self._search("Communication", MESSAGE_SYSTEM)
         tasks = self._newest(self._search("Task", CASE_SYSTEM))
-        taken_over = self._take_over(messages)
+        messages = [one for one in told if not self._knows(decode(one.raw))]
+        last = _last_words(told)
+        taken = self._take_over(messages, last)
+        adrift = [_adrift(one, told, last) for one in messages if one.ref not in taken and _stands(one)]
+        adrift += [_life(one) for one in tasks]
+        self._take_back(adrift, {one.ref: patient_of(decode(one.raw)) for one in (*messages, *tasks)})
         differing = [one for task in tasks if (one := self._compare(task)) is not None]
+        seen, found = {one.case_id for one in differing}, {version.ref for version in (*told, *tasks)}
         return replace(
             self._row,
             tasks=len(tasks),
             messages=len(messages),
-            taken_over=self._row.taken_over + taken_over,
-            differing=tuple(differing),
+            taken_over=self._row.taken_over + len(taken),
+            differing=(*differing, *(one for one in self._row.differing if one.case_id not in seen)),
+            adrift=(*adrift, *(one for one in self._row.adrift if one.ref not in found)),
             problems=tuple(dict.fromkeys(self._problems)),
         )
 
@@ -148,7 +175,8 @@ class Adoption:
         if self._row.known_until is not None:
             since = [("_lastUpdated", f"ge{format_instant(self._row.known_until - A_DAY)}")]
         count = (self._line.count_param, str(self._line.page_size))
-        for asked in ([("identifier", f"{escape(system)}|"), *since], since):
+        ours = [("identifier", f"{escape(system)}|")]
+        for asked in ([*ours, *since], since, ours) if since else (ours, []):
             try:
                 pages = list(every_page(self._client, kind, [*asked, count], [name for name, _ in asked]))
             except (Refused, UnsafeAnswer, AuthExpired) as error:
@@ -165,7 +193,7 @@ class Adoption:
         for version in found:
             name = task_name(version)
             if name is not None:
-                case_id, life = case_of_task(name), int(name.partition("-")[2] or 1)
+                case_id, life = case_of_task(name), life_of_task(name)
                 if case_id not in last or last[case_id][0] < life:
                     last[case_id] = life, version
         return [version for case_id, (_, version) in last.items() if not self._wrote(case_id, version)]
@@ -222,24 +250,35 @@ class Adoption:
         record(tx, self._line, rederive(case.root, rows, cause, book), now)
         return True
 
-    def _take_over(self, messages: Sequence[SourceVersion]) -> int:
-        """Confirm what is about to be told of a case and was told already, under a key that is not known any more."""
-        taken = 0
+    def _take_over(self, messages: Sequence[SourceVersion], last: Mapping[str, str]) -> set[str]:
+        """
+        Confirm what is about to be told of a case and was told already, under a key that is not known any more.
+
+        Where the case stands now is news unless the same was the last word; what it went through on the way is not.
+        Returns the messages (``Type/id``) that were matched.
+        """
+        taken = set()
         for version in messages:
             message = decode(version.raw)
             with self._store.transaction() as tx:
                 case = self._case_of(tx, message)
                 rows = tx.outbox(case_ids=[case.id], state=IntentState.QUEUED, limit=_ALL) if case is not None else []
-                same = [
-                    row
-                    for row in rows
-                    if row.intent.kind is IntentKind.STATUS_MESSAGE
-                    and row.intent.message is not None
-                    and gist(row.intent.message.text) == gist(text_of(message))
-                ]
-                if same and same[0].id is not None:
-                    taken += tx.found_sent({same[0].id: (version.ref, version.version)}, self._clock())
+                rows = [row for row in rows if row.intent.kind is IntentKind.STATUS_MESSAGE]
+                old = rows if version.ref in last.values() else rows[:-1]
+                text = gist(text_of(message))
+                same = [row for row in old if row.intent.message and gist(row.intent.message.text) == text]
+                if same and tx.found_sent({same[0].id: (version.ref, version.version)}, self._clock()):
+                    taken.add(version.ref)
         return taken
+
+    def _take_back(self, adrift: Sequence[Adrift], patients: Mapping[str, str | None]) -> None:
+        """Have the cases looked through of which something may stand in another patient's record than theirs."""
+        now = self._clock()
+        for one in adrift:
+            with self._store.transaction() as tx:
+                case = tx.cases_of_roots(self._line.name, [one.root]).get(one.root)
+                if case is not None and case.patient_ref is not None and case.patient_ref != patients[one.ref]:
+                    tx.add_intents([retraction(case, f"adrift-{one.ref}")], now)
 
     def _compare(self, version: SourceVersion) -> Differing | None:
         task, name = decode(version.raw), task_name(version)
@@ -260,6 +299,34 @@ class Adoption:
             self._write(tx, case, NoteAdded(CaseNote(now, RESTORED, as_note(task, version.ref))), now)
         held = is_ended_elsewhere(task, case)
         return Differing(case_id=case.id, ref=version.ref, words="; ".join(found), held=held)
+
+
+def _stands(version: SourceVersion) -> bool:
+    return decode(version.raw).get("status") != "entered-in-error"
+
+
+def _last_words(told: Sequence[SourceVersion]) -> dict[str, str]:
+    """Return which Communication (``Type/id``) told of each root last; attempts to reach a patient tell nobody."""
+    found: dict[str, tuple[datetime, str]] = {}
+    for version in told:
+        message = decode(version.raw)
+        root, at = root_of(message), _sent(message) or version.updated_at
+        if root is None or at is None or attempt_told(message) is not None or not _stands(version):
+            continue
+        found[root] = max(found.get(root, (at, version.ref)), (at, version.ref))
+    return {root: ref for root, (_, ref) in found.items()}
+
+
+def _adrift(version: SourceVersion, told: Sequence[SourceVersion], last: Mapping[str, str]) -> Adrift:
+    root = root_of(decode(version.raw)) or ""
+    others = [one.ref for one in told if one.ref != version.ref and root_of(decode(one.raw)) == root]
+    is_last = last.get(root) == version.ref
+    return Adrift(root=root, ref=version.ref, is_last=is_last, beside=tuple(others) if is_last else ())
+
+
+def _life(version: SourceVersion) -> Adrift:
+    about = decode(version.raw).get("focus") or {}
+    return Adrift(root=str(about.get("reference")), ref=version.ref, life=life_of_task(task_name(version) or ""))
 
 
 def _named(resource: Json, system: str) -> str | None:

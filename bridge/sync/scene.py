@@ -28,6 +28,14 @@ class Scene:
     """The case's Tasks that were written, of all its lives, the last first."""
     held: bool = False
     """Whether a person has to look at the case first: the database was restored from before it was closed."""
+    was_restored: bool = False
+    """Whether the database was once put back from a backup."""
+    adrift: Sequence[str] = ()
+    """What of ours about the case is known from the EHR alone, since the database was restored."""
+    life: int = 1
+    """The newest life of the case that had a Task there by then."""
+    last_word: str | None = None
+    """The one of them that is still the last that its requester heard."""
 
     @property
     def intent(self) -> Intent:
@@ -50,10 +58,30 @@ def scene_of(store: Store, row: OutboxRow) -> Scene:
         rows = tx.sources_of_roots(intent.connection, [case.root])
         restored = tx.restored(intent.connection)
         confirmed = tx.written(case.id, [IntentKind.COORDINATION_TASK, IntentKind.RETRACTION])
+        adrift = [one for one in restored.adrift if one.root == case.root] if restored is not None else []
+        told = tx.written(case.id, [IntentKind.STATUS_MESSAGE]) if restored is not None and adrift else []
+    since = {
+        row.written
+        for row in told
+        if restored is not None and (row.settled_at or row.created_at) >= restored.restored_at
+    }
+    last = next((one for one in adrift if one.is_last and since <= {*one.beside}), None)
     held = restored is not None and case.id in restored.held
     retired = {row.written for row in confirmed if row.intent.is_copy}
     standing = [row for row in confirmed if row.intent.kind is not IntentKind.RETRACTION and row.written not in retired]
     # A reopened case has a Task of its own; what was written may still be that of its earlier life.
     written = standing[-1].written if standing else None
     tasks = dict.fromkeys(row.written for row in reversed(standing) if row.written is not None)
-    return Scene(row, case, rows, written, written if case.round == 1 else None, tuple(tasks), held)
+    return Scene(
+        row=row,
+        case=case,
+        rows=rows,
+        written=written,
+        task_on_ehr=written if case.round == 1 else None,
+        tasks=tuple(tasks),
+        held=held,
+        was_restored=restored is not None,
+        adrift=tuple(one.ref for one in adrift),
+        life=max((one.life for one in adrift), default=1) or 1,
+        last_word=last.ref if last is not None else None,
+    )

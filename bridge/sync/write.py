@@ -230,6 +230,9 @@ class Writer:
             return Done(theirs.ref, theirs.version)
         if stale:
             raise Stop(IntentState.SUPERSEDED, "old-news", "the status changed before the message was sent")
+        told = self._ours.told_already(scene)
+        if told is not None:
+            return Done(told.ref, told.version, "told before the database was restored, and not told again")
         doubts = [row.unsure_at for row in (scene.row, *others) if row.unsure_at is not None]
         self._check_shows(how, max(doubts, default=None))
         task = self._task_first(scene)

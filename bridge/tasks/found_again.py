@@ -8,8 +8,8 @@ from typing import Any
 
 from bridge.cases.model import Case
 from bridge.cases.terms import AttemptOutcome, Channel
-from bridge.tasks.elements import Json
-from bridge.tasks.identity import STATUS_SYSTEM
+from bridge.tasks.elements import Json, clean
+from bridge.tasks.identity import OWN_SYSTEMS, STATUS_SYSTEM
 from bridge.tasks.intents import outreach_text
 from bridge.tasks.merge import said_closed
 from bridge.tasks.transitions import FINAL
@@ -25,7 +25,7 @@ def gist(text: str) -> str:
     """Return what a status message says happened: two with the same gist tell the same."""
     for start in _CHANGING:
         text = text.partition(start)[0]
-    return text
+    return clean(text)
 
 
 def text_of(message: Json) -> str:
@@ -40,6 +40,18 @@ def text_of(message: Json) -> str:
 def attempt_told(message: Json) -> tuple[Channel, AttemptOutcome] | None:
     """Return which attempt to reach the patient a Communication of ours records, if it is one of those."""
     return _ATTEMPTS.get(text_of(message))
+
+
+def is_own_json(resource: Json) -> bool:
+    """Whether Bridge wrote this."""
+    named = resource.get("identifier") or ()
+    return any(isinstance(one, dict) and one.get("system") in OWN_SYSTEMS for one in named)
+
+
+def says_the_same(message: Json, case: Case, text: str) -> bool:
+    """Whether a Communication that stands on the EHR tells of the case what *text* would."""
+    stands = message.get("status") != "entered-in-error" and root_of(message) == case.root
+    return stands and gist(text_of(message)) == gist(text)
 
 
 def root_of(message: Json) -> str | None:

@@ -43,6 +43,12 @@ def case_of_task(value: str) -> str:
     return value.partition("-")[0]
 
 
+def life_of_task(value: str) -> int:
+    """Return of which life of its case the Task is that *value* identifies; the first where it is no such name."""
+    number = value.partition("-")[2]
+    return int(number) if number.isdecimal() else 1
+
+
 def task_ref(case: Case, of_round: int | None = None) -> str:
     """Return ``Task/id`` for servers that let us choose ids (never all digits: HAPI refuses those)."""
     return f"Task/bridge-{task_identifier(case, of_round)}"

@@ -135,6 +135,16 @@ def copy_intent(case: Case, ref: str, why: str) -> Intent:
     return _level(case, IntentKind.RETRACTION, f"copy/{ref}", ref, moment=why)
 
 
+def retraction(case: Case, why: str) -> Intent:
+    """
+    Return the intent that nothing of the case stands in another patient's record.
+
+    Args:
+        why: What was found there, in the same words however often it is found: the intent is queued once.
+    """
+    return _level(case, IntentKind.RETRACTION, "retraction", None, moment=why)
+
+
 def _level(case: Case, kind: IntentKind, slot: str, target: str | None, moment: str | None = None) -> Intent:
     return Intent(
         connection=case.connection,

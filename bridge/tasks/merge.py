@@ -203,6 +203,11 @@ def said_closed(task: Json) -> bool:
 _CLOSED = (STATUS_SYSTEM, "closed")
 
 
+def is_taken_back(task: Json) -> bool:
+    """Whether our own Task was emptied by ``retract``: then we ended it, and nobody else."""
+    return task.get("status") == "entered-in-error" and "focus" not in task
+
+
 def carries_identifier(task: Json) -> bool:
     """Whether a Task carries an identifier by which we find it."""
     return any(_is_ours("identifier", one) for one in task.get("identifier") or ())

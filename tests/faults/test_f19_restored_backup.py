@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from bridge.backup import back_up, put_back
-from bridge.cases.commands import Close, Escalate, LogOutreach
-from bridge.cases.intents import IntentState
+from bridge.cases.commands import Close, Escalate, LogOutreach, Reopen
+from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.terms import AttemptOutcome, Channel, ClosureReason
 from bridge.errors import HeldBack
 from bridge.store.rows import Restored
 from bridge.sync.replay import replay_outbox
 from tests.faults.beside import FileWorld
-from tests.unit.sync.world import order, visit
+from tests.unit.sync.world import order, patient, visit
 
 
 @pytest.mark.parametrize("own_ids", [True, False], ids=["own id", "conditional"])
@@ -72,6 +72,11 @@ class Disaster(FileWorld):
         self.ehr.options.update_as_create = own_ids
         self.fill(6)
         self.sync()
+        self.back_up()
+
+    def back_up(self) -> None:
+        """Make a backup, as its command does."""
+        self.copy.unlink(missing_ok=True)
         back_up(f"sqlite:///{self.file}", self.copy)
 
     def restore(self) -> None:
@@ -79,6 +84,11 @@ class Disaster(FileWorld):
         self.store.close()
         put_back(f"sqlite:///{self.file}", self.copy, ["main"], self.clock())
         self.reopen()
+
+    def restored_after(self) -> Restored:
+        """Put the backup back, and return what is noted before the first start."""
+        self.restore()
+        return self.restored()
 
     def said(self) -> dict[str, tuple[str, str]]:
         """Return what of ours stands on the EHR: status and version by reference; none of it twice."""
@@ -261,3 +271,228 @@ def test_an_ehr_that_is_away_after_a_restore_is_written_to_when_it_is_back(tmp_p
     world.sync()
     assert world.restored().ready_at is not None
     world.store.close()
+
+
+@OWN_OR_NOT
+def test_a_closing_that_a_person_enters_again_is_not_told_again(own_ids: bool, tmp_path: Path) -> None:
+    """What was told of it is on the EHR, under a key that names a moment which nobody knows any more."""
+    world = Disaster(tmp_path, own_ids)
+    closing = Close(reason=ClosureReason.DECLINED, outcome="does not want to\u200e ")
+    world.act("ServiceRequest/o1", closing)
+    world.sync(minutes=120)
+    before = _told(world)
+    world.restore()
+    world.sync()
+
+    world.act("ServiceRequest/o1", closing)
+    world.sync()
+
+    told = [row for row in world.outbox() if row.intent.kind is IntentKind.STATUS_MESSAGE]
+    assert len(before) == 1
+    assert _told(world) == before
+    assert [(row.state, row.written) for row in told] == [(IntentState.CONFIRMED, before[0])]
+    assert "restored" in (told[0].reason or "")
+
+    world.act("ServiceRequest/o1", Reopen(why="again"))
+    world.sync()
+    world.act("ServiceRequest/o1", closing)
+    world.sync()
+    assert len(_told(world)) == 2
+    world.store.close()
+
+
+def test_another_closing_than_the_one_that_was_told_is_told(tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids=True)
+    world.act("ServiceRequest/o1", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
+    world.sync(minutes=120)
+    world.restore()
+    world.sync()
+
+    world.act("ServiceRequest/o1", Close(reason=ClosureReason.DECLINED, outcome="went elsewhere"))
+    world.sync()
+
+    assert len(_told(world)) == 2
+    world.store.close()
+
+
+def test_a_closing_is_told_again_where_somebody_went_on_with_the_case_before(tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids=True)
+    closing = Close(reason=ClosureReason.DECLINED, outcome="does not want to")
+    world.act("ServiceRequest/o1", closing)
+    world.sync(minutes=120)
+    world.restore()
+    world.ehr.put(order("o1", priority="urgent"))
+    world.sync()
+    parked = [row.id for row in world.outbox() if row.code == "restored" and row.id is not None]
+    replay_outbox(world.store, parked, world.clock())
+    world.sync()
+
+    world.act("ServiceRequest/o1", closing)
+    world.sync()
+
+    assert len(_told(world)) == 2
+    world.store.close()
+
+
+@OWN_OR_NOT
+def test_what_was_told_and_taken_back_since_is_told_again(own_ids: bool, tmp_path: Path) -> None:
+    """A visit was told, and then that it does not take place: that it does after all is news."""
+    world = Disaster(tmp_path, own_ids)
+    world.ehr.put(visit(basedOn=[{"reference": "ServiceRequest/o2"}]))
+    world.sync(minutes=30)
+    world.ehr.put(visit(basedOn=[{"reference": "ServiceRequest/o2"}], status="cancelled"))
+    world.sync(minutes=90)
+    before = _told(world)
+    world.ehr.put(visit(basedOn=[{"reference": "ServiceRequest/o2"}]))
+    world.restore()
+    world.sync()
+
+    assert len(before) == 2
+    assert len(_told(world)) == 3
+    world.store.close()
+
+
+@OWN_OR_NOT
+def test_what_was_told_in_the_record_of_another_patient_is_taken_back(own_ids: bool, tmp_path: Path) -> None:
+    """The order was corrected while Bridge was down, and the message in between is known to nobody."""
+    world = Disaster(tmp_path, own_ids)
+    world.act("ServiceRequest/o1", LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER), new_id="a7")
+    world.act("ServiceRequest/o2", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
+    world.ehr.put(order("o9"))
+    world.sync(minutes=60)
+    world.act("ServiceRequest/o9", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
+    world.sync(minutes=60)
+    world.ehr.put(patient("p2"))
+    for own_id in ("o1", "o2", "o9"):
+        world.ehr.put(order(own_id, subject={"reference": "Patient/p2"}))
+
+    world.restore()
+    for _ in range(3):
+        world.sync()
+
+    ours = [one for one in world.ours("Communication", "urn:bridge:message") if one["status"] != "entered-in-error"]
+    assert len(world.ours("Communication", "urn:bridge:message")) >= 3
+    assert {one["subject"]["reference"] for one in ours} <= {"Patient/p2"}
+    world.store.close()
+
+
+def test_what_one_restore_found_is_known_to_the_next(tmp_path: Path) -> None:
+    """A backup of a restored database is put back in its turn, days later."""
+    world = Disaster(tmp_path, own_ids=True)
+    closing = Close(reason=ClosureReason.DECLINED, outcome="does not want to")
+    world.act("ServiceRequest/o1", closing)
+    world.sync(minutes=120)
+    world.restore()
+    world.sync()
+    for _ in range(5):
+        world.sync(minutes=24 * 60)
+    before = world.said()
+    world.back_up()
+
+    world.restore()
+    world.ehr.put(order("o1", priority="urgent"))
+    world.sync()
+
+    assert world.restored().held
+    assert world.said() == before
+    world.act("ServiceRequest/o1", closing)
+    world.sync()
+    assert world.said().keys() == before.keys()
+    world.store.close()
+
+
+def test_a_restore_that_was_not_done_with_its_ehr_is_caught_up_with_by_the_next(tmp_path: Path) -> None:
+    """The backup was made after a restore and before its end: it had read the EHR anew, and does not know it yet."""
+    world = Disaster(tmp_path, own_ids=True)
+    world.act("ServiceRequest/o1", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
+    for _ in range(4):
+        world.sync(minutes=24 * 60)
+    before = world.said()
+    known_until = world.restored_after().known_until
+    world.clock.advance(minutes=10)
+    for stream in world.line.types:
+        world.bridge.read_stream(stream)
+    world.back_up()
+
+    world.restore()
+
+    assert world.restored().known_until == known_until
+    world.sync()
+    assert world.restored().held
+    assert world.said() == before
+    world.store.close()
+
+
+@OWN_OR_NOT
+def test_a_task_of_a_life_that_the_backup_does_not_know_is_the_one_that_goes_on(own_ids: bool, tmp_path: Path) -> None:
+    """The case was closed and reopened before anything was written: it has no Task of its first life."""
+    world = Disaster(tmp_path, own_ids)
+    world.ehr.put(order("o9"))
+    world.bridge.read()
+    world.back_up()
+    world.act("ServiceRequest/o9", Close(reason=ClosureReason.DECLINED))
+    world.act("ServiceRequest/o9", Reopen(why="again"))
+    world.sync(minutes=120)
+    before = world.said()
+
+    world.restore()
+    world.ehr.put(order("o9", priority="urgent"))
+    world.sync()
+
+    assert world.task("ServiceRequest/o9")["identifier"][0]["value"].endswith("-2")
+    assert world.task("ServiceRequest/o9")["priority"] == "urgent"
+    assert world.said().keys() == before.keys()
+    world.store.close()
+
+
+@OWN_OR_NOT
+def test_what_bridge_took_back_itself_keeps_no_case_from_having_a_task(own_ids: bool, tmp_path: Path) -> None:
+    """Nobody ended it in the EHR, though its patient's record was merged into the right one since."""
+    world = Disaster(tmp_path, own_ids)
+    world.ehr.put(order("o9"))
+    world.sync()
+    world.ehr.put(patient("p2"))
+    world.ehr.put(order("o9", subject={"reference": "Patient/p2"}))
+    world.sync(minutes=110)
+    link = {"other": {"reference": "Patient/p2"}, "type": "replaced-by"}
+    world.ehr.put({**patient("p1"), "active": False, "link": [link]})
+    for task in world.ours("Task", "urn:bridge:case"):
+        if task["for"]["reference"] == "Patient/p2":
+            world.clinic.delete(f"Task/{task['id']}").raise_for_status()
+
+    world.restore()
+    world.sync()
+    world.sync()
+
+    live = [
+        one for one in world.ours("Task", "urn:bridge:case") if one.get("focus") == {"reference": "ServiceRequest/o9"}
+    ]
+    assert [one["for"]["reference"] for one in live] == ["Patient/p2"]
+    assert all(row.code != "ended-in-ehr" for row in world.outbox())
+    world.store.close()
+
+
+def test_what_was_told_is_found_where_nothing_can_be_searched_for_by_its_date(tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids=False)
+    closing = Close(reason=ClosureReason.DECLINED, outcome="does not want to")
+    world.act("ServiceRequest/o1", closing)
+    world.sync(minutes=120)
+    before = world.said()
+    world.refuses = lambda sent: (
+        "_lastUpdated" in sent.url.params
+        and ("identifier" in sent.url.params or sent.url.path.endswith("Communication"))
+    )
+    world.restore()
+    world.sync()
+
+    assert world.restored().held
+    world.act("ServiceRequest/o1", closing)
+    world.sync()
+
+    assert world.said().keys() == before.keys()
+    world.store.close()
+
+
+def _told(world: Disaster) -> list[str]:
+    ours = world.ours("Communication", "urn:bridge:message")
+    return [f"Communication/{one['id']}" for one in ours if one["status"] not in ("not-done", "entered-in-error")]

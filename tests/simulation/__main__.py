@@ -20,21 +20,24 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="one run, told step by step")
     parser.add_argument("--go-on", action="store_true", help="do not stop at the first failure")
+    parser.add_argument("--restores", action="store_true", help="lose and restore the database in every run")
     asked = parser.parse_args()
     logging.disable()
     with tempfile.TemporaryDirectory(prefix="bridge-sim-") as folder:
         template = blank(Path(folder))
         if asked.seed is not None:
-            one = simulate(asked.seed, template)
+            one = simulate(asked.seed, template, disaster=asked.restores)
             print("\n".join([*one.trace, "", *(one.violations or ["all holds"])]))
             return bool(one.violations)
-        return _many(range(asked.first, asked.first + asked.seeds), template, go_on=asked.go_on)
+        return _many(
+            range(asked.first, asked.first + asked.seeds), template, go_on=asked.go_on, disaster=asked.restores
+        )
 
 
-def _many(seeds: range, template: Path, *, go_on: bool) -> int:
+def _many(seeds: range, template: Path, *, go_on: bool, disaster: bool) -> int:
     failed, began = 0, time.monotonic()
     for seed in seeds:
-        one = simulate(seed, template)
+        one = simulate(seed, template, disaster=disaster)
         if one.violations:
             failed += 1
             print(failure(one), flush=True)
@@ -46,7 +49,7 @@ def _many(seeds: range, template: Path, *, go_on: bool) -> int:
 
 def failure(one: Outcome) -> str:
     """Say what does not hold, and how to see it again."""
-    again = f"python -m tests.simulation --seed {one.seed}"
+    again = f"python -m tests.simulation --seed {one.seed}{' --restores' if one.disaster else ''}"
     return f"seed {one.seed}: {'; '.join(one.violations[:3])}\n  see it again: {again}"
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
+from bridge.backup import back_up, put_back
 from bridge.store.memory import MemoryStore
 from bridge.store.memory.state import State
 from bridge.store.opening import open_store
 from bridge.store.port import Store
+from bridge.sync.recovery import mark_restored
 
 
 class Database:
@@ -37,7 +38,7 @@ class Database:
     def open(self) -> None:
         """Open it, once more."""
         if self.file is not None:
-            self.store: Store = open_store(f"sqlite:///{self.file}", pool_size=2)
+            self.store: Store = open_store(self._url, pool_size=2)
         elif not hasattr(self, "store"):
             self.store = MemoryStore()
 
@@ -47,20 +48,36 @@ class Database:
             assert isinstance(self.store, MemoryStore)
             self._copy = self.store._state.copied()
             return
-        copy = self.file.with_name("copy.sqlite3")
-        copy.unlink(missing_ok=True)
-        with closing(sqlite3.connect(self.file)) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
+        self._copy_file.unlink(missing_ok=True)
+        back_up(self._url, self._copy_file)
 
-    def restore(self) -> None:
-        """Put the copy in its place; it has to be closed."""
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether there is a copy to be put back."""
+        return self._copy is not None if self.file is None else self._copy_file.exists()
+
+    def restore(self, now: datetime) -> None:
+        """Put the copy in its place, as the command does; it has to be closed."""
         if self.file is None:
             assert self._copy is not None
             fresh = MemoryStore()
             fresh._state = self._copy.copied()
             self.store = fresh
+            with self.store.transaction() as tx:
+                mark_restored(tx, ["main"], now)
             return
-        for rest in self.file.parent.glob("bridge.sqlite3*"):
-            rest.unlink()
-        shutil.copy(self.file.with_name("copy.sqlite3"), self.file)
+        done = put_back(self._url, self._copy_file, ["main"], now)
+        assert done.aside is not None
+        done.aside.unlink()
         self.open()
+        with self.store.transaction() as tx:
+            tx.release_leases(now)
+
+    @property
+    def _url(self) -> str:
+        return f"sqlite:///{self.file}"
+
+    @property
+    def _copy_file(self) -> Path:
+        assert self.file is not None
+        return self.file.with_name("copy.sqlite3")

@@ -10,6 +10,9 @@ from typing import Any
 from conformance.simulator import Options
 from conformance.simulator.vendors import VENDORS
 
+STEPS = 45
+"""How many things happen in a run before all is well."""
+
 HABITS = (
     "late-commit=120",
     "late-commit=1500",
@@ -206,6 +209,32 @@ def _hook_settings(hooks: Hooks) -> dict[str, Any]:
     if hooks.signed:
         found |= {"hook_signing_key": SIGNING_KEY}
     return found
+
+
+@dataclass(frozen=True)
+class Disaster:
+    """
+    That the database is lost in the midst of everything, drawn apart so that a seed means what it meant without.
+
+    Args:
+        kept_at: After which step a backup is made.
+        lost_at: After which steps the database is lost, and the backup put back.
+        remembers: How much of what people entered in between they enter again.
+    """
+
+    kept_at: int
+    lost_at: tuple[int, ...]
+    remembers: float
+
+
+def draw_disaster(seed: int, *, certain: bool) -> Disaster | None:
+    """Decide whether and when the database is lost: in every eighth run, or where it is to be in each."""
+    rng = Random(f"disaster {seed}")
+    happens = rng.random() < 1 / 8
+    kept_at = rng.randrange(2, 30)
+    lost_at = sorted(rng.sample(range(kept_at + 1, STEPS), rng.choice((1, 1, 1, 2))))
+    found = Disaster(kept_at, tuple(lost_at), rng.choice((0.0, 0.5, 1.0)))
+    return found if happens or certain else None
 
 
 def draw(rng: Random) -> Drawn:

@@ -206,6 +206,8 @@ def after_rest(world: World) -> list[str]:
         _nobody_calls_the_dead,
         _folds,
         _local_truth,
+        _attempts_known,
+        _told_once,
         _written_truth,
         _right_patient,
         _sound,
@@ -320,6 +322,42 @@ def _local_truth(seen: Seen) -> Iterator[str]:
                 yield f"O8: {holder.root} has an attempt twice"
 
 
+def _attempts_known(seen: Seen) -> Iterator[str]:
+    """
+    An attempt that stands on the EHR is on a case, also where it was entered after the backup of a lost database.
+
+    On which one is not asked: it moves with work that is merged and split again, and what stands on the EHR stays.
+    Not asked for where Bridge is promised nothing: it cannot search there for what it wrote, or the EHR shows things
+    later than it is waited for.
+    """
+    if not seen.world.drawn.writable or seen.world.drawn.has(*LAGGING):
+        return
+    by_root, known = {case.root: case for case in seen.alive}, _attempts(seen)
+    for ref, one in seen.ours.items():
+        name = str(one["identifier"][0]["value"])
+        if (
+            one["resourceType"] != "Communication"
+            or one["status"] == "entered-in-error"
+            or not name.startswith("outreach/")
+        ):
+            continue
+        case = by_root.get(reference(one["basedOn"][0]) or "")
+        if case is None or case.patient_ref != reference(one["subject"]):
+            continue
+        if name.partition("/")[2] not in known:
+            yield f"O8: {case.root} does not know of the attempt that {ref} records"
+
+
+def _attempts(seen: Seen) -> set[str]:
+    return {attempt.id for case in seen.alive for attempt in case.outreach}
+
+
+def _told_once(seen: Seen) -> Iterator[str]:
+    """Nobody is told again what they were told by a database that was lost; asked for as attempts are."""
+    if seen.world.drawn.writable and not seen.world.drawn.has(*LAGGING):
+        yield from seen.world.told.twice(seen.world)
+
+
 def _holders(seen: Seen, case_id: str) -> list[Case]:
     case = seen.cases[case_id]
     return [case] if case.merged_into is None else [case, seen.cases[case.merged_into]]
@@ -417,10 +455,15 @@ def _right_patient(seen: Seen) -> Iterator[str]:
 def _cases_of(seen: Seen, ours: Json, by_id: dict[str, Case]) -> Iterator[Case]:
     values = {one["value"] for one in ours["identifier"]}
     keys = {row.intent.key: row.intent.case_id for row in seen.outbox}
+    is_message = ours["resourceType"] == "Communication"
+    forgotten = reference(ours["basedOn"][0]) if is_message and values.isdisjoint(keys) else None
     for value in values:
         for case_id, case in by_id.items():
             if case.merged_into is None and (
-                value == case_id or value.startswith(f"{case_id}-") or keys.get(value) == case_id
+                value == case_id
+                or value.startswith(f"{case_id}-")
+                or keys.get(value) == case_id
+                or forgotten == case.root
             ):
                 yield case
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 from bridge.cases import commands as do
 from bridge.cases.intents import IntentState
+from bridge.cases.model import Case
 from bridge.cases.terms import Action, AttemptOutcome, BlockerCategory, Channel, ClosureReason
 from bridge.errors import CommandRefused, StaleVersion
 from bridge.store.rows import InboxState, Pause
@@ -45,6 +47,10 @@ class People:
 
     def __init__(self, world: World) -> None:
         self._world, self._rng, self._names = world, world.rng, 0
+        self.entered_since: list[tuple[str, do.AnyCommand]] = []
+        """What was entered since the last backup, by case."""
+        self._to_enter: list[tuple[str, do.AnyCommand]] = []
+        self._memory = Random(f"memory {world.seed}")
 
     def command(self) -> None:
         """Let a coordinator do something to a case."""
@@ -54,8 +60,10 @@ class People:
             return
         case = rng.choice(cases)
         self._names += 1
-        name = f"act-{self._names}"
-        command = self._command(name)
+        self._enter(case, self._command(f"act-{self._names}"), f"act-{self._names}")
+
+    def _enter(self, case: Case, command: do.AnyCommand, name: str) -> None:
+        world = self._world
         try:
             execute(
                 world.store,
@@ -71,13 +79,33 @@ class People:
             world.note(f"ann may not {type(command).__name__} {case.root}: {error}")
             return
         world.note(f"ann does {type(command).__name__} {name} to {case.root}")
+        self.entered_since.append((case.id, command))
         here = world.local.here
         if isinstance(command, do.Close | do.Reopen):
             here.decided.add(case.id)
         if isinstance(command, do.Note):
-            here.notes.setdefault(case.id, set()).add(name)
+            here.notes.setdefault(case.id, set()).add(command.text)
         if isinstance(command, do.LogOutreach):
             here.attempts.setdefault(case.id, set()).add(name)
+
+    # After a restore --------------------------------------------------------------------------------------
+
+    def remember(self) -> None:
+        """Find that what was entered since the backup is gone: some of it is going to be entered again."""
+        disaster = self._world.disaster
+        share = disaster.remembers if disaster is not None else 0.0
+        self._to_enter = [one for one in self.entered_since if self._memory.random() < share]
+        self.entered_since.clear()
+
+    def enter_again(self) -> None:
+        """Enter the next of what was lost, sooner or later; attempts are on the EHR, and nobody enters those."""
+        if not self._to_enter or self._memory.random() < 0.5:
+            return
+        case_id, command = self._to_enter.pop(0)
+        found = [case for case in self._world.cases() if case.id == case_id]
+        if found and not isinstance(command, do.LogOutreach):
+            self._names += 1
+            self._enter(found[0], command, f"act-{self._names}")
 
     def _command(self, name: str) -> do.AnyCommand:
         rng = self._rng
@@ -142,6 +170,7 @@ class People:
         if [(case.id, case.version) for case in world.cases()] != before:
             world.found.append("O5: saying what a replay would do changed something")
         read = replay_inbox(world.store, lines, parked, world.now())
+        world.told.goes_on(world, given_up)
         sent = replay_outbox(world.store, given_up, world.now())
         world.note(f"ann replays {len(parked)} versions ({read} can be read now) and {sent} writes")
 

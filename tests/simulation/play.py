@@ -14,11 +14,10 @@ from bridge.sync.connector import Connector
 from bridge.sync.hearing import TOO_MANY
 from bridge.sync.replay import replay_outbox
 
-from .drawn import LASTING
+from .drawn import LASTING, STEPS
 from .oracle import after_rest, always, at_rest, twice
 from .world import World
 
-STEPS = 45
 MOST_ROUNDS = 40
 ON_SQLITE = 10
 """Every so-many-th run has its database in SQLite."""
@@ -34,18 +33,25 @@ class Outcome:
     seed: int
     violations: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
+    disaster: bool = False
+    """Whether the database was to be lost."""
 
 
-def simulate(seed: int, template: Path | None = None) -> Outcome:
-    """Do one run. With a *template* of a database, every ``ON_SQLITE``-th seed runs on SQLite."""
+def simulate(seed: int, template: Path | None = None, *, disaster: bool = False) -> Outcome:
+    """
+    Do one run. With a *template* of a database, every ``ON_SQLITE``-th seed runs on SQLite.
+
+    Args:
+        disaster: Whether the database is certainly lost, and restored, once or twice.
+    """
     on_sqlite = template is not None and seed % ON_SQLITE == 0
     with tempfile.TemporaryDirectory(prefix="bridge-sim-") as folder:
-        world = World(seed, Path(folder) if on_sqlite else None, template)
+        world = World(seed, Path(folder) if on_sqlite else None, template, disaster=disaster)
         try:
             found = _run(world)
         finally:
             world.close()
-    return Outcome(seed, found, world.trace)
+    return Outcome(seed, found, world.trace, disaster)
 
 
 def _run(world: World) -> list[str]:
@@ -54,6 +60,7 @@ def _run(world: World) -> list[str]:
         _step(world)
         if world.seed % FORGETS == 0 and number % FORGETS == 0:
             world.forget()
+        _strike(world, number)
         found = always(world)
         if found:
             return found
@@ -92,6 +99,19 @@ def _step(world: World) -> None:
         (2 if world.drawn.restores else 0, world.restore),
     ]
     rng.choices([act for _, act in acts], [weight for weight, _ in acts])[0]()
+
+
+def _strike(world: World, number: int) -> None:
+    """Let the backup be made, or the database be lost, where that was drawn for after this step."""
+    disaster = world.disaster
+    if disaster is None:
+        return
+    if number == disaster.kept_at:
+        world.note("a backup is made")
+        world.back_up()
+    if number in disaster.lost_at:
+        world.restore()
+    world.people.enter_again()
 
 
 def _forge(world: World) -> None:
@@ -205,5 +225,6 @@ def _requeue(world: World) -> int:
         world.clock.advance(days=1, minutes=1)  # Before that a replay tries nothing.
     if ids:
         world.note(f"a person replays {len(ids)}")
+        world.told.goes_on(world, ids)
         replay_outbox(world.store, ids, world.now())
     return len(ids)

@@ -19,7 +19,6 @@ from bridge.store.opening import create_or_open
 from bridge.store.port import Store
 from bridge.store.queries import CaseFilter
 from bridge.sync.connector import Connector
-from bridge.sync.recovery import mark_restored
 from bridge.sync.retention import Keeping, forget
 from bridge.wiring import make_gate, make_line, read_lanes
 from conformance.simulator import ManualClock, Simulator, SimulatorTransport
@@ -27,10 +26,11 @@ from conformance.simulator import ManualClock, Simulator, SimulatorTransport
 from .clinic import WE, Clinic
 from .database import Database
 from .doorstep import Doorstep
-from .drawn import draw
+from .drawn import draw, draw_disaster
 from .people import Local, People
 from .process import Replica, start
 from .registry import PATIENTS
+from .retold import Told
 from .seams import Crash, Network, Seams, Wire
 from .watching import Watched
 
@@ -49,10 +49,12 @@ class World:
         folder: Where an SQLite database may stand; without one, the database is in memory and plays a server
             that several replicas share.
         template: A database file with nothing in it, to be copied.
+        disaster: Whether the database is certainly lost once, and not by chance alone.
     """
 
-    def __init__(self, seed: int, folder: Path | None, template: Path | None) -> None:
+    def __init__(self, seed: int, folder: Path | None, template: Path | None, *, disaster: bool = False) -> None:
         self.seed = seed
+        self.disaster = draw_disaster(seed, certain=disaster)
         self.rng = random.Random(seed)
         random.seed(seed)  # The jitter of retries.
         self.clock = ManualClock(START)
@@ -80,6 +82,7 @@ class World:
         self.working = ""
         self._busy = 0
         self.people = People(self)
+        self.told = Told()
         self.watched = Watched(self)
         self.database = Database(folder, template)
         names = ("one",) if self.database.is_file else ("one", "two")
@@ -147,6 +150,7 @@ class World:
         """Copy the database as it is."""
         self.database.back_up()
         self.local.kept = copy.deepcopy(self.local.here)
+        self.people.entered_since.clear()
 
     def restore(self) -> None:
         """Put the copy in the place of the database: what was done since then, Bridge knows nothing of."""
@@ -154,15 +158,15 @@ class World:
             return
         self.note("the database is lost, and restored from its copy")
         self._shut()
-        self.database.restore()
+        self.database.restore(self.now())
+        self.told.lose(self)
+        # What people entered since is lost, but for what the EHR holds: the oracle asks for that by itself.
         self.local.here = copy.deepcopy(self.local.kept)
+        self.people.remember()
         self.door = self._door()
         for replica in self.replicas:
             fresh = self._replica(replica.name)
             replica.seams, replica.bridge = fresh.seams, fresh.bridge
-        with self.store.transaction() as tx:
-            tx.release_leases(self.now())
-            mark_restored(tx, ["main"], self.now())
 
     def forget(self) -> None:
         """Drop what nobody needs any more, however short ago it was needed."""
