@@ -24,7 +24,7 @@ from sqlalchemy import URL, select
 from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import ConfigError
-from bridge.store.engine import own, parse, schema_engine, sqlite_file
+from bridge.store.engine import hand_over, own, parse, schema_engine, sqlite_file
 from bridge.store.migrations import check, check_known, migrate
 from bridge.store.opening import open_store
 from bridge.store.tables import metadata, worker
@@ -186,6 +186,7 @@ def _put_back_sqlite(target: Path, file: Path, connections: Sequence[str], now: 
     try:
         shutil.copyfile(file, fresh)
         fresh.chmod(0o600)
+        hand_over(fresh, target)
         check_sound(fresh)
         url = f"sqlite:///{fresh}"
         check_known(url)

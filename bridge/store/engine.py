@@ -206,10 +206,24 @@ def own(url: str) -> Iterator[None]:
         return
     lock = os.open(f"{file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        hand_over(lock, file)
         _take(lock, file)
         yield
     finally:
         os.close(lock)
+
+
+def hand_over(made: int | Path, like: Path) -> None:
+    """
+    Give a file that root has made to the owner of *like*, or where that does not exist to the owner of its folder.
+
+    Bridge's service has a user of its own, who could open neither lock nor database once root had restored a backup.
+    (SQLite does so itself with its ``-wal`` and ``-shm``.)
+    """
+    if os.geteuid() != 0 or os.stat(made).st_uid != 0:
+        return
+    owner = os.stat(like if like.exists() else like.parent)
+    os.chown(made, owner.st_uid, owner.st_gid)
 
 
 def _take(lock: int, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -22,6 +23,7 @@ from tests.migrations.released import on_sqlite
 
 NOW = datetime(2026, 6, 1, 14, tzinfo=UTC)
 CURSOR = Cursor(connection="main", stream="Task", watermark=NOW, checked_at=NOW, rung="last-updated", read=7)
+SERVICE_USER = 61234
 
 
 class Place:
@@ -137,6 +139,23 @@ def test_a_restore_makes_the_database_where_there_is_none(place: Place, tmp_path
 
     assert done.aside is None
     assert place.noted() == "before"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+@pytest.mark.parametrize("fresh", [False, True], ids=["over a database", "where there is none"])
+def test_what_root_makes_and_restores_belongs_to_the_user_of_the_service(fresh: bool, tmp_path: Path) -> None:
+    """systemd gives the service's folder to a user made for it, and gives it anew only where the folder is not its."""
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "service"
+    elsewhere.mkdir()
+    folder.mkdir()
+    os.chown(folder, SERVICE_USER, SERVICE_USER)
+    back_up(Place(elsewhere).url, elsewhere / "copy")
+    url = f"sqlite:///{folder}/bridge.sqlite3" if fresh else Place(folder).url
+
+    put_back(url, elsewhere / "copy", ["main"], NOW)
+
+    assert {(one.stat().st_uid, one.stat().st_gid) for one in folder.iterdir()} == {(SERVICE_USER, SERVICE_USER)}
+    assert {one.stat().st_uid for one in elsewhere.iterdir()} == {0}
 
 
 def test_nothing_is_restored_while_bridge_runs(place: Place, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import ConfigError
-from bridge.store.engine import parse, schema_engine, sqlite_file
+from bridge.store.engine import hand_over, parse, schema_engine, sqlite_file
 from bridge.store.migrations.applying import PATIENCE, apply_all, apply_each
 from bridge.store.migrations.plan import Plan, planned
 from bridge.store.migrations.steps import FOLDER, Step, every_step
@@ -157,7 +157,10 @@ def _make_file(url: str) -> None:
         return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        if not file.exists():
+            made = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+            hand_over(made, file.parent)
+            os.close(made)
     except OSError as error:
         raise ConfigError(f"database: {file} cannot be made: {error.strerror}") from error
 
