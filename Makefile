@@ -50,6 +50,7 @@ dist: $(VENV)/dev.stamp ## Wheel and source distribution, with what they were te
 	rm -rf dist && $(BIN)/python -m hatchling build -d dist
 	cp requirements/run.txt dist/requirements.txt
 	cp requirements/postgres.txt dist/requirements-postgres.txt
+	cp deploy/systemd/bridge.service dist/
 	cd dist && sha256sum * > SHA256SUMS
 
 simulate: $(VENV)/dev.stamp ## Seeded runs of everything that can go wrong, SEEDS of them from FIRST on

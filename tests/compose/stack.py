@@ -29,6 +29,7 @@ FILES = ("docker-compose.yml", "Dockerfile", ".dockerignore", "pyproject.toml", 
 FOLDERS = ("requirements", "bridge", "conformance")
 TOOLS = ("podman", "runc", "buildah")
 IMAGES = ("python:3.11-slim", "postgres:16-bookworm", "hapiproject/hapi:v8.0.0-1-tomcat")
+REVISION, CREATED = "0123456789abcdef", "2026-11-22T00:00:00Z"
 LEASE_SECONDS = 15
 PATIENCE_SECONDS = 300.0
 GLANCE_SECONDS = 0.5
@@ -163,8 +164,9 @@ def running(folder: Path) -> Iterator[Stack]:
     _check_tools()
     _copy(folder)
     ports = {name: str(free_port()) for name in ("BRIDGE_PORT", "HAPI_PORT")}
+    told = {"REVISION": REVISION, "CREATED": CREATED}
     quick = {"LEASE_SECONDS": str(LEASE_SECONDS), "POLL_SECONDS": "3", "OVERLAP_SECONDS": "10"}
-    environment = os.environ | ports | quick
+    environment = os.environ | ports | quick | told
     with (
         httpx.Client(base_url=f"http://127.0.0.1:{ports['BRIDGE_PORT']}", timeout=60) as bridge,
         httpx.Client(base_url=f"http://127.0.0.1:{ports['HAPI_PORT']}/fhir/", timeout=120) as ehr,

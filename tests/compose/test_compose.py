@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 import time
 import uuid
@@ -20,7 +21,7 @@ import pytest
 from bridge import __version__
 from tests.hapi.plain import NO_CACHE, Json, pages
 
-from .stack import LEASE_SECONDS, Stack, until
+from .stack import CREATED, LEASE_SECONDS, REVISION, Stack, until
 
 OUTAGE_SECONDS = float(os.environ.get("COMPOSE_OUTAGE_SECONDS", "20"))
 """How long the database is away; by hand and before a release also 120."""
@@ -148,9 +149,9 @@ def test_the_image_is_small_and_says_what_it_is(stack: Stack, orders: Orders) ->
     base = json.loads(stack.podman("image", "inspect", "python:3.11-slim"))[0]
 
     assert about["Size"] - base["Size"] < MOST_ADDED
-    assert about["Labels"]["org.opencontainers.image.version"] == __version__
-    named = {name.removeprefix("org.opencontainers.image.") for name in about["Labels"]}
-    assert named >= {"title", "description", "licenses", "version", "revision", "created", "base.name"}
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in about["Labels"].items()}
+    assert (labels["version"], labels["revision"], labels["created"]) == (__version__, REVISION, CREATED)
+    assert labels.keys() >= {"title", "description", "licenses", "base.name"}
 
 
 def test_logs_are_json_and_name_no_patient(stack: Stack, orders: Orders) -> None:
@@ -181,6 +182,22 @@ def test_of_three_workers_one_is_killed_and_one_frozen_and_thawed(stack: Stack, 
     until(stack.all_healthy, "all are healthy again", stack.told)
 
 
+def test_a_worker_that_crashes_is_started_again_by_itself(stack: Stack, orders: Orders) -> None:
+    """Not `bridge`: podman starts nothing by itself that depends on what has ended, as `migrate` has."""
+    container = stack.containers("worker")[0]
+    before = stack.inspect(container)["State"]
+    orders.place(10)
+    os.kill(before["Pid"], signal.SIGKILL)
+
+    def is_another() -> bool:
+        now = stack.inspect(container)["State"]
+        return bool(now["Running"]) and now["Pid"] not in (0, before["Pid"])
+
+    until(is_another, "it runs again", stack.told)
+    until(stack.all_healthy, "all are healthy again", stack.told)
+    orders.all_right()
+
+
 def test_a_worker_that_is_stopped_ends_soon_with_0(stack: Stack, orders: Orders) -> None:
     stopped = stack.containers("worker")[-1]
     orders.place(20)
@@ -194,13 +211,16 @@ def test_a_worker_that_is_stopped_ends_soon_with_0(stack: Stack, orders: Orders)
     stack.unscale()
 
 
-def test_everything_is_stopped_and_started_and_data_and_cursors_are_there(stack: Stack, orders: Orders) -> None:
+@pytest.mark.parametrize(("end", "begin"), [(("stop",), ("start",)), (("down",), ("up", "--detach"))])
+def test_everything_is_stopped_or_taken_down_and_what_was_there_is_there_again(
+    stack: Stack, orders: Orders, end: tuple[str, ...], begin: tuple[str, ...]
+) -> None:
     cases = {case["id"]: case["version"] for case in stack.cases()}
     tasks = {task["id"]: task["meta"]["versionId"] for task in orders.tasks()}
     read = {one["type"]: one["received"] for one in stack.connection()["streams"]}
-    stack.compose("stop")
+    stack.compose(*end)
     assert stack.containers() == []
-    stack.compose("start")
+    stack.compose(*begin)
     until(stack.all_healthy, "all containers are healthy again", stack.told)
 
     assert {case["id"]: case["version"] for case in stack.cases()} == cases

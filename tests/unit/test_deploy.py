@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -62,3 +63,12 @@ def test_each_waits_for_what_it_needs_and_nothing_for_what_waits_itself() -> Non
     assert waits["worker"] == {"bridge-db": "service_healthy"}
     assert [(name, on) for name, needed in waits.items() for on in needed if waits[on]] == []
     assert all("--wait" in SERVICES[name]["command"] for name in ("migrate", "bridge", "worker"))
+
+
+def test_hapi_is_told_of_its_database_in_words_that_the_shell_in_its_image_passes_on() -> None:
+    """Debian's sh drops variables whose names have a dot; HAPI then kept everything in its container (seen 2026-11)."""
+    told = SERVICES["hapi"]["environment"]
+
+    assert [name for name in told if not name.isidentifier()] == []
+    assert told["SPRING_DATASOURCE_URL"] == "jdbc:postgresql://hapi-db:5432/hapi"
+    assert "Postgres" in json.loads(told["SPRING_APPLICATION_JSON"])["spring.jpa.properties.hibernate.dialect"]

@@ -16,7 +16,6 @@ import ca.uhn.fhir.jpa.dao.search.HSearchSortHelperImpl;
 import ca.uhn.fhir.jpa.dao.search.IHSearchSortHelper;
 import ca.uhn.fhir.jpa.model.config.PartitionSettings;
 import ca.uhn.fhir.jpa.model.config.SubscriptionSettings;
-import ca.uhn.fhir.jpa.model.dialect.HapiFhirH2Dialect;
 import ca.uhn.fhir.jpa.provider.DaoRegistryResourceSupportedSvc;
 import ca.uhn.fhir.jpa.provider.IJpaSystemProvider;
 import ca.uhn.fhir.jpa.provider.JpaCapabilityStatementProvider;
@@ -44,6 +43,7 @@ import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Primary;
+import org.springframework.core.env.Environment;
 import org.springframework.orm.jpa.JpaTransactionManager;
 import org.springframework.orm.jpa.LocalContainerEntityManagerFactoryBean;
 import org.springframework.transaction.annotation.EnableTransactionManagement;
@@ -57,6 +57,8 @@ public class JpaServerConfig {
     private static final int DEFAULT_PAGE_SIZE = 20;
 
     private static final int MAXIMUM_PAGE_SIZE = 200;
+
+    private static final String DIALECT = "spring.jpa.properties.hibernate.dialect";
 
     // -- settings ---------------------------------------------------------------------------------------------------
 
@@ -85,13 +87,20 @@ public class JpaServerConfig {
 
     // -- database ---------------------------------------------------------------------------------------------------
 
+    /** As in the starter, Spring's own settings may name another database than the switches do. */
     @Bean
-    DataSource dataSource(Switches switches) {
+    DataSource dataSource(Switches switches, Environment settings) {
         HikariDataSource dataSource = new HikariDataSource();
-        dataSource.setJdbcUrl(switches.databaseUrl());
-        dataSource.setUsername("sa");
-        dataSource.setPassword("");
+        dataSource.setJdbcUrl(settings.getProperty("spring.datasource.url", switches.databaseUrl()));
+        dataSource.setUsername(settings.getRequiredProperty("spring.datasource.username"));
+        dataSource.setPassword(settings.getRequiredProperty("spring.datasource.password"));
         return dataSource;
+    }
+
+    @Bean
+    Dialect dialect(Environment settings) throws ReflectiveOperationException {
+        String named = settings.getRequiredProperty(DIALECT);
+        return (Dialect) Class.forName(named).getDeclaredConstructor().newInstance();
     }
 
     @Bean
@@ -100,9 +109,10 @@ public class JpaServerConfig {
             ConfigurableListableBeanFactory beans,
             FhirContext fhirContext,
             JpaStorageSettings storageSettings,
-            DataSource dataSource) {
+            DataSource dataSource,
+            Dialect dialect) {
         Properties properties = new Properties();
-        properties.put("hibernate.dialect", HapiFhirH2Dialect.class.getName());
+        properties.put("hibernate.dialect", dialect.getClass().getName());
         properties.put("hibernate.hbm2ddl.auto", "update");
         properties.put("hibernate.search.enabled", "false");
 
@@ -123,8 +133,7 @@ public class JpaServerConfig {
     /** HAPI's own provider reads dialect and data source from the entity manager factory, which needs the provider. */
     @Bean
     @Primary
-    HibernatePropertiesProvider hibernatePropertiesProvider(DataSource dataSource) {
-        Dialect dialect = new HapiFhirH2Dialect();
+    HibernatePropertiesProvider hibernatePropertiesProvider(DataSource dataSource, Dialect dialect) {
         return new HibernatePropertiesProvider() {
             @Override
             public Dialect getDialect() {
