@@ -56,7 +56,8 @@ def is_newer(snapshot: Snapshot, than: Snapshot) -> bool:
 
     By ``meta.lastUpdated``. A tie cannot be decided by FHIR (versionId is opaque): whole numbers are compared
     as such, since servers that number their versions count upwards, other ids as text; so that the answer
-    does not depend on the order of arrival. The sweep compares with the EHR and has the last word (rule ours).
+    does not depend on the order of arrival. What carries no version goes by its receipt, which its name ends with
+    (``@``) where need be. The sweep compares with the EHR and has the last word (rule ours).
     """
     now, before = snapshot.updated_at, than.updated_at
     if now is not None and before is not None and now != before:
@@ -66,7 +67,8 @@ def is_newer(snapshot: Snapshot, than: Snapshot) -> bool:
 
 def _age(one: Snapshot | Unread) -> tuple[float, int, str]:
     at = one.updated_at.timestamp() if one.updated_at is not None else float("-inf")
-    number = int(one.version) if len(one.version) <= _ID_LENGTH and _is_number(one.version) else -1
+    counted = one.version.rpartition("@")[2]
+    number = int(counted) if len(counted) <= _ID_LENGTH and _is_number(counted) else -1
     return at, number, one.version
 
 

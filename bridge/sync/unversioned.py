@@ -3,7 +3,7 @@ Resources that carry no ``meta.versionId``: what is received is told apart by it
 
 A hash of the content says whether two receipts are the same, not which is newer, nor that a resource came back
 to what it once was. So what differs from what is known of the resource now is a new version, even where its
-content was seen before; and where it has no ``meta.lastUpdated`` either, it is as old as its receipt.
+content was seen before, or its ``meta.lastUpdated`` did not move; and where it has none, it is as old as its receipt.
 """
 
 from __future__ import annotations
@@ -41,6 +41,6 @@ def _named(version: SourceVersion, row: SourceRow | None, seen: bool, now: datet
     if latest.version.partition("@")[0] == version.version:
         return replace(received, version=latest.version)
     older = version.updated_at is not None and latest.updated_at is not None and version.updated_at < latest.updated_at
-    if older or not seen:
+    if older or not (seen or received.updated_at == latest.updated_at):
         return received
     return replace(received, version=f"{version.version}@{int(now.timestamp() * 1_000_000)}")

@@ -48,6 +48,17 @@ def test_every_change_counts_though_its_hash_may_be_smaller(statuses: tuple[str,
         assert intakes.status == status
 
 
+@pytest.mark.parametrize("statuses", [("active", "on-hold"), ("on-hold", "active"), ("draft", "active")])
+def test_every_change_counts_though_the_ehr_dates_it_as_before(statuses: tuple[str, str]) -> None:
+    intakes = Intakes()
+    meta = {"lastUpdated": "2026-06-01T10:00:00Z"}
+
+    for status in statuses * 3:
+        assert intakes.take(status=status, meta=meta) == (1, 0)
+        assert intakes.status == status
+        assert intakes.take(status=status, meta=meta) == (0, 1)
+
+
 def test_a_repeat_stores_nothing_however_often_it_comes() -> None:
     intakes = Intakes()
     for status in ("active", "on-hold", "active"):
