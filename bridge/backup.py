@@ -296,9 +296,10 @@ def _run(command: Sequence[str], url: URL | None = None) -> str:
         ConfigError: It is not installed, or failed.
     """
     env, where = dict(os.environ), [] if url is None else _where(url)
+    open_where = [] if url is None else _where(url.difference_update_query(["sslpassword"]))
     if url is not None and url.password is not None:
         env["PGPASSWORD"] = str(url.password)
-    shown = " ".join([*command, *where])
+    shown = " ".join([*command, *open_where])
     tool = shutil.which(command[0])
     if tool is None:
         raise ConfigError(f"{command[0]} is not installed here; where it is, run: {shown}")

@@ -37,7 +37,7 @@ _OUTSIDE = frozenset({"BRIDGE_CONFIG"})
 _TEST_ONLY = ("BRIDGE_TEST_", "BRIDGE_REQUIRE_", "BRIDGE_EXAMPLES", "BRIDGE_REFEREE_URL")
 _KUBERNETES = re.compile(r"BRIDGE_(SERVICE_(HOST|PORT(_.+)?)|PORT_\d+_(TCP|UDP)(_.+)?)")
 """What Kubernetes puts into every container beside a service that is called ``bridge``."""
-_PASSWORD_IN_URL = re.compile(r"^[^/]*//[^/@]*:[^/@]*@|[?&]password=")
+_PASSWORD_IN_URL = re.compile(r"^[^/]*//[^/@]*:[^/@]*@|[?&](ssl)?password=")
 
 
 def find_file(given: Path | None, env: Mapping[str, str] = os.environ) -> Path | None:
@@ -85,7 +85,7 @@ def shown(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain values, as they are in force, secrets hidden."""
     values = settings.model_dump(mode="json")
     url = re.sub(r"(//[^/@:]*):[^/]*@", r"\1:***@", settings.database.url.get_secret_value())
-    values["database"]["url"] = re.sub(r"([?&]password=)[^&]*", r"\1***", url)
+    values["database"]["url"] = re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", url)
     return values
 
 

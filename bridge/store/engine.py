@@ -71,8 +71,19 @@ def parse(url: str) -> URL:
             raise ConfigError("database: an SQLite URL needs a file, like sqlite:///bridge.db")
         return parsed.set(drivername="sqlite")
     if parsed.get_backend_name() in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+psycopg")
+        return _password_hidden(parsed.set(drivername="postgresql+psycopg"))
     raise ConfigError(f"database: {parsed.drivername} is not supported; expected sqlite or postgresql")
+
+
+def _password_hidden(url: URL) -> URL:
+    """Return *url* with a password that stands in its query where passwords are looked for, and left out of words."""
+    given = url.query.get("password")
+    return url.difference_update_query(["password"]).set(password=given) if isinstance(given, str) else url
+
+
+def told(url: URL) -> str:
+    """Return which database *url* names, for words: no password, and nothing of the query, which may hold one too."""
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -463,6 +463,44 @@ def test_the_database_password_comes_from_its_file(load: Load, tmp_path: Path) -
     assert settings.database.url.get_secret_value() == "postgresql://bridge:a%2Fb%40c%3Ad@db:5432/bridge"
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        f"bridge:a@{SECRET}@db/bridge",
+        f"bridge:a/{SECRET}@db/bridge",
+        f"bridge:a?{SECRET}@db/bridge",
+        f"bridge:a#{SECRET}@db/bridge",
+        f"bridge@db:{SECRET}/bridge",
+    ],
+)
+def test_a_password_that_would_be_read_as_something_else_is_refused_without_showing_it(
+    load: Load, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As part of the host it would be told to whoever hears that there is no such host."""
+    monkeypatch.setenv("BRIDGE_DATABASE__URL", f"postgresql://{place}")
+
+    with pytest.raises(ConfigError, match="password_file as it is") as caught:
+        load(MAIN)
+
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "bridge:a%40b[c:d@db:5432/bridge",
+        "bridge@[::1]:5432/bridge?sslmode=require",
+        "bridge@one:5432,two:5433/bridge",
+        "/bridge?host=/run/postgresql",
+        "db",
+    ],
+)
+def test_every_form_of_a_database_url_is_taken(load: Load, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_DATABASE__URL", f"postgresql://{place}")
+
+    assert load(MAIN).database.url.get_secret_value() == f"postgresql://{place}"
+
+
 def test_an_unreadable_database_password_stops_the_start(problems: Problems) -> None:
     (said,) = problems("[database]\nurl = 'postgresql://bridge@db/bridge'\npassword_file = 'pw'")
 
@@ -472,12 +510,14 @@ def test_an_unreadable_database_password_stops_the_start(problems: Problems) -> 
 
 def test_what_is_shown_of_the_settings_holds_no_secret(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_CONNECTIONS__MAIN__TOKEN", SECRET)
-    monkeypatch.setenv("BRIDGE_DATABASE__URL", f"postgresql://bridge:{SECRET}@db/bridge?password={SECRET}&x=1")
+    monkeypatch.setenv(
+        "BRIDGE_DATABASE__URL", f"postgresql://bridge:{SECRET}@db/bridge?password={SECRET}&x=1&sslpassword={SECRET}"
+    )
     settings = load(MAIN + "auth = 'bearer'")
 
     said = shown(settings)
 
-    assert said["database"]["url"] == "postgresql://bridge:***@db/bridge?password=***&x=1"
+    assert said["database"]["url"] == "postgresql://bridge:***@db/bridge?password=***&x=1&sslpassword=***"
     assert SECRET not in f"{said} {settings!r} {settings}"
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import ConfigError
-from bridge.store.engine import hand_over, parse, schema_engine, sqlite_file
+from bridge.store.engine import hand_over, parse, schema_engine, sqlite_file, told
 from bridge.store.migrations.applying import PATIENCE, apply_all, apply_each
 from bridge.store.migrations.plan import Plan, planned
 from bridge.store.migrations.steps import FOLDER, Step, every_step
@@ -51,7 +51,7 @@ def migrate(url: str, *, patience: timedelta = PATIENCE, folder: Path = FOLDER) 
         todo = _todo(conn, url, folder)
         apply_all(conn, todo, folder)
         if conn.exec_driver_sql("PRAGMA foreign_key_check").first():
-            raise ConfigError(f"database: migrating {_shown(url)} would break references; nothing was changed")
+            raise ConfigError(f"database: migrating {told(parse(url))} would break references; nothing was changed")
     return tuple(step.revision for step in todo)
 
 
@@ -92,7 +92,7 @@ def check(url: str) -> None:
     todo = pending(url)
     if todo:
         raise ConfigError(
-            f"database: {_shown(url)} lacks {', '.join(todo)}; `bridge migrate --check` says what that takes;"
+            f"database: {told(parse(url))} lacks {', '.join(todo)}; `bridge migrate --check` says what that takes;"
             " back up, then run `bridge migrate`"
         )
 
@@ -111,7 +111,7 @@ def check_known(url: str, revision: str | None = None) -> None:
             )
         return
     if len(pending(url)) == len(every_step()):
-        raise ConfigError(f"database: {_shown(url)} was not made by Bridge")
+        raise ConfigError(f"database: {told(parse(url))} was not made by Bridge")
 
 
 def is_blank(url: str) -> bool:
@@ -140,7 +140,7 @@ def _todo(conn: Connection, url: str, folder: Path = FOLDER) -> Sequence[Step]:
     known = [step.revision for step in every]
     if current not in known:
         raise ConfigError(
-            f"database: {_shown(url)} is at {current}, which this Bridge does not know;"
+            f"database: {told(parse(url))} is at {current}, which this Bridge does not know;"
             " a newer Bridge made it: install that release or a later one,"
             " or restore the backup that was made before the upgrade"
         )
@@ -180,10 +180,6 @@ def _engaged(url: str | None) -> Iterator[Connection]:
             yield conn
     except DBAPIError as error:
         reason = str(error.orig).splitlines()[0] if error.orig else "no answer"
-        raise ConfigError(f"database: {_shown(url or 'sqlite:///memory')} cannot be used: {reason}") from error
+        raise ConfigError(f"database: {told(parse(url)) if url else 'in memory'} cannot be used: {reason}") from error
     finally:
         engine.dispose()
-
-
-def _shown(url: str) -> str:
-    return parse(url).render_as_string(hide_password=True)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from bridge.errors import ConfigError
-from bridge.store.engine import engines, own, parse
+from bridge.store.engine import engines, own, parse, told
 
 OWNER = """
 import sys
@@ -33,6 +33,21 @@ with own(sys.argv[1]):
 )
 def test_urls_are_given_the_driver_that_is_used(url: str, driver: str) -> None:
     assert parse(url).drivername == driver
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://bridge:hunter2@db/bridge",
+        "postgresql://bridge@db/bridge?password=hunter2",
+        "postgresql://bridge@db/bridge?sslpassword=hunter2",
+    ],
+)
+def test_a_database_is_told_without_its_password_wherever_that_stands(url: str) -> None:
+    parsed = parse(url)
+
+    assert told(parsed).removeprefix("postgresql+psycopg://") in ("bridge:***@db/bridge", "bridge@db/bridge")
+    assert parsed.password == ("hunter2" if "hunter2@" in url or "?password" in url else None)
 
 
 @pytest.mark.parametrize("url", ["", "bridge.db", "sqlite://", "sqlite:///:memory:", "mysql://db/bridge"])
