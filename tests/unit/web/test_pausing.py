@@ -166,6 +166,30 @@ def test_the_page_shows_what_would_happen_to_the_ticked_rows_and_then_does_it(
     assert clinic.replayed == [("inbox", (ids[0], ids[2]))]
 
 
+def test_the_page_shows_what_would_happen_to_a_whole_group(clinic: Clinic, client: TestClient) -> None:
+    mended, _ = parked(clinic, 1, "active"), parked(clinic, 2, "nonsense")
+    group = {"connection": MAIN, "type": "ServiceRequest", "code": "unknown-status"}
+
+    page = client.post("/connections/replay-inbox", data={**group, "preview": "1"}, headers=OURS)
+
+    assert page.status_code == 200
+    assert "1 would be applied" in page.text
+    assert 'name="code" value="unknown-status"' in page.text
+    client.post("/connections/replay-inbox", data=group, headers=OURS)
+    assert mended in clinic.replayed[0][1]
+
+
+def test_the_page_says_that_nothing_would_happen_where_no_row_is_parked_any_more(client: TestClient) -> None:
+    for what in ("inbox", "outbox"):
+        page = client.post(
+            f"/connections/replay-{what}", data={"connection": MAIN, "code": "fault", "preview": "1"}, headers=OURS
+        )
+
+        assert page.status_code == 200
+        assert "Nothing would happen" in page.text
+        assert "Do it" not in page.text
+
+
 def test_what_stood_twice_is_counted_and_shown(clinic: Clinic, client: TestClient) -> None:
     case = clinic.referral()
     with clinic.store.transaction() as tx:
