@@ -24,10 +24,11 @@ from datetime import datetime
 from threading import Condition, Thread
 
 from bridge.cases.sources import SourceRow
-from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAnswer
+from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, StoreUnavailable, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.notification import Notification
 from bridge.fhir.source import SourceVersion
+from bridge.logs import where
 from bridge.store.port import Store, Tx
 from bridge.store.rows import Counts, Hint
 from bridge.sync.hearing import heard, hears
@@ -154,9 +155,13 @@ class Doorbell:
                 for connection, refs in sorted(commit.refs.items()):
                     short = _listen(tx, connection, commit.said.get(connection, ()), now)
                     tx.note_hints(connection, refs | short, now, secrets.randbits(62))
+        except StoreUnavailable as error:
+            log.warning("hints were not kept: %s", error)
+            commit.kept.set_exception(NotKept("the database refused"))
+            return
         except Exception as error:  # noqa: BLE001 - the top of a loop: every sender is told, the loop goes on
-            log.error("hints were not kept: %s", type(error).__name__)
-            commit.kept.set_exception(NotKept(f"the database refused ({type(error).__name__})"))
+            log.error("hints were not kept: %s", where(error))
+            commit.kept.set_exception(NotKept(f"a fault of ours ({type(error).__name__})"))
             return
         commit.kept.set_result(None)
         for connection in commit.refs:

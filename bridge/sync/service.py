@@ -17,6 +17,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from bridge.errors import HeldBack, RemoteError, StoreUnavailable
+from bridge.logs import where
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
 from bridge.sync.retention import EVERY, Keeping, forget
@@ -152,7 +153,7 @@ class Service:
             except StoreUnavailable as error:
                 self._not_saved(error)
             except Exception as error:  # noqa: BLE001 - the top of a loop; the hints are still there
-                log.error("hints could not be answered: %s", type(error).__name__, extra={"connection": name})
+                log.error("hints could not be answered: %s", where(error), extra={"connection": name})
             self._stopping.wait(BETWEEN_ANSWERS.total_seconds())
 
     def _every(
@@ -188,7 +189,7 @@ class Service:
         now = self._clock()
         if self._said_at is None or now - self._said_at >= SAY_AGAIN:
             self._said_at = now
-            log.error("%s; nothing is taken in until the database saves again, and nothing is lost", error)
+            log.warning("%s; nothing is taken in until the database saves again, and nothing is lost", error)
 
     def _won(self, name: str, interval: timedelta) -> bool:
         """Whether this process is the one to act on the timer's tick."""

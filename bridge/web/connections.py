@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -143,7 +143,7 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     parked: tuple[ParkedGroup, ...]
     late: tuple[LateGroup, ...]
     repairs: int
-    """How many versions the sweep found that nothing else had brought."""
+    """How many versions the sweep found that a poll had read past."""
     second_copies: int
     """How many resources of ours stood twice; the second of each is marked as entered in error."""
     routes: tuple[RouteView, ...]
@@ -218,7 +218,7 @@ def connection_view(tx: Tx, info: ConnectionInfo, *, now: datetime, stale_after:
         outbox=_outbox(tx, info.name, now),
         parked=tuple(_groups(tx, info.name)),
         late=tuple(LateGroup(type=row.type, path=row.path, count=row.found) for row in late),
-        repairs=repairs(totals),
+        repairs=repairs(late),
         second_copies=tx.copies(info.name).get(IntentState.CONFIRMED, 0),
         routes=tuple(RouteView(route.kind, route.how, route.reason) for route in info.routes),
         disagreements=tuple(info.disagreements),
@@ -287,10 +287,13 @@ def _late_rows(late: Iterable[Late], stream: str) -> int:
     return sum(row.found for row in late if row.type == stream)
 
 
-def repairs(totals: Mapping[str, Counts]) -> int:
-    """Return how many versions the sweep brought that nothing else had brought."""
-    swept = totals.get(SWEEP_STREAM, Counts())
-    return swept.received - swept.duplicate
+def repairs(late: Iterable[Late]) -> int:
+    """
+    Return how many versions the sweep brought that a poll had read past.
+
+    What the sweep brought before a poll was due is no repair: where much changes, there is some of it every time.
+    """
+    return sum(row.found for row in late if row.path == SWEEP_STREAM)
 
 
 def _outbox(tx: Tx, connection: str, now: datetime) -> OutboxStand:

@@ -47,9 +47,7 @@ FAMILIES = MappingProxyType(
         "bridge_late_rows": Family(
             "Versions that a poll had read past and another way in brought.", _STREAM, counts=True
         ),
-        "bridge_sweep_repairs": Family(
-            "Versions that the sweep found and nothing else had brought.", _ONE, counts=True
-        ),
+        "bridge_sweep_repairs": Family("Versions that the sweep found and a poll had read past.", _ONE, counts=True),
         "bridge_parked": Family(
             "What waits for a person: received versions (inbox) and writes (outbox).", ("connection", "box")
         ),

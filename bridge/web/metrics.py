@@ -159,10 +159,10 @@ def _cases(scrape: Scrape, tx: Tx, line: Line, cases: Mapping[tuple[str, str], i
 
 
 def _intake(scrape: Scrape, tx: Tx, line: Line, now: datetime) -> None:
-    totals, late = tx.totals(line.name), Tally[str]()
-    for group in tx.late(line.name):
+    totals, groups, late = tx.totals(line.name), tx.late(line.name), Tally[str]()
+    for group in groups:
         late[group.type] += group.found
-    scrape.add("bridge_sweep_repairs", repairs(totals), line.name)
+    scrape.add("bridge_sweep_repairs", repairs(groups), line.name)
     scrape.add("bridge_paused", any(row.type is None for row in tx.pauses(line.name)), line.name)
     cursors = {cursor.stream: cursor for cursor in tx.cursors(line.name)}
     proof = cursors.get(SWEEP_STREAM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sqlite3
 import subprocess
@@ -69,7 +70,9 @@ def test_a_full_disk_stops_intake_keeps_what_is_there_and_goes_on_by_itself(
     world.store.close()
 
 
-def test_a_notification_on_a_full_disk_is_to_be_sent_again(disk: Disk, tmp_path: Path) -> None:
+def test_a_notification_on_a_full_disk_is_to_be_sent_again(
+    disk: Disk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     world = FileWorld(tmp_path)
     bell = Doorbell(world.store, world.clock)
     disk.pages = _pages(world.file)
@@ -77,6 +80,7 @@ def test_a_notification_on_a_full_disk_is_to_be_sent_again(disk: Disk, tmp_path:
     with pytest.raises(NotKept):
         bell.ring("main", [f"Task/{number}{'x' * 50}" for number in range(2000)])
 
+    assert [record.levelname for record in caplog.records] == ["WARNING"], "an error would count as a fault of ours"
     disk.pages = PLENTY
     bell.ring("main", ["Task/1"])
     bell.close()
@@ -148,6 +152,7 @@ def test_the_log_says_once_a_minute_that_nothing_can_be_saved(
     said = [record.getMessage() for record in caplog.records if "nothing is taken in" in record.getMessage()]
     assert len(said) == 1
     assert "full" in said[0]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR], "it is no fault of ours"
     disk.pages = PLENTY
     world.clock.advance(minutes=1)
     service._with_database(service._read, world.bridge)

@@ -77,6 +77,16 @@ def _read_failing(world: Staged) -> int:
     return fired
 
 
+def _one_type_breaks(world: Staged) -> int:
+    """The EHR answers every search of one type with 500, and all others as ever: it is not away."""
+    world.pass_steps(3)
+    world.answers = lambda sent: httpx.Response(500, request=sent) if sent.url.path.endswith("/Task") else None
+    fired = world.pass_steps(25)
+    world.answers = lambda _: None
+    world.pass_steps(12)
+    return fired
+
+
 def _away(world: Staged) -> int:
     world.pass_steps(3)
     world.away = True
@@ -240,6 +250,7 @@ SCENARIOS = (
     Scenario("BridgeDatabaseNotSaving", _not_saving),
     Scenario("BridgeDataStale", _stale),
     Scenario("BridgeReadFailing", _read_failing),
+    Scenario("BridgeReadFailing", _one_type_breaks),
     Scenario("BridgeEhrAway", _away),
     Scenario("BridgeCredentialsRefused", _credentials),
     Scenario("BridgeOutboxStuck", _outbox_stuck, 10),
