@@ -95,3 +95,11 @@ Vendor = Annotated[str, BeforeValidator(_vendor)]
 ConnectionName = Annotated[str, BeforeValidator(_connection_name)]
 Reference = Annotated[str, BeforeValidator(_reference)]
 Roster = Annotated[tuple[Annotated[str, BeforeValidator(_on_roster)], ...], LISTED]
+
+
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^@:/?#\[\],]*)(:[0-9]{1,5})?"
+DATABASE_PLACE = re.compile(rf"([^@/?#]*@)?{_HOST}(,{_HOST})*(/[^@?#]*)?(\?[^@#]*)?\Z")
+"""
+What stands behind ``postgresql://``. A password with an @ of its own would be read as part of the host, and told
+to whoever hears that there is no such host.
+"""

@@ -17,6 +17,7 @@ from bridge.cases.terms import OwnerKind
 from bridge.errors import ConfigError
 from bridge.setting_values import (
     BY_TYPE,
+    DATABASE_PLACE,
     DAYS,
     LISTED,
     ConnectionName,
@@ -47,14 +48,6 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^@:/?#\[\],]*)(:[0-9]{1,5})?"
-_AUTHORITY = re.compile(rf"([^@/?#]*@)?{_HOST}(,{_HOST})*(/[^@?#]*)?(\?[^@#]*)?\Z")
-"""
-What stands behind ``postgresql://``. A password with an @ of its own would be read as part of the host, and told
-to whoever hears that there is no such host.
-"""
-
-
 class Database(_Section):
     """
     Where everything is kept: an SQLite file (relative to the configuration file) or PostgreSQL.
@@ -75,7 +68,7 @@ class Database(_Section):
             fit = scheme in ("postgresql", "postgresql+psycopg") and bool(place)
         if not fit:
             raise ValueError("url: expected sqlite:///FILE or postgresql://USER@HOST/NAME")
-        if scheme != "sqlite" and not _AUTHORITY.match(place):
+        if scheme != "sqlite" and not DATABASE_PLACE.match(place):
             raise ValueError(
                 "url: expected postgresql://USER@HOST:PORT/NAME; characters like @ / ? # in a password are written "
                 "as %40 %2F %3F %23, or the password is put into password_file as it is"
