@@ -1,8 +1,9 @@
 """
 OperationOutcome: what a server says went wrong, read tolerantly, told without anybody's data.
 
-``diagnostics`` and ``details.text`` often quote the resource, so they never enter a message; the issue code,
-the coded detail and a message id such as ``HAPI-0550`` do (FHIR R4 operationoutcome.html).
+``diagnostics`` and ``details.text`` often quote the resource, so they never enter a message; the issue code, the
+coded detail and a message id such as ``HAPI-0550`` do (FHIR R4 operationoutcome.html). What stands in a code's place
+and is none may be anybody's name, so codes are told only where they are known to be codes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ import re
 import msgspec
 
 _MESSAGE_ID = re.compile(r"\b(HAPI-\d{4,5})\b")
-_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_SEVERITIES = frozenset({"fatal", "error", "warning", "information", "success"})
+_TYPES = frozenset(
+    "invalid structure required value invariant security login unknown expired forbidden suppressed processing "
+    "not-supported duplicate multiple-matches not-found deleted too-long code-invalid extension too-costly "
+    "business-rule conflict transient lock-error no-store exception timeout incomplete throttled informational "
+    "success limited-filter".split()
+)
+"""FHIR's issue types (R4 and R5 valueset-issue-type.html)."""
+_DETAIL = re.compile(r"MSG_[A-Z_]{1,60}|[0-9]{1,6}")
+"""FHIR's own coded details (R4 valueset-operation-outcome.html), and the numbers of Epic and others."""
 
 
 class Issue(msgspec.Struct, frozen=True):
@@ -102,13 +112,18 @@ def _issue(issue: _Issue) -> Issue:
     spoken = " ".join(part for part in (issue.diagnostics, text) if isinstance(part, str))
     message = _MESSAGE_ID.search(spoken)
     return Issue(
-        severity=_safe(issue.severity),
-        code=_safe(issue.code),
-        details=tuple(filter(None, (_safe(coding.code) for coding in codings if coding is not None))),
+        severity=_known(issue.severity, _SEVERITIES),
+        code=_known(issue.code, _TYPES),
+        details=tuple(filter(None, (_detail(coding.code) for coding in codings if coding is not None))),
         message_id=message[1] if message is not None else None,
         mentions=spoken[:2000],
     )
 
 
-def _safe(value: object) -> str:
-    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
+def _known(value: object, codes: frozenset[str]) -> str:
+    return value if isinstance(value, str) and value in codes else ""
+
+
+def _detail(value: object) -> str:
+    known = isinstance(value, str) and (value in _TYPES or _DETAIL.fullmatch(value))
+    return str(value) if known else ""

@@ -15,7 +15,7 @@ from bridge.web.problems import ApiError
 MOST_BYTES = 64 * 1024
 """No command, filter or form comes near this."""
 
-_SENT = re.compile(r"(value) '.*'", re.DOTALL)
+_SENT = re.compile(r"(value) '.*'|(unknown field) `.*?`(?= - at `|\Z)", re.DOTALL)
 
 MOST_FIELDS = 600
 SELECTED = "id"
@@ -59,7 +59,7 @@ FormBody = Annotated[dict[str, str], Depends(_form)]
 
 def without_sent(message: str) -> str:
     """Return what msgspec says is wrong without the words that were sent: they may be about somebody."""
-    return _SENT.sub(r"\1", message)
+    return _SENT.sub(lambda found: found[1] or found[2], message)
 
 
 def decoded(raw: bytes, type_: type[T]) -> T:

@@ -108,6 +108,8 @@ class Clinic(Staged):
                 {"command": "close", "reason": NOTE},
                 {"command": NOTE, "text": MRN},
                 {"command": "assign", "owner": STAFF},
+                {"command": "note", "text": NOTE, NAMES[1]: NOTE},
+                {NAMES[0]: NOTE},
             ):
                 for version in (f'"{case.version}"', '"999"', NOTE):
                     self.keep(self.web.post(path, json=command, headers={"If-Match": version}))
@@ -118,7 +120,9 @@ class Clinic(Staged):
             self.keep(self.web.get(path))
             self.keep(self.web.post(path, content=NOTE))
         self.keep(self.web.get("/api/v1/cases", params={"status": NAMES[0], "cursor": NOTE}))
-        self.keep(self.web.post("/api/v1/inbox/replay", json={"ids": [NOTE]}))
+        for body in ({"ids": [NOTE]}, {NAMES[0]: 1}, {"code": NAMES[1], "dry_run": MRN}):
+            self.keep(self.web.post("/api/v1/inbox/replay", json=body))
+            self.keep(self.web.post("/api/v1/outbox/replay", json=body))
         self.keep(self.web.get("/", headers={"Host": f"{NOTE}.example", "X-Request-Id": NOTE}))
         self.store.reading = _broken  # type: ignore[method-assign, assignment]
         for path in ("/", "/connections", "/api/v1/cases", "/health/ready"):
@@ -136,8 +140,18 @@ def _quoting(sent: httpx.Request) -> httpx.Response | None:
     if sent.method == "GET":
         return None
     words = f"{' '.join(NAMES)} {MRN} {PHONE} {sent.content.decode()}"
-    issue = {"severity": "error", "code": "invalid", "diagnostics": words, "details": {"text": words}}
-    return httpx.Response(422, json={"resourceType": "OperationOutcome", "issue": [issue]}, request=sent)
+    coding = [{"system": "http://clinic.example/codes", "code": MRN, "display": words}]
+    issue = {
+        "severity": "error",
+        "code": NAMES[1],
+        "diagnostics": words,
+        "details": {"text": words, "coding": coding},
+        "expression": [words],
+    }
+    headers = {"Location": f"http://elsewhere.example/{MRN}", "WWW-Authenticate": f'Bearer error="{words}"'}
+    return httpx.Response(
+        422, json={"resourceType": "OperationOutcome", "issue": [issue]}, headers=headers, request=sent
+    )
 
 
 def _raising(sent: httpx.Request) -> httpx.Response | None:
