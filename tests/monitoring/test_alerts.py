@@ -76,8 +76,14 @@ COMING_AND_GOING = {
         "bridge_database_saves": "1x2 0x1 1 0x2 1 0 0 0 1 0x30",
         "bridge_database_up": "1x42",
     },
+    "BridgeNotificationsSilent": {
+        'bridge_subscriptions{connection="main",state="not-arriving"}': "0 1 1 0 1 1 1 1 0 1x6 0 1x20",
+    },
 }
-"""As it was seen: one type that is always answered with 500, the others not; and a disk that was filled to its end."""
+"""
+As it was seen: one type that is always answered with 500, the others not; a disk that was filled to its end; and a
+Subscription of which nothing arrives, which Bridge asks for again after two minutes, four, eight.
+"""
 
 
 @pytest.mark.parametrize("alert", COMING_AND_GOING)
