@@ -15,10 +15,41 @@ import msgspec
 _MESSAGE_ID = re.compile(r"\b(HAPI-\d{4,5})\b")
 _SEVERITIES = frozenset({"fatal", "error", "warning", "information", "success"})
 _TYPES = frozenset(
-    "invalid structure required value invariant security login unknown expired forbidden suppressed processing "
-    "not-supported duplicate multiple-matches not-found deleted too-long code-invalid extension too-costly "
-    "business-rule conflict transient lock-error no-store exception timeout incomplete throttled informational "
-    "success limited-filter".split()
+    {
+        "invalid",
+        "structure",
+        "required",
+        "value",
+        "invariant",
+        "security",
+        "login",
+        "unknown",
+        "expired",
+        "forbidden",
+        "suppressed",
+        "processing",
+        "not-supported",
+        "duplicate",
+        "multiple-matches",
+        "not-found",
+        "deleted",
+        "too-long",
+        "code-invalid",
+        "extension",
+        "too-costly",
+        "business-rule",
+        "conflict",
+        "transient",
+        "lock-error",
+        "no-store",
+        "exception",
+        "timeout",
+        "incomplete",
+        "throttled",
+        "informational",
+        "success",
+        "limited-filter",
+    }
 )
 """FHIR's issue types (R4 and R5 valueset-issue-type.html)."""
 _DETAIL = re.compile(r"MSG_[A-Z_]{1,60}|[0-9]{1,6}")

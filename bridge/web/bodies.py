@@ -15,7 +15,8 @@ from bridge.web.problems import ApiError
 MOST_BYTES = 64 * 1024
 """No command, filter or form comes near this."""
 
-_SENT = re.compile(r"(value) '.*'|(unknown field) `.*?`(?= - at `|\Z)", re.DOTALL)
+_SENT = re.compile(r"(value) '.*'|(unknown field) `(?![a-z_]{1,40}`).*?`(?= - at `|\Z)", re.DOTALL)
+"""A field's name is told where it is written as ours are: then somebody mistook it, and wants to know which."""
 
 MOST_FIELDS = 600
 SELECTED = "id"
