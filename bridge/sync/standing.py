@@ -8,7 +8,7 @@ its reason shown on the case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from bridge.store.rows import OutboxRow
 from bridge.sync.line import Line
 from bridge.sync.noticed import search_copies
 from bridge.sync.several import read_several
+from bridge.sync.whose import OF_THE_ROOT
 from bridge.tasks.intents import task_again
 from bridge.tasks.merge import carries_identifier, decode
 from bridge.tasks.transitions import FINAL
@@ -39,7 +40,9 @@ class StandingReport:
     problem: str | None = None
 
 
-def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable[str], now: datetime) -> StandingReport:
+def check_standing(
+    client: FhirClient, store: Store, line: Line, roots: Collection[str], now: datetime
+) -> StandingReport:
     """
     Queue an intent for each open case of *roots* whose Task is not there, was ended, or lost our identifier.
 
@@ -50,6 +53,7 @@ def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable
     """
     if not line.writes:
         return StandingReport()
+    _try_again(store, line, roots, now)
     with store.reading() as tx:
         written = _written(tx, line, roots)
     if not written:
@@ -75,7 +79,23 @@ def check_standing(client: FhirClient, store: Store, line: Line, roots: Iterable
     return StandingReport(lost)
 
 
-def _written(tx: Tx, line: Line, roots: Iterable[str]) -> dict[str, OutboxRow]:
+def _try_again(store: Store, line: Line, roots: Collection[str], now: datetime) -> None:
+    """
+    Queue again what says how an open case stands and was given up for a reason that its root gives no longer.
+
+    Messages and records of attempts are left to a person: meanwhile the work may have become another patient's.
+    """
+    with store.transaction() as tx:
+        there = {ref for ref, row in tx.sources(line.name, roots).items() if row.gone_at is None and row.unread is None}
+        cases = sorted(case.id for root, case in tx.cases_of_roots(line.name, roots).items() if root in there)
+        parked = tx.outbox(case_ids=cases, state=IntentState.PARKED, limit=_ALL) if cases else []
+        given_up = [row.id for row in parked if row.intent.message is None and row.code in OF_THE_ROOT]
+        if given_up:
+            tx.lock(line.name)
+            tx.requeue(given_up, now)
+
+
+def _written(tx: Tx, line: Line, roots: Collection[str]) -> dict[str, OutboxRow]:
     """Return the row that wrote it, by the Task that stands for each open case with nothing on its way."""
     cases = {case.id for case in tx.cases_of_roots(line.name, roots).values() if case.is_open}
     rows = tx.outbox(case_ids=sorted(cases), limit=_ALL)

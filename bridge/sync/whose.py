@@ -20,6 +20,10 @@ from bridge.sync.line import Line
 from bridge.tasks.elements import Json, is_local
 from bridge.tasks.merge import patient_of
 
+ROOT_MISSING, ROOT_UNREADABLE = "root-missing", "root-unreadable"
+OF_THE_ROOT = frozenset({ROOT_MISSING, ROOT_UNREADABLE, PATIENT_MISMATCH})
+"""Why nothing was written, where what the request says may be otherwise by now."""
+
 
 class Whose:
     """Asks one EHR who the patient is. Safe to share between threads."""
@@ -74,7 +78,7 @@ class Whose:
         verdict = normalize(version, base_url=self._line.base_url, fhir_version=self._line.fhir_version)
         if not isinstance(verdict, Snapshot):
             reason = f"{version.ref} cannot be read any longer: {verdict.reason}"
-            raise Stop(IntentState.PARKED, "root-unreadable", reason)
+            raise Stop(IntentState.PARKED, ROOT_UNREADABLE, reason)
         stated = verdict.patient.ref if verdict.patient is not None else None
         if verdict.patient is not None and stated != case.patient_ref and not self._leads_to(stated, case):
             reason = f"the patient of {version.ref} is not the patient of the case; nothing was written"
@@ -115,7 +119,7 @@ def _root_missing(case: Case, kind: IntentKind) -> Stop:
     if not case.is_open and kind is not IntentKind.OUTREACH_RECORD:
         return Stop(IntentState.SUPERSEDED, "root-gone", f"{case.root} is gone, and the case is over with it")
     reason = f"nothing on the EHR confirms whose {case.root} is; nothing was written"
-    return Stop(IntentState.PARKED, "root-missing", reason)
+    return Stop(IntentState.PARKED, ROOT_MISSING, reason)
 
 
 def leads_to(client: FhirClient, base_url: str, ref: str | None, to: str | None) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.cases.commands import Close
+from bridge.cases.commands import Close, RaiseBlocker
 from bridge.cases.intents import IntentKind, IntentState
-from bridge.cases.terms import ClosureReason
+from bridge.cases.terms import BlockerCategory, ClosureReason
 from bridge.sync.standing import MANY
 from tests.unit.sync.world import World, order, patient
 
@@ -120,3 +120,51 @@ def test_a_task_that_the_ehr_closes_to_us_is_not_taken_for_lost_and_hides_no_oth
     delete(world, f"Task/{deleted}")
 
     assert world.bridge.compare().lost == 1
+
+
+def parked(world: World) -> list[str | None]:
+    return [row.code for row in world.outbox() if row.state is IntentState.PARKED]
+
+
+def test_what_was_given_up_while_the_order_was_deleted_is_written_once_it_is_back() -> None:
+    """Deleted and brought back between two polls, it changes nothing else of its case."""
+    world = World()
+    world.ehr.put(patient())
+    world.ehr.put(order())
+    world.bridge.read()
+    delete(world, ROOT)
+    world.bridge.deliver()
+    assert parked(world) == ["root-missing"]
+    world.ehr.put(order())
+
+    world.sync()
+
+    assert (parked(world), world.task(ROOT)["status"]) == ([], "ready")
+
+
+def test_what_was_given_up_while_the_order_named_another_patient_is_written_once_it_does_not() -> None:
+    world = world_with_task()
+    world.act(ROOT, RaiseBlocker(category=BlockerCategory.LANGUAGE, text="Interpreter"))
+    world.ehr.put(order(subject={"reference": "Patient/other"}))
+    world.bridge.deliver()
+    assert parked(world) == ["patient-mismatch"]
+    world.ehr.put(order())
+
+    world.sync()
+
+    assert (parked(world), world.task(ROOT)["for"]["reference"]) == ([], "Patient/p1")
+    assert world.task(ROOT)["status"] == "on-hold"
+
+
+def test_while_the_order_is_deleted_nothing_is_tried_again() -> None:
+    world = World()
+    world.ehr.put(patient())
+    world.ehr.put(order())
+    world.bridge.read()
+    delete(world, ROOT)
+    world.bridge.deliver()
+
+    world.sync()
+
+    assert world.ours("Task", OWN_SYSTEM) == []
+    assert set(task_states(world)) <= {IntentState.SUPERSEDED, IntentState.PARKED}
