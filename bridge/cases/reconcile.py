@@ -40,10 +40,15 @@ from bridge.cases.sources import SourceRow, Unread
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """One received version that was mapped, and what is odd about how it came to be (in fixed words)."""
+    """
+    One received version that was mapped, and what is odd about how it came to be (in fixed words).
+
+    ``stands`` is whether the EHR was asked for it by name and has the last word, whatever it is dated.
+    """
 
     snapshot: Snapshot
     note: str | None = None
+    stands: bool = False
 
 
 _ID_LENGTH = 64
@@ -57,7 +62,8 @@ def is_newer(snapshot: Snapshot, than: Snapshot) -> bool:
     By ``meta.lastUpdated``. A tie cannot be decided by FHIR (versionId is opaque): whole numbers are compared
     as such, since servers that number their versions count upwards, other ids as text; so that the answer
     does not depend on the order of arrival. What carries no version goes by its receipt, which its name ends with
-    (``@``) where need be. The sweep compares with the EHR and has the last word (rule ours).
+    (``@``) where need be. An EHR whose clock was put back dates what is newer earlier; so where they differ it is asked
+    which one stands, and has the last word (``Arrival.stands``; rule ours).
     """
     now, before = snapshot.updated_at, than.updated_at
     if now is not None and before is not None and now != before:
@@ -89,7 +95,7 @@ def reconcile(
     for arrival in arrivals:
         snapshot = arrival.snapshot
         before = rows.get(snapshot.ref)
-        rows[snapshot.ref] = merged = _merge(before, snapshot, rules, now)
+        rows[snapshot.ref] = merged = _merge(before, arrival, rules, now)
         if merged.snapshot is not snapshot:
             stale.add((snapshot.ref, snapshot.version))
         if before is None or merged != before:
@@ -185,7 +191,8 @@ def _settle(
 # Sources --------------------------------------------------------------------------------------------------
 
 
-def _merge(before: SourceRow | None, snapshot: Snapshot, rules: Rules, now: datetime) -> SourceRow:
+def _merge(before: SourceRow | None, arrival: Arrival, rules: Rules, now: datetime) -> SourceRow:
+    snapshot = arrival.snapshot
     told = opening(snapshot, rules, now)
     began = _began(snapshot, now)
     if before is None:
@@ -199,8 +206,9 @@ def _merge(before: SourceRow | None, snapshot: Snapshot, rules: Rules, now: date
             watch_at=told.watch_at,
         )
     opened, began = before.opened or told.opens, min(before.began_at, began)
-    if not is_newer(snapshot, before.snapshot):
+    if not (arrival.stands or is_newer(snapshot, before.snapshot)):
         return replace(before, opened=opened, began_at=began)
+    overtaken = before.unread is None or arrival.stands or _age(before.unread) <= _age(snapshot)
     return replace(
         before,
         snapshot=snapshot,
@@ -209,7 +217,7 @@ def _merge(before: SourceRow | None, snapshot: Snapshot, rules: Rules, now: date
         watch_at=told.watch_at,
         gone_at=None,
         missed_at=None,
-        unread=before.unread if before.unread is not None and _age(before.unread) > _age(snapshot) else None,
+        unread=None if overtaken else before.unread,
     )
 
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
+
+from msgspec.structs import replace
 
 from bridge import tracing
 from bridge.cases.book import Outcome
@@ -21,7 +24,7 @@ from bridge.cases.reconcile import Arrival, is_newer, reconcile
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow, Unread
 from bridge.errors import IllegalTransition
-from bridge.fhir.source import SourceVersion
+from bridge.fhir.source import SourceVersion, is_by_content
 from bridge.mappers import Ignored, Parked, normalize
 from bridge.store.port import Store, Tx
 from bridge.store.rows import Counts, Cursor, InboxRow, InboxState
@@ -38,10 +41,18 @@ OWN_WRITE = "own-write"
 OLDER_VERSION = "older-version"
 POLL = "poll"
 
+MOST_DOUBTS = 100
+"""How many resources of one page are asked for by name; the sweep asks for the others."""
+
 MOST_TOLD = 5
 """How many parked versions of one page the log names; the inbox has them all."""
 
 log = logging.getLogger(__name__)
+
+COUNTED_BY_PATH = ("sweep", "notify")
+"""What came by these is counted under their name, the rest under its type."""
+
+_ALL = 1_000_000
 
 Verdict = Snapshot | Ignored | Parked
 
@@ -51,13 +62,27 @@ class Intake:
     """
     What arrived together, and where the stream stands once it is stored.
 
-    ``via`` says how it came: ``poll``, ``notify``, ``sweep``, ``delivery``, ``replay``.
+    ``via`` says how it came: ``poll``, ``notify``, ``sweep``, ``delivery``, ``replay``. ``insist`` is whether also
+    versions that are known are held against what counts. ``over`` are versions that no longer count, by ``Type/id``:
+    what arrives was asked for by name, and stands in their place.
     """
 
     stream: str
     versions: Sequence[SourceVersion]
     via: str
     cursor: Cursor | None = None
+    insist: bool = False
+    over: Mapping[str, str] = field(default_factory=dict)
+
+
+class Asks(Protocol):
+    """What asks the EHR where a page leaves a doubt; see ``people.asking``."""
+
+    def __call__(self, refs: Collection[str]) -> object:
+        """Read certain Patients again."""
+
+    def now(self, ref: str) -> SourceVersion | None:
+        """Return what stands there, if it is there and may be read."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +98,8 @@ class IngestReport:
     changed: int = 0
     intents: int = 0
     newest: tuple[str, datetime] | None = None
+    doubtful: Mapping[str, str] = field(default_factory=dict)
+    """The versions that count, by ``Type/id``, though the page held others, dated earlier."""
 
     @property
     def fresh(self) -> bool:
@@ -80,17 +107,27 @@ class IngestReport:
         return self.counts.received > self.counts.duplicate
 
 
-def ingest(
-    page: Intake, store: Store, line: Line, now: datetime, ask: Callable[[Collection[str]], object] | None = None
-) -> IngestReport:
+def ingest(page: Intake, store: Store, line: Line, now: datetime, ask: Asks | None = None) -> IngestReport:
     """
     Take in one page; see the module's docstring.
 
     Args:
         ask: Reads certain Patients again. It is called where a page gives a case another patient, with nothing
             stored yet: whether that is another person, or another record of the same one, is told by the record
-            that the case named so far, and what was written for another person is taken back.
+            that the case named so far, and what was written for another person is taken back. It also tells which
+            version stands where a page brings one that is dated before the one that counts.
     """
+    report = _taken(page, store, line, now, ask)
+    if ask is not None:
+        for ref, counts in list(report.doubtful.items())[:MOST_DOUBTS]:
+            stands = ask.now(ref)
+            if stands is not None and stands.version != counts and not is_by_content(stands.version):
+                log.warning("what the EHR shows of %s is dated before what it showed until now", ref)
+                _taken(Intake(page.stream, (stands,), page.via, over={ref: counts}), store, line, now, ask)
+    return report
+
+
+def _taken(page: Intake, store: Store, line: Line, now: datetime, ask: Asks | None) -> IngestReport:
     if ask is not None:
         try:
             return _ingest(page, store, line, now, certain=False)
@@ -112,25 +149,32 @@ def _ingest(page: Intake, store: Store, line: Line, now: datetime, *, certain: b
     with store.transaction() as tx:
         tx.lock(line.name)
         catch_up(tx, line, now)
-        fresh = _fresh(tx, line, told_apart(tx, line.name, page.versions, now))
-        verdicts = read_versions(tx, fresh, line)
+        versions = told_apart(tx, line.name, page.versions, now)
+        fresh = _fresh(tx, line, versions)
+        stand = _standing(tx, line, page)
+        again = [version for version in versions if version.ref in stand and version not in fresh]
+        verdicts = read_versions(tx, [*fresh, *again], line)
         snapshots = [verdict for _, verdict in verdicts if isinstance(verdict, Snapshot)]
         unread = [_unread(version) for version, verdict in verdicts if isinstance(verdict, Parked)]
         known = load(tx, line.name, snapshots, unread)
-        arrivals = [Arrival(snapshot, _odd_move(snapshot, known.sources)) for snapshot in snapshots]
+        arrivals = [Arrival(one, _odd_move(one, known.sources), one.ref in stand) for one in snapshots]
         outcome = reconcile(arrivals, known, line.rules, now, unread)
         if not certain and (left := _patients_left(outcome)):
             raise _PatientsLeft(left)
-        rows = [_inbox_row(version, verdict, outcome, page, line, now) for version, verdict in verdicts]
+        judged = [_inbox_row(version, verdict, outcome, page, line, now) for version, verdict in verdicts]
+        rows = judged[: len(fresh)]
         if page.via != POLL:
             rows = noted_late(tx, line.name, page.via, rows, but=OWN_WRITE)
         tx.add_versions(rows)
+        for row in judged[len(fresh) :]:
+            _settle_again(tx, row)
         intents = record(tx, line, outcome, now)
         intents += notice_copies(tx, line, _own_tasks(verdicts), now)
         counts = _counts(len(page.versions), rows)
         tx.count(line.name, page.stream, counts)
         if page.cursor is not None:
             tx.save_cursor(page.cursor)
+        doubtful = _doubtful(tx, line, versions if page.insist else fresh, outcome, page)
     _tell_parked(rows)
     tracing.received(rows, began)
     return IngestReport(
@@ -139,7 +183,37 @@ def _ingest(page: Intake, store: Store, line: Line, now: datetime, *, certain: b
         changed=len(outcome.pairs),
         intents=intents,
         newest=_newest(verdicts),
+        doubtful=doubtful,
     )
+
+
+def _standing(tx: Tx, line: Line, page: Intake) -> set[str]:
+    """Return what takes the place of the version that counts, unless another one has come to count meanwhile."""
+    rows = tx.sources(line.name, page.over) if page.over else {}
+    return {ref for ref, counted in page.over.items() if ref in rows and rows[ref].snapshot.version == counted}
+
+
+def _settle_again(tx: Tx, row: InboxRow) -> None:
+    """Give a version that came before, and was then taken for an older one, the state that it has now."""
+    kept = [one for one in tx.inbox(connection=row.connection, ref=row.ref, limit=_ALL) if one.version == row.version]
+    for one in kept:
+        tx.settle_version(replace(one, state=row.state, code=row.code, reason=row.reason))
+        if one.state is not row.state:
+            moved = {one.state.value: -1, row.state.value: 1}
+            tx.count(one.connection, one.path if one.path in COUNTED_BY_PATH else one.type, Counts(**moved))
+
+
+def _doubtful(tx: Tx, line: Line, versions: Sequence[SourceVersion], outcome: Outcome, page: Intake) -> dict[str, str]:
+    """Return what counts though the EHR shows another version: because that one is dated earlier."""
+    shown = {version.ref: version.version for version in versions if not is_by_content(version.version)}
+    if not page.insist:
+        shown = {ref: version for ref, version in shown.items() if (ref, version) in outcome.stale}
+    rows = tx.sources(line.name, shown) if shown else {}
+    return {
+        ref: row.snapshot.version
+        for ref, row in rows.items()
+        if row.snapshot.version != shown[ref] and (row.unread is None or row.unread.version != shown[ref])
+    }
 
 
 def _tell_parked(rows: Sequence[InboxRow]) -> None:

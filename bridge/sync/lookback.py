@@ -20,7 +20,7 @@ from bridge.store.port import Store
 from bridge.store.rows import Counts
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
-from bridge.sync.people import asking
+from bridge.sync.people import Asking
 from bridge.sync.poll import LOOK_BACK, is_whole, refuse_short
 from bridge.sync.rungs import Rung
 from bridge.sync.several import read_several
@@ -64,7 +64,7 @@ def look_back(
             late = sorted(ref for ref, _ in keys - tx.known_versions(line.name, keys))
         found = read_several(client, late).found
         if found:
-            ask = asking(client, store, line, clock)
+            ask = Asking(client, store, line, clock)
             total = add(total, ingest(Intake(via, found, via), store, line, clock(), ask).counts)
         if stream in held():
             break

@@ -34,7 +34,7 @@ from bridge.store.rows import Counts, Hint
 from bridge.sync.hearing import heard, hears
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.line import Line
-from bridge.sync.people import asking
+from bridge.sync.people import Asking
 from bridge.sync.several import read_several
 from bridge.sync.sweep import compare
 from bridge.sync.taking import add
@@ -305,7 +305,7 @@ def _read_type(
     found = [*several.found, *_unsearched(client, sorted(absent))]
     if not found:
         return AnswerReport(refused=len(several.refused))
-    ask = asking(client, store, line, clock)
+    ask = Asking(client, store, line, clock)
     report = ingest(Intake(NOTIFY_STREAM, found, "notify"), store, line, clock(), ask)
     return AnswerReport(refused=len(several.refused), counts=report.counts)
 

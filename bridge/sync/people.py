@@ -16,15 +16,15 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from msgspec.structs import replace
 
 from bridge.cases.changes import Cause, CauseKind
 from bridge.cases.people import MOST_LINKS, REDIRECTED, Person
 from bridge.cases.reconcile import revisit
-from bridge.errors import Moved, ServerFault, UnsafeAnswer
+from bridge.errors import Moved, Refused, ServerFault, UnsafeAnswer
 from bridge.fhir.client import FhirClient
+from bridge.fhir.source import SourceVersion
 from bridge.mappers.people import READABLE, person
 from bridge.store.port import Store, Tx
 from bridge.sync.known import load_roots, record
@@ -105,22 +105,32 @@ def read_again(
     return total
 
 
-def asking(
-    client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime]
-) -> Callable[[Collection[str]], object]:
+@dataclass(frozen=True)
+class Asking:
     """
-    Return what reads certain patients again, for ``ingest``: it asks nothing of an EHR itself.
+    What ``ingest`` asks where a page leaves a doubt: it asks nothing of an EHR itself.
 
-    One that cannot be read holds up no page: it is as if its record said nothing.
+    A patient that cannot be read holds up no page: it is as if the record said nothing.
     """
-    return partial(_ask, client, store, line, clock)
 
+    client: FhirClient
+    store: Store
+    line: Line
+    clock: Callable[[], datetime]
 
-def _ask(client: FhirClient, store: Store, line: Line, clock: Callable[[], datetime], refs: Collection[str]) -> None:
-    try:
-        read_again(client, store, line, dict.fromkeys(refs, ()), clock, unknown=True)
-    except (ServerFault, UnsafeAnswer) as error:
-        log.warning("a patient cannot be read: %s", error, extra={"connection": line.name})
+    def __call__(self, refs: Collection[str]) -> None:
+        """Read certain patients again."""
+        try:
+            read_again(self.client, self.store, self.line, dict.fromkeys(refs, ()), self.clock, unknown=True)
+        except (ServerFault, UnsafeAnswer) as error:
+            log.warning("a patient cannot be read: %s", error, extra={"connection": self.line.name})
+
+    def now(self, ref: str) -> SourceVersion | None:
+        """Return what stands there, if it is there and may be read."""
+        try:
+            return self.client.read(ref)
+        except Refused:
+            return None
 
 
 # Reading --------------------------------------------------------------------------------------------------

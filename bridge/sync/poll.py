@@ -33,7 +33,7 @@ from bridge.fhir.times import format_instant
 from bridge.store.port import Store
 from bridge.store.rows import Cursor
 from bridge.sync.line import Line
-from bridge.sync.people import asking
+from bridge.sync.people import Asking
 from bridge.sync.taking import PollReport, Progress, Taking, begin
 
 LOOK_BACK = timedelta(hours=24)
@@ -75,7 +75,7 @@ def poll(
         IncompleteScan: The server gave less than there is.
         UnsafeAnswer: The server ignored the filter, paged in a circle or never came to rest.
     """
-    taking = Taking(stream, store, line, clock, watch, asking(client, store, line, clock))
+    taking = Taking(stream, store, line, clock, watch, Asking(client, store, line, clock))
     _Crawl(client, taking, begin(store, line, stream, RUNG, since)).run()
     return taking.report()
 

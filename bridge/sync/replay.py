@@ -15,21 +15,16 @@ from bridge.fhir.source import SourceVersion
 from bridge.mappers import Ignored, Parked
 from bridge.store.port import Store, Tx
 from bridge.store.rows import Counts, InboxRow, InboxState
-from bridge.sync.ingest import OLDER_VERSION, Verdict, read_versions, settled_as
+from bridge.sync.ingest import COUNTED_BY_PATH, OLDER_VERSION, Verdict, read_versions, settled_as
 from bridge.sync.known import load, record
 from bridge.sync.line import Line
-from bridge.sync.notify import NOTIFY_STREAM
 from bridge.sync.recovery import let_go
-from bridge.sync.sweep import SWEEP_STREAM
 from bridge.sync.timers import catch_up
 
 _AS_COUNTED = {
     InboxState.APPLIED: Counts(applied=1, parked=-1),
     InboxState.IGNORED: Counts(ignored=1, parked=-1),
 }
-
-_COUNTED_BY_PATH = (SWEEP_STREAM, NOTIFY_STREAM)
-"""What came by these is counted under their name, the rest under its type."""
 
 
 def replay_inbox(store: Store, lines: Mapping[str, Line], ids: Sequence[int], now: datetime) -> int:
@@ -100,7 +95,7 @@ def _replay_one(store: Store, lines: Mapping[str, Line], row_id: int, now: datet
         record(tx, line, outcome, now)
         state, code, reason = settled_as(version, verdict, outcome)
         tx.settle_version(replace(row, state=state, code=code, reason=reason))
-        tx.count(line.name, row.path if row.path in _COUNTED_BY_PATH else row.type, _AS_COUNTED[state])
+        tx.count(line.name, row.path if row.path in COUNTED_BY_PATH else row.type, _AS_COUNTED[state])
         return True
 
 

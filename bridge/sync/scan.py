@@ -23,7 +23,7 @@ from bridge.fhir.query import cut_short
 from bridge.store.port import Store
 from bridge.store.rows import Cursor
 from bridge.sync.line import Line
-from bridge.sync.people import asking
+from bridge.sync.people import Asking
 from bridge.sync.poll import LARGEST_PAGE, MOST_PASSES, is_whole, refuse_short
 from bridge.sync.rungs import BEGINNING, Roster, Rung, Step
 from bridge.sync.sweep import compare
@@ -129,7 +129,7 @@ def poll_by_date(
         RemoteError: The server did not answer as it should; what came is kept, the cursor stands.
         IncompleteScan: It gave less than there is.
     """
-    taking = Taking(stream, store, line, clock, watch, asking(client, store, line, clock))
+    taking = Taking(stream, store, line, clock, watch, Asking(client, store, line, clock))
     scan = Scan(client, taking, begin(store, line, stream, step.rung, since))
     seen = _read_made(scan, step, line)
     if step.status is not None:
@@ -195,7 +195,7 @@ def poll_snapshot(
         RemoteError: The server did not answer as it should, or refuses every one of them.
         IncompleteScan: It gave less than there is of one of them; the others were read.
     """
-    taking = Taking(stream, store, line, clock, watch, asking(client, store, line, clock))
+    taking = Taking(stream, store, line, clock, watch, Asking(client, store, line, clock))
     scan = Scan(client, taking, begin(store, line, stream, step.rung, None))
     window = roster.window(step.window, clock())
     if step.rung is Rung.SNAPSHOT or step.param is None:

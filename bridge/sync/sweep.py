@@ -32,7 +32,7 @@ from bridge.store.rows import Counts
 from bridge.sync.ingest import Intake, ingest
 from bridge.sync.known import load_roots, named_in, record
 from bridge.sync.line import Line
-from bridge.sync.people import asking, read_again
+from bridge.sync.people import Asking, read_again
 from bridge.sync.several import read_several
 from bridge.sync.standing import check_standing
 from bridge.sync.taking import add
@@ -212,8 +212,9 @@ def _compare_some(
         if row.ref in found and row.missed_at is not None:
             _mark(store, line, row, replace(row, missed_at=None), clock())
     moved = [found[row.ref] for row in rows if row.ref in found and found[row.ref].version != row.snapshot.version]
-    ask = asking(client, store, line, clock)
-    counts = ingest(Intake(stream, moved, stream), store, line, clock(), ask).counts if moved else Counts()
+    ask = Asking(client, store, line, clock)
+    taken = Intake(stream, moved, stream, insist=True)
+    counts = ingest(taken, store, line, clock(), ask).counts if moved else Counts()
     return SweepReport(len(rows), counts.received - counts.duplicate, gone, counts=counts)
 
 

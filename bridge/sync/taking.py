@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from bridge.fhir.client import SearchPage
 from bridge.fhir.source import SourceVersion
 from bridge.store.port import Store
 from bridge.store.rows import Counts, Cursor
-from bridge.sync.ingest import IngestReport, Intake, ingest
+from bridge.sync.ingest import Asks, IngestReport, Intake, ingest
 from bridge.sync.line import Line
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Taking:
 
     Args:
         watch: Told after every page, for a progress bar.
-        ask: Reads certain patients again, see ``ingest``.
+        ask: What asks the EHR where a page leaves a doubt, see ``ingest``.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Taking:
         line: Line,
         clock: Callable[[], datetime],
         watch: Callable[[Progress], None],
-        ask: Callable[[Collection[str]], object] | None = None,
+        ask: Asks | None = None,
     ) -> None:
         self.stream, self.store, self.line, self.clock, self._ask = stream, store, line, clock, ask
         self._watch = watch
