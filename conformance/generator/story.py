@@ -85,11 +85,12 @@ class Timeline:
     shift_days: float = 0.0
 
     def at(self, days: float) -> datetime:
-        """Return the instant of story day *days*, cut to seconds."""
+        """Return the instant of story day *days*, to the second: what lies after *start_at* is never before it."""
         distance = timedelta(days=days + self.shift_days)
-        if distance > timedelta(0):
-            distance /= self.speed
-        return (self.start_at + distance).replace(microsecond=0)
+        if distance <= timedelta(0):
+            return (self.start_at + distance).replace(microsecond=0)
+        at = self.start_at + distance / self.speed
+        return at.replace(microsecond=0) + timedelta(seconds=1 if at.microsecond else 0)
 
     def ahead(self, days: float) -> datetime:
         """Return an instant *days* after the story's day 0, however fast it is played."""

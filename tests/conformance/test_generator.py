@@ -166,6 +166,15 @@ def test_no_visit_is_over_before_its_time() -> None:
                     assert starts[write.target] <= step.at.isoformat(timespec="seconds")
 
 
+def test_what_has_happened_at_the_start_does_not_hang_on_the_moment_it_is() -> None:
+    def begun(microsecond: int) -> list[int]:
+        start = AT.replace(microsecond=microsecond)
+        told = stories(1, start, speed=86_400.0)
+        return [sum(step.at <= start for step in story.steps) for story in told]
+
+    assert begun(0) == begun(1) == begun(999_999)
+
+
 def test_a_stream_of_stories_has_no_end_and_plays_in_order_of_time() -> None:
     simulator = Simulator(ManualClock(AT))
 
