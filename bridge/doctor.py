@@ -42,7 +42,9 @@ from bridge.wiring import Exit, make_client, make_desire, make_line, make_owners
 SAFE_SQLITE = (3, 51, 3)
 """The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug, fixed 2026-03-13)."""
 
-WORST_CLOCK = timedelta(minutes=5)
+WORST_CLOCK = timedelta(minutes=2)
+"""From when on an EHR's clock is told to be another than ours, as the alert BridgeClockSkew does (rule ours)."""
+
 ROOM_NEEDED = 512 * 1024 * 1024
 """Bytes that should be free beside an SQLite file (rule ours)."""
 
@@ -258,6 +260,10 @@ def _advice(error: BridgeError, section: ConnectionSection) -> str:
         return "the EHR refuses it: ask its administrator what this account may do"
     if isinstance(error, Throttled):
         return "the EHR asks to wait: try again later"
+    if isinstance(error, ServerFault) and "in time" in str(error):
+        return "it took longer than connections.NAME.timeout_seconds: is the EHR overloaded, or is the way to it slow?"
+    if isinstance(error, ServerFault) and error.status is not None and error.status >= 500:
+        return "the EHR itself, or what stands before it, is down or fails: its own log or status page says more"
     if section.base_url.startswith("http:"):
         return "is that a FHIR server, and does it speak http rather than https there?"
     return "is that a FHIR server? its own log may say what is wrong"
@@ -288,8 +294,8 @@ def _ehr_clock(name: str, ahead: timedelta | None) -> Iterator[Finding]:
     found = (
         f"the EHR's clock is {abs(ahead).total_seconds():.0f} s {'ahead of' if ahead > timedelta() else 'behind'} ours"
     )
-    advice = "Bridge goes by the EHR's; one of the two is wrong" if far else ""
-    yield Finding(f"connection {name} clock", True, found, advice)
+    advice = "nothing is lost by it, but times look wrong: mend time synchronisation on one of the two" if far else ""
+    yield Finding(f"connection {name} clock", not far, found, advice)
 
 
 def _authentication(name: str, way_out: Exit) -> Finding:

@@ -47,7 +47,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _CONTENT = (400, 409, 411, 412, 415, 422)
 """What servers answer to a write with nothing in it that they would have carried out."""
-_NOT_ALLOWED = (401, 403)
+_NOT_KNOWN, _NOT_ALLOWED = 401, 403
 _NO_WAY = (404, 405, 501)
 _MESSAGES = (IntentKind.STATUS_MESSAGE, IntentKind.OUTREACH_RECORD)
 
@@ -217,7 +217,9 @@ def _knock(client: FhirClient, method: str, path: str, *, exists: bool) -> tuple
         return True, f"not proven: {error}", ""
     if status in _CONTENT:
         return True, f"a write with nothing in it is refused for that alone ({status})", ""
-    if status in _NOT_ALLOWED:
+    if status == _NOT_KNOWN:
+        return False, f"answered {status}", "the EHR does not take who we say we are: see authentication"
+    if status == _NOT_ALLOWED:
         return False, f"answered {status}", "give Bridge's client the scope to write, or set write = false"
     if status in _NO_WAY and not exists:
         return False, f"answered {status}", "the server declares what it does not do; ask its administrator"

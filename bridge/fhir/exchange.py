@@ -156,7 +156,9 @@ class Exchange:
                 raise OutcomeUnknown(f"{what}: sent, but no whole answer came ({type(error).__name__})") from None
             if isinstance(error, RemoteError):
                 raise
-            raise ServerFault(f"{what}: the answer broke off ({type(error).__name__})") from None
+            late = isinstance(error, httpx.TimeoutException)
+            said = "no answer in time" if late else f"the answer broke off ({type(error).__name__})"
+            raise ServerFault(f"{what}: {said}") from None
 
     def _body(self, response: httpx.Response, what: str) -> bytes:
         """Read an answer, bounded in size and time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -516,6 +517,7 @@ class Stub(ThreadingHTTPServer):
         (401, "text/plain", b"", 1, "the EHR asks who we are; no credentials are configured"),
         (403, "text/plain", b"", 1, "ask its administrator what this account may do"),
         (404, "text/html", b"<h1>", 1, "base_url ends where /metadata begins"),
+        (503, "text/html", b"<h1>", 3, "is down or fails"),
         (200, "text/html", b"<h1>Welcome to nginx</h1>", 3, "is that a FHIR server"),
         (200, "application/fhir+json", b'{"resourceType":"Patient"}', 3, "is that a FHIR server"),
         (
@@ -538,6 +540,30 @@ def test_doctor_names_what_is_wrong_with_an_ehr(
     assert "!!  connection main" in told.out
     assert said in told.out
     assert told.code == code
+
+
+def test_doctor_says_of_an_ehr_that_is_slow_that_it_is_slow(
+    run: Run, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRIDGE_CONNECTIONS__MAIN__TIMEOUT_SECONDS", "0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        configure(f"http://127.0.0.1:{silent.getsockname()[1]}/fhir")
+
+        told = run("doctor")
+
+    assert "no answer in time" in told.out
+    assert "timeout_seconds" in told.out
+    assert told.code == 3
+
+
+def test_doctor_wants_a_person_where_the_clocks_are_apart(run: Run, configure: Configure) -> None:
+    with start_live_ehr(stories=1, faults=["clock-skew=600"]) as ahead:
+        configure(ahead.base_url)
+
+        told = run("doctor")
+
+    assert re.search(r"!!  connection main clock: the EHR's clock is (59\d|60\d|61\d) s ahead of ours", told.out)
+    assert told.code == 1
 
 
 @pytest.mark.parametrize(

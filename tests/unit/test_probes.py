@@ -50,12 +50,12 @@ def test_a_write_with_nothing_in_it_proves_that_writing_is_allowed_and_writes_no
     assert world.ehr.all("Task") == world.ehr.all("Communication") == []
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_who_may_not_write_is_told_what_to_ask_for(status: int) -> None:
+@pytest.mark.parametrize(("status", "advice"), [(401, "see authentication"), (403, "scope")])
+def test_who_may_not_write_is_told_what_to_ask_for(status: int, advice: str) -> None:
     found = tried(answering(status))
 
     assert not any(one.ok for one in found.values())
-    assert all("scope" in one.advice for one in found.values())
+    assert all(advice in one.advice for one in found.values())
 
 
 def test_an_address_where_nothing_can_be_made_is_no_way_to_make_something_but_may_be_one_to_change_it() -> None:
