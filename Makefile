@@ -37,8 +37,8 @@ test-postgres: $(VENV)/dev.stamp ## The store's contract on PostgreSQL; needs it
 test-browser: $(VENV)/dev.stamp ## The web view in Chromium
 	BRIDGE_REQUIRE_BROWSER=1 $(BIN)/pytest -q tests/browser
 
-test-install: $(VENV)/dev.stamp ## The wheel alone in a new environment; needs a package index
-	BRIDGE_REQUIRE_INSTALL=1 $(BIN)/pytest -q -m install tests
+test-install: $(VENV)/dev.stamp ## The wheel alone in a new environment (PYTHONS: others to try too); needs a package index
+	BRIDGE_REQUIRE_INSTALL=1 BRIDGE_INSTALL_PYTHONS="$(PYTHONS)" $(BIN)/pytest -q -m install tests
 
 compose-check: compose-images ## The compose file run with podman on Debian 12, as root; see tests/compose/README.md
 	BRIDGE_REQUIRE_COMPOSE=1 $(BIN)/pytest -q -m compose tests/compose

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import venv
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from bridge import __version__
 ROOT = Path(__file__).parents[2]
 NAME = f"bridge_ehr-{__version__}"
 OWN = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
+PYTHONS = [sys.executable, *os.environ.get("BRIDGE_INSTALL_PYTHONS", "").split()]
+"""The Pythons in which the wheel is tried alone: the one at work, and others that this machine has."""
 KINDS = {".py", ".typed", ".toml", ".mako", ".html", ".css", ".js", ".svg", ".txt", ".md"}
 
 
@@ -113,13 +114,13 @@ def test_the_wheel_names_what_it_needs_and_its_licence(wheel: Path) -> None:
 # Installed alone --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=PYTHONS)
+def installed(wheel: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel and its pinned dependencies in an environment of its own; gives the folder of its commands."""
     if os.environ.get("BRIDGE_REQUIRE_INSTALL") != "1":
         pytest.skip("needs a package index (make test-install)")
     place = tmp_path_factory.mktemp("installed")
-    venv.create(place, with_pip=True)
+    subprocess.run([request.param, "-m", "venv", place], check=True, timeout=120)
     pip = [place / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--require-hashes", "-r", ROOT / "requirements/postgres.txt"], check=True, timeout=500)
     subprocess.run([*pip, "--no-deps", wheel], check=True, timeout=60)
