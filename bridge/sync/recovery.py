@@ -210,14 +210,22 @@ class Adoption:
 
     def _knows(self, message: Json) -> bool:
         with self._store.reading() as tx:
-            case, name = self._case_of(tx, message), _named(message, MESSAGE_SYSTEM)
+            case, name = self._case_with(tx, message), _named(message, MESSAGE_SYSTEM)
             if case is None:
                 return False
             logged = any(f"outreach/{one.id}" == name for one in case.outreach)
             return logged or any(row.intent.key == name for row in tx.outbox(case_ids=[case.id], limit=_ALL))
 
-    def _case_of(self, tx: Tx, message: Json) -> Case | None:
-        root = root_of(message)
+    def _case_with(self, tx: Tx, message: Json) -> Case | None:
+        """Return the case that a message is about, or that its work belongs to by now: attempts move with it."""
+        case, about = self._case_of(tx, message), root_of(message)
+        if case is not None or about is None:
+            return case
+        row = tx.sources(self._line.name, [about]).get(about)
+        return self._case_of(tx, message, row.root) if row is not None else None
+
+    def _case_of(self, tx: Tx, message: Json, root: str | None = None) -> Case | None:
+        root = root or root_of(message)
         case = tx.cases_of_roots(self._line.name, [root]).get(root) if root is not None else None
         while case is not None and case.merged_into is not None:
             case = tx.case(case.merged_into)
@@ -235,7 +243,7 @@ class Adoption:
         attempt = Attempt(id=own_id, at=made_at, channel=told[0], outcome=told[1], by=RESTORED)
         with self._store.transaction() as tx:
             tx.lock(self._line.name)
-            case = self._case_of(tx, message)
+            case = self._case_with(tx, message)
             return int(case is not None and self._write(tx, case, OutreachLogged(attempt), now))
 
     def _write(self, tx: Tx, case: Case, fact: Fact, now: datetime) -> bool:

@@ -493,6 +493,25 @@ def test_what_was_told_is_found_where_nothing_can_be_searched_for_by_its_date(tm
     world.store.close()
 
 
+@OWN_OR_NOT
+def test_an_attempt_on_work_that_belongs_to_another_case_by_now_is_on_that_one(own_ids: bool, tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids)
+    world.ehr.put(visit("v7", basedOn=[]))
+    world.sync()
+    act = LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER)
+    world.act("Appointment/v7", act, new_id="a7")
+    world.sync(minutes=110)
+    before = world.said()
+    world.ehr.put(visit("v7", basedOn=[{"reference": "ServiceRequest/o1"}]))
+
+    world.restore()
+    world.sync()
+
+    assert [one.id for one in world.case("ServiceRequest/o1").outreach] == ["a7"]
+    assert {ref for ref in world.said() if ref not in before} <= set(_told(world))
+    world.store.close()
+
+
 def _told(world: Disaster) -> list[str]:
     ours = world.ours("Communication", "urn:bridge:message")
     return [f"Communication/{one['id']}" for one in ours if one["status"] not in ("not-done", "entered-in-error")]
