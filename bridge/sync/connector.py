@@ -12,7 +12,7 @@ from threading import Event, Lock
 from msgspec import structs
 
 from bridge.cases.intents import IntentState
-from bridge.errors import AuthExpired, HeldBack, Refused, RemoteError, UnsafeAnswer
+from bridge.errors import AuthExpired, HeldBack, PutOff, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.times import format_instant
 from bridge.store.port import Store
@@ -107,7 +107,9 @@ class Connector:
             except RemoteError as error:
                 problems.append(f"{stream}: {error}")
                 note_problem(self.store, self.line, stream, str(error))
-                log.warning("poll failed: %s", error, extra={"connection": self.line.name, "stream": stream})
+                # What puts this off was said when it happened, and may go on for days.
+                level = logging.DEBUG if isinstance(error, PutOff) else logging.WARNING
+                log.log(level, "poll failed: %s", error, extra={"connection": self.line.name, "stream": stream})
         self._note_clock()
         return reports, problems
 

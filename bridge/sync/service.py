@@ -16,7 +16,7 @@ from threading import Event, Lock, Thread
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bridge.errors import HeldBack, RemoteError, StoreUnavailable
+from bridge.errors import HeldBack, PutOff, RemoteError, StoreUnavailable
 from bridge.logs import where
 from bridge.store.port import Store
 from bridge.sync.connector import Connector
@@ -273,4 +273,5 @@ class Service:
             return
         except RemoteError as error:
             self._resting[connector.line.name] = self._clock() + timedelta(seconds=15)
-            log.warning("the EHR did not answer: %s", error, extra={"connection": connector.line.name})
+            level = logging.DEBUG if isinstance(error, PutOff) else logging.WARNING
+            log.log(level, "the EHR did not answer: %s", error, extra={"connection": connector.line.name})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import httpx
 import pytest
 
+from bridge.errors import PutOff
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.sync.connector import Connector
 from conformance.simulator import SimulatorTransport
@@ -88,6 +91,29 @@ def test_a_stream_that_is_refused_is_named_and_the_others_are_read(stream: str) 
         cursor = tx.cursor("main", stream)
     assert cursor is not None
     assert cursor.problem
+
+
+def test_an_ehr_that_is_not_asked_is_a_problem_that_is_not_said_with_every_poll(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = a_world()
+    asked = world.clock()
+
+    @contextmanager
+    def not_now() -> Iterator[None]:
+        raise PutOff("not asked before noon", retry_at=asked)
+        yield
+
+    endpoint = Endpoint("main", BASE, attempts=1, ids_per_search=20)
+    client = FhirClient(endpoint, clock=world.clock, turn=not_now, transport=SimulatorTransport(world.ehr))
+    bridge = replace(world.bridge, client=client)
+
+    _, problems = bridge.read()
+
+    assert len(problems) == 4
+    with world.store.reading() as tx:
+        assert [cursor.problem for cursor in tx.cursors("main")] == ["not asked before noon"] * 4
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_a_sweep_that_is_refused_does_not_keep_what_is_due_from_being_delivered() -> None:

@@ -428,7 +428,7 @@ def test_two_versions_of_one_timestamp_are_both_kept() -> None:
 
 def warning(code: str, text: str, severity: str = "warning") -> dict[str, Any]:
     """Return an OperationOutcome issue."""
-    return {"severity": severity, "code": code, "details": {"coding": [{"code": "x1"}]}, "diagnostics": text}
+    return {"severity": severity, "code": code, "details": {"coding": [{"code": "12345"}]}, "diagnostics": text}
 
 
 def test_a_warning_is_no_match_and_is_reported_without_its_text() -> None:
@@ -436,7 +436,7 @@ def test_a_warning_is_no_match_and_is_reported_without_its_text() -> None:
 
     report = reader.poll()
 
-    assert report.warnings == reader.cursor.warnings == ("warning:suppressed x1",)
+    assert report.warnings == reader.cursor.warnings == ("warning:suppressed 12345",)
     assert report.counts.received == 2
 
 
