@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bridge.config import Settings
 from bridge.doctor import examine
 
 from .launcher import HapiServer
+
+pytestmark = pytest.mark.xdist_group("shared servers")
 
 
 def test_every_way_to_write_is_tried_and_nothing_is_written(

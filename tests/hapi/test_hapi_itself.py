@@ -24,6 +24,8 @@ from .plain import (
     replace,
 )
 
+pytestmark = pytest.mark.xdist_group("shared servers")
+
 # -- versions: If-Match, ETag, changes that are none -----------------------------------------------------------------
 
 

@@ -21,6 +21,8 @@ from .plain import (
     put,
 )
 
+pytestmark = pytest.mark.xdist_group("shared servers")
+
 # -- validation ------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 
 import httpx
+import pytest
 
 from .launcher import HapiServer
 from .plain import (
@@ -23,6 +24,8 @@ from .plain import (
     put,
     reading,
 )
+
+pytestmark = pytest.mark.xdist_group("shared servers")
 
 
 def test_the_same_search_is_answered_from_a_cache_that_no_cache_avoids(fhir: httpx.Client, unique: str) -> None:

@@ -10,6 +10,8 @@ from .launcher import HapiServer
 from .plain import Json
 from .served import a_site, awaited
 
+pytestmark = pytest.mark.xdist_group("shared servers")
+
 
 def classic(criteria: str, endpoint: str, payload: str | None) -> Json:
     channel: Json = {"type": "rest-hook", "endpoint": endpoint}

@@ -10,6 +10,8 @@ from tests.conformance.agreement import CHECKS, Check, Server
 
 from .launcher import HapiServer
 
+pytestmark = pytest.mark.xdist_group("shared servers")
+
 
 @pytest.mark.parametrize("agreed", CHECKS, ids=lambda check: check.name.replace(" ", "-"))
 def test_hapi_agrees(agreed: Check, hapi: HapiServer) -> None:

@@ -21,6 +21,8 @@ from .launcher import HapiServer
 from .line import CONNECTION, Ehr, Workplace, beside, own_value
 from .plain import Json
 
+pytestmark = pytest.mark.xdist_group("shared servers")
+
 KEY = "versions"
 PATIENT = {"reference": f"Patient/{KEY}", "display": "Ines Alder"}
 START = {"start": "2031-05-06T09:00:00+02:00", "end": "2031-05-06T09:30:00+02:00"}
