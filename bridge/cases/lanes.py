@@ -82,13 +82,6 @@ class Lane(Section):
                 named.add((rule.when, priority))
         return self
 
-    def rule_for(self, snapshot: Snapshot) -> Opens | None:
-        """Return the first rule by which *snapshot* is this lane's kind of work."""
-        for rule in self.opens:
-            if rule.resource == snapshot.type and rule.fits(snapshot):
-                return rule
-        return None
-
 
 class Lanes:
     """Every lane that is switched on, the first to be asked first, and what the site says holds work up."""

@@ -37,11 +37,6 @@ def micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def to_millisecond(moment: datetime) -> datetime:
-    """Cut *moment* to milliseconds, the precision in which HAPI keeps ``meta.lastUpdated``."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
 def instant(moment: datetime) -> str:
     """Return a FHIR instant in UTC with milliseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
