@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
 
@@ -264,3 +265,8 @@ def test_ci_runs_what_the_readme_says() -> None:
     assert os.access(script, os.X_OK)
     assert "make test" in script.read_text()
     assert "BRIDGE_REQUIRE_HAPI=1" in script.read_text()
+
+
+def test_no_example_of_a_property_is_timed() -> None:
+    """A machine that is busy with something else makes no property false."""
+    assert hypothesis.settings().deadline is None
