@@ -10,8 +10,6 @@ output, progress and problems to standard error. Imports are inside the commands
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from typing import Annotated
 
@@ -65,9 +63,6 @@ _subscriptions.command()(subscriptions.remove)
 
 def main() -> None:
     """Run the command line; wrong usage and Ctrl-C are Typer's to answer, with 2 and 130."""
-    if os.getpid() == 1:
-        # A container's first process: the kernel drops a SIGTERM that it does not handle (man 7 pid_namespaces).
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # A terminal may lack a letter of somebody's name.

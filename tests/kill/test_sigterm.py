@@ -2,13 +2,18 @@
 F37: SIGTERM before the first, the second, the third ... call at a seam of ``bridge serve``: it ends in order and soon.
 Told again, it ends on the spot.
 
-The fast suite tries a few calls, ``TERM_EVERY=1`` each of those that a whole round takes.
+The fast suite tries a few calls, ``TERM_EVERY=1`` each of those that a whole round takes; and a few moments of the
+start of a process of its own, ``TERM_MOMENTS=20`` so many.
 """
 
 from __future__ import annotations
 
 import os
+import random
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -34,6 +39,9 @@ from .test_kill_sweep import SETTINGS, Stage
 
 CALLS = range(1, 700, int(os.environ.get("TERM_EVERY", "300")))
 """The calls before which it is told to stop: in the start, the first read, the deliveries, and when all is done."""
+
+MOMENTS = int(os.environ.get("TERM_MOMENTS", "2"))
+"""At so many moments of its start a process of its own is told to stop."""
 
 SOON = 10.0
 """Seconds until a container that was told to stop is killed (the default of Docker); Bridge gives itself 8."""
@@ -122,6 +130,64 @@ def test_told_to_stop_before_any_call_it_ends_soon_and_the_next_start_ends_there
     if (tmp_path / "bridge.sqlite3").exists():
         assert no_lease_is_left(place)
     as_undisturbed(place, stage, expected)
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["a process", "the first process"])
+def test_told_to_stop_at_any_moment_of_its_start_it_ends_with_0(
+    first: bool, stage: Stage, expected: Standing, tmp_path: Path
+) -> None:
+    """For a container's first process the kernel drops a SIGTERM that nobody handles."""
+    stage.reset()
+    place = workplace(tmp_path, stage)
+    moments = random.Random(6)
+
+    for seconds in [0.0, *(moments.uniform(0, 3) for _ in range(MOMENTS - 1))]:
+        process, pid = started(place.folder, first)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.kill(pid, signal.SIGTERM)
+            assert process.wait(60) == 0, seconds
+        else:
+            raise AssertionError((tmp_path / "out.log").read_text())
+
+    assert "Traceback" not in (tmp_path / "out.log").read_text()
+    as_undisturbed(place, stage, expected)
+
+
+def started(folder: Path, first: bool) -> tuple[subprocess.Popen[bytes], int]:
+    """Start ``bridge serve``, the first process of its namespace or like any; return as soon as it can be told."""
+    alone = ["unshare", "--pid", "--fork", "--kill-child"] if first else []
+    if first and subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to make a namespace of processes")
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+    with (folder / "out.log").open("ab") as out:
+        command = [*alone, sys.executable, "-m", "bridge", "serve"]
+        process = subprocess.Popen(command, cwd=folder, env=settings, stdout=out, stderr=out)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        pid = child_of(process.pid) if first else process.pid
+        if pid is not None and hears_sigterm(pid):
+            return process, pid
+        time.sleep(0.001)
+    process.kill()
+    raise AssertionError((folder / "out.log").read_text())
+
+
+def child_of(pid: int) -> int | None:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(found[0]) if found else None
+
+
+def hears_sigterm(pid: int) -> bool:
+    """Whether *pid* runs Python, which has begun with Bridge, and handles SIGTERM (proc(5), ``SigCgt``)."""
+    try:
+        runs, status = Path(f"/proc/{pid}/exe").resolve(), Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    handled = re.search(r"^SigCgt:\s*(\w+)$", status, re.M)
+    assert handled is not None
+    return runs == Path(sys.executable).resolve() and bool(int(handled[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 @pytest.mark.postgres

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from bridge import __version__
+from tests.archives import unpack
 
 ROOT = Path(__file__).parents[2]
 NAME = f"bridge_ehr-{__version__}"
@@ -77,7 +78,7 @@ def test_they_are_the_same_bytes_whoever_builds_them(dist: Path, tmp_path: Path)
 
 def test_the_source_distribution_makes_the_same_wheel(dist: Path, wheel: Path, tmp_path: Path) -> None:
     with tarfile.open(dist / f"{NAME}.tar.gz") as packed:
-        packed.extractall(tmp_path, filter="data")
+        unpack(packed, tmp_path)
 
     assert (built(tmp_path / NAME, only="wheel") / wheel.name).read_bytes() == wheel.read_bytes()
 
@@ -108,7 +109,7 @@ def test_the_wheel_names_what_it_needs_and_its_licence(wheel: Path) -> None:
     assert "License-Expression: Apache-2.0" in said
     assert re.search(r"^Requires-Python: <3\.14,>=3\.11$", said, re.M)
     assert "Requires-Dist: psycopg[binary,pool]>=3.2; extra == 'postgres'" in said
-    assert "bridge = bridge.cli:main" in commands
+    assert "bridge = bridge.__main__:main" in commands
 
 
 # Installed alone --------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.archives import unpack
 from tests.contract.postgres import fresh_database
 from tests.hapi.line import REPOSITORY
 from tests.migrations.nextrelease import HEAD, NEW_COLUMNS, NEW_INDEX, add_revisions
@@ -41,7 +42,7 @@ def last_release(folder: Path) -> Path:
         pytest.skip("not a git checkout with its history")
     packed = subprocess.run(["git", "archive", found, "bridge"], cwd=REPOSITORY, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+        unpack(archive, folder)
     return folder
 
 
