@@ -28,7 +28,7 @@ from bridge.store.engine import hand_over, own, parse, schema_engine, sqlite_fil
 from bridge.store.migrations import check, check_known, migrate
 from bridge.store.opening import open_store
 from bridge.store.tables import metadata, worker
-from bridge.sync.recovery import mark_restored
+from bridge.sync.restored import mark_restored
 
 _MAGIC = b"SQLite format 3\0"
 _SEEN_WITHIN_SECONDS = 120

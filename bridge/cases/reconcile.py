@@ -108,7 +108,7 @@ def reconcile(
     for version in unread:
         row = rows.get(version.ref)
         if row is not None and _age(version) > max(_age(one) for one in (row.snapshot, row.unread) if one):
-            rows[version.ref] = replace(row, unread=version)
+            rows[version.ref] = replace(row, unread=version, gone_at=None, missed_at=None)
             causes[version.ref] = Cause(CauseKind.SOURCE, f"{version.ref}/_history/{version.version}")
             touched.add(version.ref)
     return _settle(rows, touched, causes, notes, stale, known, rules, now, revived)

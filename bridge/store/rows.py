@@ -56,7 +56,9 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     patient or schedule to the next; ``started_at`` is the server's clock when it began and ``read`` counts its
     resources. ``checked_at`` is our clock at the last complete crawl. ``problem`` is the last failure, in
     words, ``warnings`` what the server warned of in the last complete crawl. ``rung`` is the way the stream
-    was read: what one way has read says nothing about where another has to begin.
+    was read: what one way has read says nothing about where another has to begin. ``behind_since`` tells, until its
+    rung has read it whole, since when that is waited for: since it was first asked for, by our clock, or since what
+    another rung had read of it.
     """
 
     connection: str
@@ -70,6 +72,25 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     warnings: tuple[str, ...] = ()
     rung: str | None = None
+    behind_since: datetime | None = None
+
+    @property
+    def known_until(self) -> datetime | None:
+        """Up to when everything is stored; ``None`` before the first complete crawl, which may begin at a day."""
+        return self.watermark if self.checked_at is not None else None
+
+    def lag(self, now: datetime, ahead: timedelta | None = None) -> timedelta | None:
+        """
+        Return how far the stream is behind at *now*, by our clock; ``None`` before it was first asked for.
+
+        Args:
+            ahead: How far the server's clock is ahead of ours. Of one that tells no time the watermark is that of the
+                newest resource, however long nothing changed: then the last complete crawl counts.
+        """
+        since = self.behind_since if self.checked_at is None else self.checked_at
+        if self.checked_at is not None and self.watermark is not None and ahead is not None:
+            since = self.watermark - ahead
+        return max(timedelta(0), now - since) if since is not None else None
 
 
 class Counts(msgspec.Struct, frozen=True, gc=False):
@@ -213,16 +234,20 @@ class Adrift(msgspec.Struct, frozen=True, kw_only=True):
     """
     A Task or Communication of ours (``ref``, ``Type/id``) about *root* that a restored database does not know.
 
-    ``life`` is which life of its case a Task is of (zero for a Communication). ``is_last`` is whether it was the last
-    word about the root when the EHR was looked through: who hears it hears
-    nothing new when the same is told again. ``beside`` are the other Communications of ours that told of the root then.
+    ``life`` is which life of its case a Task is of (zero for a Communication), ``is_over`` whether it was at an end.
+    ``is_last`` is whether it was the last
+    word about the root when the EHR was looked through: who hears it hears nothing new when the same is told again.
+    ``beside`` are the other Communications of ours that told of the root then. ``waits`` is whether no case of the root
+    was known then: what was found is held against the case once there is one, and until then nothing is written for it.
     """
 
     root: str
     ref: str
     life: int = 0
+    is_over: bool = False
     is_last: bool = False
     beside: tuple[str, ...] = ()
+    waits: bool = False
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -268,6 +293,11 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     def held(self) -> frozenset[str]:
         """The cases (by id) for which nothing is written until a person has looked at them."""
         return frozenset(one.case_id for one in self.differing if one.held)
+
+    @property
+    def waiting(self) -> tuple[Adrift, ...]:
+        """What was found of ours about work that was not known then."""
+        return tuple(one for one in self.adrift if one.waits)
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):

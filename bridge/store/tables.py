@@ -154,6 +154,7 @@ cursor = Table(
     Column("problem", Words),
     Column("warnings", Words),
     Column("rung", Words),
+    Column("behind_since", Instant),
     PrimaryKeyConstraint("connection_id", "stream"),
 )
 

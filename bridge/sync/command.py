@@ -12,7 +12,7 @@ from bridge.errors import CommandRefused, StaleVersion
 from bridge.store.port import Store, Tx
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
-from bridge.sync.recovery import let_go
+from bridge.sync.restored import let_go
 from bridge.sync.timers import catch_up
 
 

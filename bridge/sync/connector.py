@@ -12,7 +12,7 @@ from threading import Event, Lock
 from msgspec import structs
 
 from bridge.cases.intents import IntentState
-from bridge.errors import AuthExpired, HeldBack, PutOff, Refused, RemoteError, UnsafeAnswer
+from bridge.errors import AuthExpired, HeldBack, IncompleteScan, PutOff, Refused, RemoteError, UnsafeAnswer
 from bridge.fhir.client import FhirClient
 from bridge.fhir.times import format_instant
 from bridge.store.port import Store
@@ -25,8 +25,9 @@ from bridge.sync.lookback import look_back
 from bridge.sync.notify import AnswerReport, answer
 from bridge.sync.pauses import Pauses, pauses_of
 from bridge.sync.people import PeopleReport, read_wanted
-from bridge.sync.poll import note_problem, poll
-from bridge.sync.recovery import Adoption, distinct
+from bridge.sync.poll import note_asked, note_problem, poll
+from bridge.sync.recovery import Adoption
+from bridge.sync.restored import distinct
 from bridge.sync.rungs import BEGINNING, KEYED, Rung, Step
 from bridge.sync.scan import poll_by_date, poll_snapshot
 from bridge.sync.subscribe import Subscriber
@@ -37,6 +38,9 @@ from bridge.sync.turns import Turns
 from bridge.tasks.route import How
 
 log = logging.getLogger(__name__)
+
+_LISTS = 3
+"""How many lists of a type are asked for after a restore: what is deleted meanwhile is missing from one (rule ours)."""
 
 SAME_CLOCK = timedelta(seconds=10)
 """By how much the difference of two clocks has to change until it is noted anew (rule ours)."""
@@ -143,6 +147,7 @@ class Connector:
         """
         with self._reading, self._one_at(f"read/{self.line.name}/{stream}") as keep:
             self.pauses().check(stream)
+            note_asked(self.store, self.line, stream, self.clock())
             step = self._step(stream)
 
             def watched(progress: Progress) -> None:
@@ -241,6 +246,8 @@ class Connector:
             RemoteError: The EHR does not answer, or is paused.
         """
         held = self._between_steps(keep)
+        held()
+        note_asked(self.store, self.line, SWEEP_STREAM, self.clock())
         swept = sweep(self.client, self.store, self.line, self.clock, held)
         for stream in self.line.types:
             swept = swept.with_late(self._look_back(stream, held))
@@ -304,28 +311,41 @@ class Connector:
         if row is not None and row.ready_at is None:
             self.pauses().check()
             with self._one_at(f"recover/{self.line.name}") as keep:
-                self._recover(row, keep)
-        self._recovered.set()
+                row = self._recover(row, keep)
+        if row is not None and row.waiting:
+            row = self._place(row)
+        if row is None or not row.waiting:
+            self._recovered.set()
 
-    def _recover(self, row: Restored, keep: Callable[[], None]) -> None:
+    def _place(self, row: Restored) -> Restored:
+        """Hold what a restore found about work that was not known then against the cases that it has by now."""
+        adoption = Adoption(self.client, self.store, self.line, self.clock, row)
+        if not adoption.due():
+            return row
+        self.pauses().check()
+        with self._one_at(f"recover/{self.line.name}") as keep:
+            return adoption.place(keep)
+
+    def _recover(self, row: Restored, keep: Callable[[], None]) -> Restored:
         # One writer may have been cut off with a create on its way, on a server that nobody may choose ids of.
         shows_at = row.restored_at + self.line.shows_within
         if self.clock() < shows_at and self._chooses_no_ids():
             reason = f"restored from a backup: nothing is written before {shows_at:%H:%M:%S} UTC"
             raise HeldBack(reason, retry_at=shows_at)
         adoption = Adoption(self.client, self.store, self.line, self.clock, row)
-        attempts, problems = adoption.attempts(), []
+        attempts, problems, unread = adoption.attempts(keep), list[str](), set[str]()
         for stream in self.line.types:
-            try:
-                self.read_stream(stream)
-            except (Refused, AuthExpired, UnsafeAnswer) as error:
-                problems.append(f"{stream}: {error}")
+            problem = self._read_again(stream, row.restored_at, keep)
+            if problem is not None:
+                problems.append(f"{stream}: {problem}")
+                unread.add(stream)
             keep()
+        adoption.take_up(unread, keep)
         self.name_people()
         tick(self.store, self.line, self.clock())
         swept = self.compare(keep)
-        attempts += adoption.attempts()
-        found = adoption.rest()
+        attempts += adoption.attempts(keep)
+        found = adoption.rest(keep)
         found = structs.replace(
             found,
             ready_at=self.clock(),
@@ -336,6 +356,33 @@ class Connector:
             found = structs.replace(found, changes=distinct(tx, self.line.name) - row.had)
             tx.save_restored(found)
         log.warning("restored from a backup: %s", found.summary, extra={"connection": self.line.name})
+        return found
+
+    def _read_again(self, stream: str, since: datetime, keep: Callable[[], None]) -> str | None:
+        """
+        Read all of a type that changed since the backup, unless another process did *since* the restore.
+
+        Returns why that cannot be done, if so.
+        """
+        with self.store.reading() as tx:
+            cursor = next((one for one in tx.cursors(self.line.name) if one.stream == stream), None)
+        if (
+            self.turns is not None
+            and cursor is not None
+            and cursor.checked_at is not None
+            and cursor.checked_at > since
+        ):
+            return None
+        problem: str | None = None
+        for _ in range(_LISTS):
+            try:
+                self.read_stream(stream, lambda _: keep())
+                return None
+            except IncompleteScan as error:
+                problem = str(error)
+            except (Refused, AuthExpired, UnsafeAnswer) as error:
+                return str(error)
+        return problem
 
     def _chooses_no_ids(self) -> bool:
         if not self.line.writes:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from bridge.cases.book import Known, Outcome
 from bridge.cases.changes import Change, PatientMerged
-from bridge.cases.intents import IntentKind, IntentState
+from bridge.cases.intents import Intent, IntentKind, IntentState
 from bridge.cases.model import Case
 from bridge.cases.people import MOST_LINKS, Person
 from bridge.cases.snapshot import Snapshot
 from bridge.cases.sources import SourceRow, Unread
 from bridge.store.port import Tx
 from bridge.sync.line import Line
-from bridge.tasks.intents import intents_for
+from bridge.tasks.intents import intents_for, retraction
 
 _ALL = 1_000_000
 
@@ -126,8 +126,21 @@ def record(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> int:
             told_before=_told(line, prior) if prior is not None else (),
         )
     ]
+    intents += _taken_back(tx, line, outcome, silent)
     tx.add_intents(intents, now)
     return len(intents)
+
+
+def _taken_back(tx: Tx, line: Line, outcome: Outcome, silent: Collection[str]) -> list[Intent]:
+    """Return what takes back what a restore found of ours about work that is over and another patient's by now."""
+    moved = [
+        case
+        for prior, case in outcome.pairs
+        if prior is not None and case.id in silent and case.patient_ref not in (None, prior.patient_ref)
+    ]
+    restored = tx.restored(line.name) if moved else None
+    adrift = {one.root for one in restored.adrift} if restored is not None else set()
+    return [retraction(case, f"adrift-{case.patient_ref}") for case in moved if case.root in adrift]
 
 
 def _try_again(tx: Tx, line: Line, outcome: Outcome, now: datetime) -> None:
@@ -145,7 +158,7 @@ def _silent(tx: Tx, line: Line, outcome: Outcome) -> set[str]:
     if not over:
         return set()
     rows = tx.outbox(connection=line.name, case_ids=sorted(over), limit=_ALL)
-    return over - {row.intent.case_id for row in rows}
+    return over - {row.intent.case_id for row in rows if row.intent.kind is not IntentKind.RETRACTION}
 
 
 def tasks_that_ask_us(line: Line, rows: Iterable[SourceRow]) -> list[Snapshot]:

@@ -21,7 +21,7 @@ is later still (FHIR R4 http.html#history: "created at or after"; servers need n
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from msgspec.structs import replace
@@ -286,15 +286,18 @@ def _first_stamp(page: SearchPage) -> datetime | None:
     return next((entry.updated_at for entry in page.entries if entry.updated_at is not None), None)
 
 
+def note_asked(store: Store, line: Line, stream: str, now: datetime) -> None:
+    """Keep since when a stream that was never read whole is asked for: from then on its data is waited for."""
+    with store.reading() as tx:
+        cursor = tx.cursor(line.name, stream)
+    if cursor is None or cursor.lag(now) is None:
+        with store.transaction() as tx:
+            cursor = tx.cursor(line.name, stream) or Cursor(connection=line.name, stream=stream)
+            tx.save_cursor(replace(cursor, behind_since=now))
+
+
 def note_problem(store: Store, line: Line, stream: str, words: str) -> None:
     """Keep why the last poll of a stream failed, for the connection page; the cursor stays where it is."""
     with store.transaction() as tx:
         cursor = tx.cursor(line.name, stream) or Cursor(connection=line.name, stream=stream)
         tx.save_cursor(replace(cursor, problem=words))
-
-
-def age(cursor: Cursor | None, now: datetime) -> timedelta | None:
-    """Return how old the data of a stream may be, by our clock; ``None`` before its first complete crawl."""
-    if cursor is None or cursor.checked_at is None:
-        return None
-    return now - cursor.checked_at.astimezone(UTC)

@@ -9,14 +9,16 @@ message that is about to be told again in other words, or under another key, is 
 attempt to reach a patient is entered again from its Communication. What people decided lived in Bridge alone: where a
 Task says what the case does not know, a note on the case keeps its words; where it says that the case was closed,
 nothing is written for that case until a person has acted on it or replayed what waits. Until all of that is done,
-nothing is written at all.
+nothing is written at all. Work that could not be read then has no case to hold this against: that is done for each as
+soon as it has one (``Adoption.place``), and before anything is written for it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -25,86 +27,31 @@ from bridge.cases.changes import Cause, CauseKind, Fact, NoteAdded, OutreachLogg
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.model import Attempt, Case, CaseNote
 from bridge.cases.reconcile import rederive
-from bridge.errors import AuthExpired, Refused, UnsafeAnswer
+from bridge.errors import AuthExpired, Gone, NotFound, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, escape
 from bridge.fhir.source import SourceVersion
-from bridge.fhir.times import format_instant, parse_instant
+from bridge.fhir.times import format_instant
 from bridge.store.port import Store, Tx
-from bridge.store.rows import Adrift, Budget, Differing, Restored
+from bridge.store.rows import Adrift, Differing, Restored
+from bridge.sync.adrift import adrift_messages, adrift_task, has_case, last_words, named_by, sent_at, stands, type_of
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.lookback import every_page
 from bridge.sync.noticed import task_name
+from bridge.sync.restored import A_DAY, RESTORED
+from bridge.sync.taken_up import take_up
 from bridge.tasks.coordination_task import Form, render_task
 from bridge.tasks.elements import Json
 from bridge.tasks.found_again import as_note, attempt_told, differences, gist, is_ended_elsewhere, root_of, text_of
 from bridge.tasks.identity import CASE_SYSTEM, MESSAGE_SYSTEM, case_of_task, life_of_task
-from bridge.tasks.intents import retraction
+from bridge.tasks.intents import retraction, task_again
 from bridge.tasks.merge import decode, patient_of
-
-RESTORED = "restored"
-"""Who enters what a restore found, and the code of what waits for a person after one."""
-
-A_DAY = timedelta(days=1)
-"""How far before the backup everything is read again: what became visible late is among it (rule ours)."""
+from bridge.tasks.transitions import FINAL
 
 _ALL = 1_000_000
+_Of = TypeVar("_Of")
 
 log = logging.getLogger(__name__)
-
-
-def mark_restored(tx: Tx, connections: Iterable[str], now: datetime) -> None:
-    """
-    Note that this database was put back from a backup: each connection begins by finding out what it does not know.
-
-    Streams begin a day before where they stood, numbers of notifications anew; no EHR counts as away, and whoever had a
-    turn or a delivery when the backup was made has it no longer.
-    """
-    tx.end_turns(now)
-    tx.release_leases(now)
-    for name in connections:
-        cursors = [cursor for cursor in tx.cursors(name) if cursor.rung is not None]
-        known = max((cursor.checked_at for cursor in cursors if cursor.checked_at is not None), default=None)
-        for cursor in cursors:
-            back = cursor.watermark - A_DAY if cursor.watermark is not None else None
-            tx.save_cursor(replace(cursor, watermark=back, position=None, started_at=None, place=None, read=0))
-        anew = {"counter": None, "began": None, "gap": None, "unheard_ref": None, "unheard_at": None}
-        tx.save_subscribed([replace(row, **anew) for row in tx.subscribed(name)])
-        tx.save_budget(Budget(connection=name))
-        tx.save_restored(_noted(tx.restored(name), name, known, now, distinct(tx, name)))
-
-
-def _noted(before: Restored | None, connection: str, known_until: datetime | None, now: datetime, had: int) -> Restored:
-    """Return the restore as it is noted; what an earlier one found, or did not come to find, is of this one as well."""
-    noted = Restored(connection=connection, restored_at=now, known_until=known_until, had=had)
-    if before is None:
-        return noted
-    held = tuple(one for one in before.differing if one.held)
-    since = noted.known_until if before.ready_at is not None else before.known_until
-    return replace(noted, known_until=since, differing=held, adrift=before.adrift)
-
-
-def distinct(tx: Tx, connection: str) -> int:
-    """Return how many versions were received, each counted once."""
-    return sum(counts.received - counts.duplicate for counts in tx.totals(connection).values())
-
-
-def let_go(tx: Tx, connection: str, case_ids: Iterable[str], *, goes_on: bool = False) -> None:
-    """
-    Write for these cases again: a person has looked at them since the restore.
-
-    Args:
-        goes_on: Whether the person goes on with cases that the EHR calls closed: a closing is news again then.
-    """
-    row = tx.restored(connection)
-    looked_at = set(case_ids) & row.held if row is not None else set[str]()
-    if row is None or not looked_at:
-        return
-    seen = [replace(one, held=one.held and one.case_id not in looked_at) for one in row.differing]
-    cases = [tx.case(case_id) for case_id in looked_at] if goes_on else []
-    roots = {case.root for case in cases if case is not None}
-    adrift = [replace(one, is_last=one.is_last and one.root not in roots) for one in row.adrift]
-    tx.save_restored(replace(row, differing=tuple(seen), adrift=tuple(adrift)))
 
 
 class Adoption:
@@ -129,31 +76,55 @@ class Adoption:
         self._form = form or Form(fhir_version=line.fhir_version)
         self._problems: list[str] = []
 
-    def attempts(self) -> int:
+    def attempts(self, keep: Callable[[], None]) -> int:
         """
         Enter the attempts again that were recorded on the EHR after the backup; returns how many.
+
+        Args:
+            keep: Called between its steps: another process takes over from one that is silent.
 
         Raises:
             RemoteError: The EHR does not answer.
         """
-        return sum(self._enter(message) for message in self._messages())
+        return sum(self._enter(message) for message in _kept(self._messages(keep), keep))
 
-    def rest(self) -> Restored:
+    def take_up(self, unread: Collection[str], keep: Callable[[], None]) -> None:
+        """
+        Make the cases anew of which only our Task is known, but for work of types that could not be read yet.
+
+        Raises:
+            RemoteError: The EHR does not answer.
+        """
+        for version in _kept(self._newest(_kept(self._search("Task", CASE_SYSTEM, keep), keep)), keep):
+            if type_of(adrift_task(version).root) not in unread:
+                self._take_up(version)
+
+    def _take_up(self, version: SourceVersion) -> None:
+        name = task_name(version)
+        if name is not None:
+            with self._store.transaction() as tx:
+                tx.lock(self._line.name)
+                take_up(tx, self._line, decode(version.raw), case_of_task(name), self._clock())
+
+    def rest(self, keep: Callable[[], None]) -> Restored:
         """
         Take over messages that stand already, note where Tasks say otherwise, and return what was found.
 
         Raises:
             RemoteError: The EHR does not answer.
         """
-        told = self._search("Communication", MESSAGE_SYSTEM)
-        tasks = self._newest(self._search("Task", CASE_SYSTEM))
-        messages = [one for one in told if not self._knows(decode(one.raw))]
-        last = _last_words(told)
-        taken = self._take_over(messages, last)
-        adrift = [_adrift(one, told, last) for one in messages if one.ref not in taken and _stands(one)]
-        adrift += [_life(one) for one in tasks]
-        self._take_back(adrift, {one.ref: patient_of(decode(one.raw)) for one in (*messages, *tasks)})
-        differing = [one for task in tasks if (one := self._compare(task)) is not None]
+        told = self._search("Communication", MESSAGE_SYSTEM, keep)
+        tasks = self._newest(_kept(self._search("Task", CASE_SYSTEM, keep), keep))
+        messages = [one for one in _kept(told, keep) if not self._knows(decode(one.raw))]
+        last = last_words(told)
+        taken = self._take_over(_kept(messages, keep), last)
+        adrift = adrift_messages([one for one in messages if one.ref not in taken and stands(one)], told)
+        adrift += [adrift_task(one) for one in tasks]
+        holders = self._holders(one.root for one in adrift)
+        adrift = [replace(one, waits=not has_case(one, holders)) for one in adrift]
+        patients = {one.ref: patient_of(decode(one.raw)) for one in (*messages, *tasks)}
+        self._take_back(_kept(adrift, keep), patients)
+        differing = [one for task in _kept(tasks, keep) if (one := self._compare(task)) is not None]
         seen, found = {one.case_id for one in differing}, {version.ref for version in (*told, *tasks)}
         return replace(
             self._row,
@@ -165,9 +136,66 @@ class Adoption:
             problems=tuple(dict.fromkeys(self._problems)),
         )
 
+    def due(self) -> list[Adrift]:
+        """
+        Return what was found about work that was not known then and is by now.
+
+        Where all of a type was read since, and the work is not among it, our Task alone tells of it; one that is over
+        may wait.
+        """
+        since, waiting = self._row.ready_at, self._row.waiting
+        if since is None or not waiting:
+            return []
+        holders = self._holders(one.root for one in waiting)
+        with self._store.reading() as tx:
+            read = {at.stream for at in tx.cursors(self._line.name) if at.checked_at and at.checked_at > since}
+        told = {one.ref for one in waiting if one.life and not one.is_over and type_of(one.root) in read}
+        return [one for one in waiting if one.root in holders or one.ref in told]
+
+    def place(self, keep: Callable[[], None]) -> Restored:
+        """
+        Hold what was found against the cases that there are by now, and return what is known then.
+
+        Raises:
+            RemoteError: The EHR does not answer.
+        """
+        due, attempts, differing = self.due(), 0, list[Differing]()
+        for one in _kept(due, keep):
+            version = self._read(one.ref)
+            if version is None or not stands(version):
+                continue
+            if version.type == "Task":
+                self._take_up(version)
+                found = self._compare(version)
+                differing += [found] if found is not None else []
+            elif not self._knows(decode(version.raw)):
+                attempts += self._enter(version)
+            self._take_back([one], {one.ref: patient_of(decode(version.raw))})
+        done, seen = {one.ref for one in due}, {one.ref for one in differing}
+        with self._store.transaction() as tx:
+            row = tx.restored(self._line.name) or self._row
+            row = replace(
+                row,
+                attempts=row.attempts + attempts,
+                differing=(*(one for one in row.differing if one.ref not in done | seen), *differing),
+                adrift=tuple(replace(one, waits=one.waits and one.ref not in done) for one in row.adrift),
+                problems=tuple(dict.fromkeys([*row.problems, *self._problems])),
+            )
+            tx.save_restored(row)
+        return row
+
+    def _read(self, ref: str) -> SourceVersion | None:
+        try:
+            return self._client.read(ref)
+        except (Gone, NotFound):
+            return None
+        except (Refused, UnsafeAnswer) as error:
+            self._problems.append(f"{ref}: {error}")
+            return None
+
     # What of ours is on the EHR ---------------------------------------------------------------------------
 
-    def _search(self, kind: str, system: str) -> list[SourceVersion]:
+    def _search(self, kind: str, system: str, keep: Callable[[], None]) -> list[SourceVersion]:
         """Return what carries an identifier of ours and changed since the backup."""
         if not self._line.writes:
             return []
@@ -178,16 +206,17 @@ class Adoption:
         ours = [("identifier", f"{escape(system)}|")]
         for asked in ([*ours, *since], since, ours) if since else (ours, []):
             try:
-                pages = list(every_page(self._client, kind, [*asked, count], [name for name, _ in asked]))
+                named = [name for name, _ in asked]
+                pages = list(_kept(every_page(self._client, kind, [*asked, count], named), keep))
             except (Refused, UnsafeAnswer, AuthExpired) as error:
                 problem = f"{kind}: {error}"
                 continue
             found = {version.ref: version for page in pages for version in page.entries if version.type == kind}
-            return [one for one in found.values() if one.issue is None and _named(decode(one.raw), system)]
+            return [one for one in found.values() if one.issue is None and named_by(decode(one.raw), system)]
         self._problems.append(problem)
         return []
 
-    def _newest(self, found: Sequence[SourceVersion]) -> list[SourceVersion]:
+    def _newest(self, found: Iterable[SourceVersion]) -> list[SourceVersion]:
         """Return those Tasks that the database does not know to have written so, the last life of a case alone."""
         last: dict[str, tuple[int, SourceVersion]] = {}
         for version in found:
@@ -203,18 +232,27 @@ class Adoption:
             rows = tx.written(case_id, [IntentKind.COORDINATION_TASK])
         return any((row.written, row.written_version) == (version.ref, version.version) for row in rows)
 
-    def _messages(self) -> list[SourceVersion]:
+    def _messages(self, keep: Callable[[], None]) -> list[SourceVersion]:
         """Return the Communications that the database knows nothing of."""
-        found = self._search("Communication", MESSAGE_SYSTEM)
-        return [one for one in found if not self._knows(decode(one.raw))]
+        found = self._search("Communication", MESSAGE_SYSTEM, keep)
+        return [one for one in _kept(found, keep) if not self._knows(decode(one.raw))]
 
     def _knows(self, message: Json) -> bool:
         with self._store.reading() as tx:
-            case, name = self._case_with(tx, message), _named(message, MESSAGE_SYSTEM)
+            case, name = self._case_with(tx, message), named_by(message, MESSAGE_SYSTEM)
             if case is None:
                 return False
             logged = any(f"outreach/{one.id}" == name for one in case.outreach)
             return logged or any(row.intent.key == name for row in tx.outbox(case_ids=[case.id], limit=_ALL))
+
+    def _holders(self, roots: Iterable[str]) -> dict[str, str]:
+        """Return the root of the case of each piece of work (``Type/id``): its own, or that of what it belongs to."""
+        asked = set(roots)
+        with self._store.reading() as tx:
+            belongs = {ref: row.root for ref, row in tx.sources(self._line.name, asked).items()}
+            cases = tx.cases_of_roots(self._line.name, asked | set(belongs.values()))
+        held = {root: root if root in cases else belongs.get(root) for root in asked}
+        return {root: holder for root, holder in held.items() if holder in cases}
 
     def _case_with(self, tx: Tx, message: Json) -> Case | None:
         """Return the case that a message is about, or that its work belongs to by now: attempts move with it."""
@@ -235,11 +273,11 @@ class Adoption:
 
     def _enter(self, version: SourceVersion) -> int:
         message, now = decode(version.raw), self._clock()
-        kind, told = (_named(message, MESSAGE_SYSTEM) or "").split("/")[0], attempt_told(message)
+        kind, told = (named_by(message, MESSAGE_SYSTEM) or "").split("/")[0], attempt_told(message)
         if kind != "outreach" or told is None or message.get("status") == "entered-in-error":
             return 0
-        made_at = min(_sent(message) or version.updated_at or now, now)
-        own_id = (_named(message, MESSAGE_SYSTEM) or "").partition("/")[2]
+        made_at = min(sent_at(message) or version.updated_at or now, now)
+        own_id = (named_by(message, MESSAGE_SYSTEM) or "").partition("/")[2]
         attempt = Attempt(id=own_id, at=made_at, channel=told[0], outcome=told[1], by=RESTORED)
         with self._store.transaction() as tx:
             tx.lock(self._line.name)
@@ -258,7 +296,7 @@ class Adoption:
         record(tx, self._line, rederive(case.root, rows, cause, book), now)
         return True
 
-    def _take_over(self, messages: Sequence[SourceVersion], last: Mapping[str, str]) -> set[str]:
+    def _take_over(self, messages: Iterable[SourceVersion], last: Mapping[str, str]) -> set[str]:
         """
         Confirm what is about to be told of a case and was told already, under a key that is not known any more.
 
@@ -279,7 +317,7 @@ class Adoption:
                     taken.add(version.ref)
         return taken
 
-    def _take_back(self, adrift: Sequence[Adrift], patients: Mapping[str, str | None]) -> None:
+    def _take_back(self, adrift: Iterable[Adrift], patients: Mapping[str, str | None]) -> None:
         """Have the cases looked through of which something may stand in another patient's record than theirs."""
         now = self._clock()
         for one in adrift:
@@ -298,54 +336,27 @@ class Adoption:
             case = tx.case_for_update(case_of_task(name))
             if case is None:
                 return Differing(case_id=case_of_task(name), ref=version.ref, words="its case is not known here")
-            if case.merged_into is not None or case.patient is None or case.patient_ref != patient_of(task):
+            if case.patient is None or case.patient_ref != patient_of(task):
+                return None
+            if not case.is_open and task.get("status") not in FINAL:
+                # It was over before the database knew of it, and nothing else is to be written for it.
+                tx.add_intents([task_again(case, f"restored-{version.ref}-{version.version}")], now)
+            if case.merged_into is not None:
                 return None
             rendered = render_task(case, str(task.get("status")), self._form, lane_title=case.lane)
-            found = differences(task, rendered, case)
-            if not found:
-                return None
-            self._write(tx, case, NoteAdded(CaseNote(now, RESTORED, as_note(task, version.ref))), now)
-        held = is_ended_elsewhere(task, case)
+            found, held = differences(task, rendered, case), is_ended_elsewhere(task, case)
+            said = as_note(task, version.ref)
+            if found and all(note.text != said for note in case.notes):
+                self._write(tx, case, NoteAdded(CaseNote(now, RESTORED, said)), now)
+            if case.is_open and not held:
+                tx.add_intents([task_again(case, f"restored-{version.ref}-{version.version}")], now)
+        if not found:
+            return None
         return Differing(case_id=case.id, ref=version.ref, words="; ".join(found), held=held)
 
 
-def _stands(version: SourceVersion) -> bool:
-    return decode(version.raw).get("status") != "entered-in-error"
-
-
-def _last_words(told: Sequence[SourceVersion]) -> dict[str, str]:
-    """Return which Communication (``Type/id``) told of each root last; attempts to reach a patient tell nobody."""
-    found: dict[str, tuple[datetime, str]] = {}
-    for version in told:
-        message = decode(version.raw)
-        root, at = root_of(message), _sent(message) or version.updated_at
-        if root is None or at is None or attempt_told(message) is not None or not _stands(version):
-            continue
-        found[root] = max(found.get(root, (at, version.ref)), (at, version.ref))
-    return {root: ref for root, (_, ref) in found.items()}
-
-
-def _adrift(version: SourceVersion, told: Sequence[SourceVersion], last: Mapping[str, str]) -> Adrift:
-    root = root_of(decode(version.raw)) or ""
-    others = [one.ref for one in told if one.ref != version.ref and root_of(decode(one.raw)) == root]
-    is_last = last.get(root) == version.ref
-    return Adrift(root=root, ref=version.ref, is_last=is_last, beside=tuple(others) if is_last else ())
-
-
-def _life(version: SourceVersion) -> Adrift:
-    about = decode(version.raw).get("focus") or {}
-    return Adrift(root=str(about.get("reference")), ref=version.ref, life=life_of_task(task_name(version) or ""))
-
-
-def _named(resource: Json, system: str) -> str | None:
-    for one in resource.get("identifier") or ():
-        if isinstance(one, dict) and one.get("system") == system:
-            return str(one.get("value"))
-    return None
-
-
-def _sent(message: Json) -> datetime | None:
-    try:
-        return parse_instant(message["sent"])
-    except (KeyError, TypeError, ValueError):
-        return None
+def _kept(items: Iterable[_Of], keep: Callable[[], None]) -> Iterator[_Of]:
+    """Keep the turn before each."""
+    for item in items:
+        keep()
+        yield item

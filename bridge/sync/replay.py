@@ -18,7 +18,7 @@ from bridge.store.rows import Counts, InboxRow, InboxState
 from bridge.sync.ingest import COUNTED_BY_PATH, OLDER_VERSION, Verdict, read_versions, settled_as
 from bridge.sync.known import load, record
 from bridge.sync.line import Line
-from bridge.sync.recovery import let_go
+from bridge.sync.restored import let_go
 from bridge.sync.timers import catch_up
 
 _AS_COUNTED = {

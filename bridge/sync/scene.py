@@ -28,6 +28,8 @@ class Scene:
     """The case's Tasks that were written, of all its lives, the last first."""
     held: bool = False
     """Whether a person has to look at the case first: the database was restored from before it was closed."""
+    waits: bool = False
+    """Whether something of ours about it was found after a restore and was not held against the case yet."""
     was_restored: bool = False
     """Whether the database was once put back from a backup."""
     adrift: Sequence[str] = ()
@@ -80,6 +82,7 @@ def scene_of(store: Store, row: OutboxRow) -> Scene:
         task_on_ehr=written if case.round == 1 else None,
         tasks=tuple(tasks),
         held=held,
+        waits=any(one.waits for one in adrift),
         was_restored=restored is not None,
         adrift=tuple(one.ref for one in adrift),
         life=max((one.life for one in adrift), default=1) or 1,

@@ -137,7 +137,7 @@ def sweep(
         for row in rows:
             for ref in named_in([row.snapshot]):
                 seen.named.setdefault(ref, set()).add(row.root)
-        roots = {row.root for row in rows} - seen.roots
+        roots = {row.root for row in rows} - seen.roots if "Task" not in but else set()
         seen.roots |= roots
         total = _sum(total, _stand(client, store, line, roots, seen, clock()))
 

@@ -69,7 +69,10 @@ def begin(store: Store, line: Line, stream: str, rung: str, since: datetime | No
         stored = tx.cursor(line.name, stream)
     if stored is None or stored.rung not in (None, rung):
         problem = stored.problem if stored is not None else None
-        return Cursor(connection=line.name, stream=stream, watermark=since, rung=rung, problem=problem)
+        behind = (stored.known_until or stored.behind_since) if stored is not None else None
+        return Cursor(
+            connection=line.name, stream=stream, watermark=since, rung=rung, problem=problem, behind_since=behind
+        )
     # One that has only failed so far has no watermark either.
     return replace(stored, rung=rung, watermark=stored.watermark or since)
 
@@ -159,6 +162,7 @@ class Taking:
             checked_at=self.clock(),
             problem=None,
             warnings=tuple(self.warnings),
+            behind_since=None,
         )
 
     def report(self) -> PollReport:

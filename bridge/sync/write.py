@@ -18,7 +18,7 @@ from bridge.sync.evidence import proven as proven_evidence
 from bridge.sync.hand import Done, EndedThere, Hand, NotYet, Stop
 from bridge.sync.known import PATIENT_MISMATCH, tasks_that_ask_us
 from bridge.sync.ours import Ours
-from bridge.sync.recovery import RESTORED
+from bridge.sync.restored import RESTORED
 from bridge.sync.scene import Scene, scene_of
 from bridge.sync.whose import Whose
 from bridge.tasks.check import checked
@@ -84,6 +84,8 @@ class Writer:
                 "case, and close it here or replay this"
             )
             raise Stop(IntentState.PARKED, RESTORED, reason)
+        if scene.waits:
+            raise NotYet(self._clock() + _LOOK_AGAIN, "what a restore found of ours is held against the case first")
         if scene.case.patient_ref is None:
             how = "only by name or identifier" if scene.case.patient is not None else "nowhere"
             reason = f"the EHR names the patient {how}: nothing is written until it refers to a record"

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from itertools import product
 from typing import Any
 
 from bridge.cases.model import Case
+from bridge.cases.snapshot import Effect, Party, Snapshot
 from bridge.cases.terms import AttemptOutcome, Channel
+from bridge.fhir.times import parse_instant
 from bridge.tasks.elements import Json, clean
 from bridge.tasks.identity import OWN_SYSTEMS, STATUS_SYSTEM
 from bridge.tasks.intents import outreach_text
-from bridge.tasks.merge import said_closed
+from bridge.tasks.merge import patient_of, said_closed
 from bridge.tasks.transitions import FINAL
 
 _ATTEMPTS: Mapping[str, tuple[Channel, AttemptOutcome]] = {
     outreach_text(channel, outcome): (channel, outcome) for channel, outcome in product(Channel, AttemptOutcome)
+}
+_ASKED = {
+    "ServiceRequest": ("active", Effect.ASKED),
+    "MedicationRequest": ("draft", Effect.DRAFTED),
+    "Appointment": ("proposed", Effect.PROPOSED),
+    "Task": ("requested", Effect.ASKED),
 }
 _CHANGING = (" Next: ", " Responsible: ")
 """From where on a message says what is to come, which depends on when it was put into words."""
@@ -63,6 +72,32 @@ def root_of(message: Json) -> str | None:
     return None
 
 
+def work_told(task: Json) -> Snapshot | None:
+    """
+    Return the work that our own Task stands for, as something that is asked for; ``None`` where it names none.
+
+    It is older than any version that the EHR gives of it, so that each of those is news.
+    """
+    ref = (task.get("focus") or {}).get("reference")
+    kind = ref.partition("/")[0] if isinstance(ref, str) else None
+    if kind not in _ASKED:
+        return None
+    status, effect = _ASKED[kind]
+    patient = _party(task.get("for"))
+    return Snapshot(
+        ref=str(ref),
+        type=kind,
+        version="0",
+        updated_at=None,
+        status=status,
+        effect=effect,
+        patient=Party(type="Patient", ref=patient_of(task), display=patient.display) if patient is not None else None,
+        requester=_party(task.get("requester")),
+        title=str(task.get("description") or kind),
+        authored_at=_authored(task),
+    )
+
+
 def is_ended_elsewhere(task: Json, case: Case) -> bool:
     """Whether our Task says that the case was closed, and the case is open: somebody closed it after the backup."""
     return case.is_open and task.get("status") in FINAL and said_closed(task)
@@ -108,6 +143,22 @@ def _status(task: Json) -> str | None:
             code = one.get("code")
             return code if isinstance(code, str) else None
     return None
+
+
+def _party(named: Any) -> Party | None:
+    """Return whom a reference that Bridge wrote itself names."""
+    if not isinstance(named, dict):
+        return None
+    ref, display = named.get("reference"), named.get("display")
+    kind = ref.partition("/")[0] if isinstance(ref, str) else named.get("type")
+    return Party(type=kind, ref=ref, display=display) if ref is not None or display is not None else None
+
+
+def _authored(task: Json) -> datetime | None:
+    try:
+        return parse_instant(task["authoredOn"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _shown(owner: Any) -> tuple[Any, Any]:

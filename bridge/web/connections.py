@@ -162,7 +162,7 @@ class ConnectionList(msgspec.Struct, frozen=True):
 
 def data_as_of(cursors: Iterable[Cursor], types: Iterable[str]) -> datetime | None:
     """Return the oldest watermark among the streams *types*, or ``None`` while one of them has none."""
-    known = {cursor.stream: cursor.watermark for cursor in cursors}
+    known = {cursor.stream: cursor.known_until for cursor in cursors}
     return _oldest([known.get(stream) for stream in types])
 
 
@@ -265,9 +265,9 @@ def _stream(
     cursor = cursor or Cursor(connection="", stream=name)
     return StreamView(
         type=name,
-        watermark=cursor.watermark,
+        watermark=cursor.known_until,
         last_success_at=cursor.checked_at,
-        lag_seconds=_age(cursor.watermark, now),
+        lag_seconds=_age(cursor.known_until, now),
         crawling=cursor.started_at is not None,
         crawled=cursor.read,
         rung=cursor.rung,

@@ -31,14 +31,24 @@ FAMILIES = MappingProxyType(
         "bridge_database_bytes": Family("What the SQLite file takes, its write-ahead log included."),
         "bridge_log_records": Family("What this process logged, by level.", ("level",), counts=True),
         # Reading.
-        "bridge_lag_seconds": Family("Now minus the watermark: everything older is stored.", _STREAM),
+        "bridge_lag_seconds": Family(
+            "Now minus the watermark: everything older is stored. Before the first whole read: since it was asked for.",
+            _STREAM,
+        ),
+        "bridge_crawl_resources": Family(
+            "What the read that is under way has brought so far; 0 when none is.", _STREAM
+        ),
+        "bridge_crawl_seconds": Family("How long ago it began; 0 when none is.", _STREAM),
         "bridge_last_success_timestamp_seconds": Family("When a stream was last read to its end.", _STREAM),
         "bridge_read_failing": Family("1 while the last try to read a stream failed.", _STREAM),
         "bridge_last_proof_timestamp_seconds": Family(
             "When a sweep last compared all that open cases rest on with the EHR.", _ONE
         ),
+        "bridge_proof_age_seconds": Family("How long ago that was; before the first, since it was begun.", _ONE),
         "bridge_proof_failing": Family("1 while the last sweep could not look at everything.", _ONE),
         "bridge_paused": Family("1 while a person has the whole connection paused.", _ONE),
+        "bridge_type_paused": Family("1 while a person has the type, or the whole connection, paused.", _STREAM),
+        "bridge_paused_seconds": Family("How long the oldest of these pauses has lasted; 0 when there is none.", _ONE),
         "bridge_inbox": Family("Received versions by what became of them.", (*_STREAM, "result"), counts=True),
         "bridge_inbox_parked": Family("Received versions that wait for a person, by reason.", (*_STREAM, "code")),
         "bridge_inbox_parked_oldest_age_seconds": Family(
@@ -59,7 +69,8 @@ FAMILIES = MappingProxyType(
             "When any Subscription of the connection was last heard of.", _ONE
         ),
         "bridge_hints_oldest_age_seconds": Family(
-            "How long the oldest notification has waited to be read after; 0 when none waits.", _ONE
+            "How long the oldest notification, of no paused type, has waited to be read after; 0 when none waits.",
+            _ONE,
         ),
         "bridge_subscriptions": Family("Subscriptions on the EHR by what they are worth.", ("connection", "state")),
         "bridge_notifications_missed": Family(
@@ -68,7 +79,7 @@ FAMILIES = MappingProxyType(
         # Writing.
         "bridge_outbox": Family("Intents by state.", ("connection", "state")),
         "bridge_outbox_oldest_age_seconds": Family(
-            "How long the oldest intent has been in a state that is not the end; 0 when none is.",
+            "How long the oldest intent has been in a state that is not the end; 0 when none is or nothing is written.",
             ("connection", "state"),
         ),
         "bridge_outbox_parked": Family("Intents that wait for a person, by reason.", ("connection", "code")),

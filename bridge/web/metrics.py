@@ -16,7 +16,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 import msgspec
@@ -29,10 +29,11 @@ from bridge import logs
 from bridge.cases.intents import IntentState
 from bridge.errors import StoreUnavailable
 from bridge.store.port import Tx
-from bridge.store.rows import Counts
+from bridge.store.rows import Counts, Cursor
 from bridge.sync.governor import Away
 from bridge.sync.hearing import Condition, condition
 from bridge.sync.line import Line
+from bridge.sync.pauses import Pauses
 from bridge.sync.sweep import SWEEP_STREAM
 from bridge.web.connections import not_asked, repairs
 from bridge.web.context import WebContext
@@ -41,6 +42,7 @@ from bridge.web.rings import Outcome, Rings
 
 _RESULTS = ("applied", "duplicate", "ignored", "parked")
 _UNFINISHED = (IntentState.QUEUED, IntentState.SENDING, IntentState.PARKED, IntentState.NOT_WRITABLE)
+_UNSENT = (IntentState.QUEUED, IntentState.SENDING)
 _OTHER = "other"
 
 SHARE = 20
@@ -106,7 +108,7 @@ class StoreCollector(Collector):
         totals = self._counted.of(line.name, lambda: Totals(tx.case_counts(line.name), tx.outbox_counts(line.name)))
         _intake(scrape, tx, line, now)
         _parked(scrape, tx, line, now)
-        _outgoing(scrape, tx, line.name, totals.outbox, now)
+        _outgoing(scrape, tx, line, totals.outbox, now)
         _heard(scrape, tx, line.name, self._context.rings, now)
         _ehr(scrape, tx, line.name, now)
         _cases(scrape, tx, line, totals.cases, now)
@@ -163,23 +165,36 @@ def _intake(scrape: Scrape, tx: Tx, line: Line, now: datetime) -> None:
     for group in groups:
         late[group.type] += group.found
     scrape.add("bridge_sweep_repairs", repairs(groups), line.name)
-    scrape.add("bridge_paused", any(row.type is None for row in tx.pauses(line.name)), line.name)
+    pauses = Pauses(tuple(tx.pauses(line.name)))
+    scrape.add("bridge_paused", pauses.whole is not None, line.name)
+    scrape.add("bridge_paused_seconds", _age(min((row.at for row in pauses.rows), default=None), now), line.name)
     cursors = {cursor.stream: cursor for cursor in tx.cursors(line.name)}
     proof = cursors.get(SWEEP_STREAM)
     scrape.add("bridge_proof_failing", proof is not None and proof.problem is not None, line.name)
+    if proof is not None and (age := proof.lag(now)) is not None:
+        scrape.add("bridge_proof_age_seconds", age.total_seconds(), line.name)
     if proof is not None and proof.checked_at is not None:
         scrape.add("bridge_last_proof_timestamp_seconds", proof.checked_at.timestamp(), line.name)
+    ahead = tx.budget(line.name).ahead
     for stream in line.types:
-        cursor, counts = cursors.get(stream), totals.get(stream, Counts())
-        scrape.add("bridge_read_failing", cursor is not None and cursor.problem is not None, line.name, stream)
-        if cursor is not None and cursor.watermark is not None:
-            scrape.add("bridge_lag_seconds", max(0.0, (now - cursor.watermark).total_seconds()), line.name, stream)
-        if cursor is not None and cursor.checked_at is not None:
-            scrape.add("bridge_last_success_timestamp_seconds", cursor.checked_at.timestamp(), line.name, stream)
+        counts = totals.get(stream, Counts())
+        _reading(scrape, cursors.get(stream) or Cursor(connection=line.name, stream=stream), now, ahead)
+        scrape.add("bridge_type_paused", pauses.whole is not None or stream in pauses.types, line.name, stream)
         scrape.add("bridge_late_rows", late[stream], line.name, stream)
         for result, number in msgspec.structs.asdict(counts).items():
             if result in _RESULTS:
                 scrape.add("bridge_inbox", number, line.name, stream, result)
+
+
+def _reading(scrape: Scrape, cursor: Cursor, now: datetime, ahead: timedelta | None) -> None:
+    labels, lag = (cursor.connection, cursor.stream), cursor.lag(now, ahead)
+    scrape.add("bridge_read_failing", cursor.problem is not None, *labels)
+    if lag is not None:
+        scrape.add("bridge_lag_seconds", lag.total_seconds(), *labels)
+    scrape.add("bridge_crawl_resources", cursor.read, *labels)
+    scrape.add("bridge_crawl_seconds", _age(cursor.started_at, now + (ahead or timedelta(0))), *labels)
+    if cursor.checked_at is not None:
+        scrape.add("bridge_last_success_timestamp_seconds", cursor.checked_at.timestamp(), *labels)
 
 
 def _parked(scrape: Scrape, tx: Tx, line: Line, now: datetime) -> None:
@@ -195,7 +210,7 @@ def _parked(scrape: Scrape, tx: Tx, line: Line, now: datetime) -> None:
 def _heard(scrape: Scrape, tx: Tx, connection: str, rings: Rings, now: datetime) -> None:
     for outcome in Outcome:
         scrape.add("bridge_notifications", rings.of(connection, outcome), connection, outcome.value)
-    waiting = tx.hints(connection, 1)
+    waiting = tx.hints(connection, 1, Pauses(tuple(tx.pauses(connection))).types)
     age = _age(waiting[0].noted_at if waiting else None, now)
     scrape.add("bridge_hints_oldest_age_seconds", age, connection)
     rows = tx.subscribed(connection)
@@ -208,15 +223,16 @@ def _heard(scrape: Scrape, tx: Tx, connection: str, rings: Rings, now: datetime)
         scrape.add("bridge_last_notification_timestamp_seconds", heard_at.timestamp(), connection)
 
 
-def _outgoing(scrape: Scrape, tx: Tx, connection: str, ever: Mapping[IntentState, int], now: datetime) -> None:
-    unfinished = tx.unfinished(connection)
+def _outgoing(scrape: Scrape, tx: Tx, line: Line, ever: Mapping[IntentState, int], now: datetime) -> None:
+    connection, unfinished = line.name, tx.unfinished(line.name)
     parked: Tally[str] = Tally()
     for state in IntentState:
         rows = [row for row in unfinished if row.state is state]
         number = sum(row.found for row in rows) if state in _UNFINISHED else ever.get(state, 0)
         scrape.add("bridge_outbox", number, connection, state.value)
         if state in _UNFINISHED:
-            since = min((row.since for row in rows), default=None)
+            waits = line.writes or state not in _UNSENT
+            since = min((row.since for row in rows), default=None) if waits else None
             scrape.add("bridge_outbox_oldest_age_seconds", _age(since, now), connection, state.value)
         if state is IntentState.PARKED:
             parked.update({row.code or "": row.found for row in rows})

@@ -192,6 +192,7 @@ def test_a_cursor_comes_back_whole_and_the_last_one_counts(store: Store) -> None
         problem="no answer",
         warnings=("warning:processing", "warning:too-costly"),
         rung="by-patient",
+        behind_since=minutes(4),
     )
     with store.transaction() as tx:
         assert tx.cursor(EHR, "Task") is None

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from bridge.cases.intents import IntentState
 from bridge.store.port import Store
 from bridge.store.rows import Adrift, Differing, Restored
-from bridge.sync.recovery import mark_restored
+from bridge.sync.restored import mark_restored
 
 from .builders import EHR, NOW, a_level, a_message, claim, minutes, with_intents
 
@@ -19,7 +19,9 @@ ROW = Restored(
     known_until=NOW - timedelta(hours=2),
     changes=7,
     differing=(Differing(case_id="c1", ref="Task/1", words="closed there", held=True),),
-    adrift=(Adrift(root="ServiceRequest/1", ref="Communication/1", is_last=True, beside=("Communication/2",)),),
+    adrift=(
+        Adrift(root="ServiceRequest/1", ref="Communication/1", is_last=True, beside=("Communication/2",), waits=True),
+    ),
     problems=("Communication: refused",),
 )
 

@@ -24,7 +24,7 @@ from .line import Ehr, Workplace, beside, streams_add_up
 from .picture import FINAL, Picture, over, take
 from .upheaval import Upheaval
 
-COUNTS = {"integrity": 2000, "lenient": 1000}
+COUNTS = {"integrity": 2000, "lenient": 400}
 SEED = 4711
 CHANGES = 200
 

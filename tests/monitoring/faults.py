@@ -41,6 +41,16 @@ def _down(world: Staged) -> int:
     return fired
 
 
+def _replica_down(world: Staged) -> int:
+    world.other = True
+    world.pass_steps(3)
+    world.other = False
+    fired = world.pass_steps(13)
+    world.other = True  # start it again
+    world.pass_steps(3)
+    return fired
+
+
 def _database_down(world: Staged) -> int:
     world.pass_steps(3)
     world.store.down = True  # type: ignore[attr-defined]
@@ -65,6 +75,21 @@ def _stale(world: Staged) -> int:
     fired = world.pass_steps(24, working=False)
     world.pass_steps(3)
     return fired
+
+
+def _never_read(world: Staged) -> int:
+    """From the first day on the EHR does not answer one type, and all others as ever: nothing of it is ever read."""
+    world.answers = _silent_about_tasks
+    fired = world.pass_steps(24)
+    world.answers = lambda _: None
+    world.pass_steps(12)
+    return fired
+
+
+def _silent_about_tasks(sent: httpx.Request) -> httpx.Response | None:
+    if sent.url.path.endswith("/Task"):
+        raise httpx.ReadTimeout("no answer", request=sent)
+    return None
 
 
 def _read_failing(world: Staged) -> int:
@@ -208,6 +233,24 @@ def _proof_late(world: Staged) -> int:
     return fired
 
 
+def _never_proven(world: Staged) -> int:
+    """From the first sweep on one type cannot be looked at."""
+    world.refuses = lambda sent: "_id" in sent.url.params and "ServiceRequest" in sent.url.path
+    fired = world.pass_steps(20)
+    world.refuses = lambda _: False
+    world.pass_steps(8)
+    return fired
+
+
+def _pause_forgotten(world: Staged) -> int:
+    world.pass_steps(1)
+    world.pause("Task")
+    fired = world.pass_steps(27)
+    world.resume("Task")
+    world.pass_steps(2)
+    return fired
+
+
 def _disk(world: Staged) -> int:
     world.pass_steps(3)
     world.free = GIB // 2
@@ -246,9 +289,11 @@ def _faults(world: Staged) -> int:
 
 SCENARIOS = (
     Scenario("BridgeDown", _down),
+    Scenario("BridgeReplicaDown", _replica_down),
     Scenario("BridgeDatabaseDown", _database_down),
     Scenario("BridgeDatabaseNotSaving", _not_saving),
     Scenario("BridgeDataStale", _stale),
+    Scenario("BridgeDataStale", _never_read),
     Scenario("BridgeReadFailing", _read_failing),
     Scenario("BridgeReadFailing", _one_type_breaks),
     Scenario("BridgeEhrAway", _away),
@@ -261,6 +306,8 @@ SCENARIOS = (
     Scenario("BridgeHintsWaiting", _hints_waiting),
     Scenario("BridgeSweepRepairing", _sweep_repairing, 5, ("still-timestamps",)),
     Scenario("BridgeProofLate", _proof_late, 10),
+    Scenario("BridgeProofLate", _never_proven, 10),
+    Scenario("BridgePauseForgotten", _pause_forgotten, 60),
     Scenario("BridgeDiskFilling", _disk),
     Scenario("BridgeClockSkew", _clock),
     Scenario("BridgeFaults", _faults),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from bridge.errors import RemoteError, StoreUnavailable
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile
 from bridge.store.memory import MemoryStore, MemoryTx
+from bridge.store.rows import Pause
 from bridge.sync.connector import Connector
 from bridge.sync.governor import Governor
 from bridge.sync.ladder import Ladder
@@ -72,9 +73,11 @@ class Tape:
     steps: int = 0
     series: dict[tuple[str, tuple[tuple[str, str], ...]], list[float | None]] = field(default_factory=dict)
 
-    def scrape(self, text: str | None) -> None:
-        """Store one scrape, or that nobody answered."""
+    def scrape(self, text: str | None, other: bool | None = None) -> None:
+        """Store one scrape, or that nobody answered; *other* is whether a second replica did, where there is one."""
         found: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {("up", ()): float(text is not None)}
+        if other is not None:
+            found["up", (("instance", "other:8000"),)] = float(other)
         for family in text_string_to_metric_families(text or ""):
             for sample in family.samples:
                 if not sample.name.endswith("_created"):
@@ -93,6 +96,9 @@ class Staged(World):
         self.tape = Tape(minutes)
         self.answering = True
         """Whether the process is there to be scraped."""
+        self.other: bool | None = None
+        """Whether the other replica answers; None where there is none."""
+        self._swept_at: datetime | None = None
         self.lost = 0
         """The status with which the EHR refuses every request; 0 for none."""
         self.skew = timedelta(0)
@@ -155,12 +161,22 @@ class Staged(World):
             self.clock.advance(minutes=self.tape.minutes)
             if working and self.answering:
                 self._work()
-            self.tape.scrape(self.web.get("/metrics").text if self.answering else None)
+            self.tape.scrape(self.web.get("/metrics").text if self.answering else None, self.other)
         return self.tape.steps
+
+    def pause(self, type_: str | None = None) -> None:
+        """Do what ``bridge pause`` does."""
+        with self.store.transaction() as tx:
+            assert tx.pause(Pause(connection="main", type=type_, by="ops", at=self.now()))
+
+    def resume(self, type_: str | None = None) -> None:
+        """Do what ``bridge resume`` does."""
+        with self.store.transaction() as tx:
+            assert tx.resume("main", type_)
 
     def _work(self) -> None:
         """Do what the loops of ``bridge serve`` do in a while."""
-        sweeping = self.tape.steps * self.tape.minutes % 30 == 0
+        sweeping = self._sweep_is_due()
         for work in (
             self.bridge.read,
             self.bridge.name_people,
@@ -171,9 +187,19 @@ class Staged(World):
         ):
             self._try(work)
 
+    def _sweep_is_due(self) -> bool:
+        """Whether the last one was begun half an hour ago; a pause puts it off until it ends."""
+        with suppress(StoreUnavailable):
+            due = self._swept_at is None or self.clock() - self._swept_at >= timedelta(minutes=30)
+            if due and self.bridge.pauses().whole is None:
+                self._swept_at = self.clock()
+                return True
+        return False
+
     def _tend(self) -> None:
         assert self.bridge.subscriber is not None
         assert self.registry is not None
+        self.bridge.pauses().check()
         self.bridge.subscriber.tend()
         if all(one["status"] == "requested" for one in self.registry.kept.values()):
             self.registry.activate()

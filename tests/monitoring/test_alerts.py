@@ -11,13 +11,14 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.monitoring.faults import SCENARIOS, Scenario
+from tests.monitoring.faults import SCENARIOS
 from tests.monitoring.staged import Staged, Tape, logging_counted, seconds_from_start
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "bridge.rules.yml"
@@ -38,15 +39,16 @@ def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
-def _run(*arguments: str) -> str:
+def run_promtool(*arguments: str) -> str:
+    """Run promtool, which has to succeed, and return what it says."""
     ran = subprocess.run([promtool(), *arguments], capture_output=True, text=True, timeout=240, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 
 
 def test_the_rules_are_valid() -> None:
-    assert f"{len(alerts())} rules found" in _run("check", "rules", str(RULES))
-    assert "SUCCESS" in _run("check", "config", str(RULES.with_name("prometheus.yml")))
+    assert f"{len(alerts())} rules found" in run_promtool("check", "rules", str(RULES))
+    assert "SUCCESS" in run_promtool("check", "config", str(RULES.with_name("prometheus.yml")))
 
 
 def test_there_is_a_staged_fault_for_every_alert() -> None:
@@ -60,11 +62,12 @@ def test_every_alert_fires_in_its_fault_and_clears_afterwards(tmp_path: Path) ->
         for scenario in SCENARIOS:
             world = Staged(scenario.minutes, scenario.faults)
             fired = scenario.play(world)
-            tests.append(_as_test(scenario, world.tape, fired))
+            steps = {min(2, fired - 1): 0, fired - 1: 1, world.tape.steps - 1: 0}
+            tests.append(as_test(scenario.alert, world.tape, steps))
     file = tmp_path / "staged.yml"
     file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
 
-    _run("test", "rules", str(file))
+    run_promtool("test", "rules", str(file))
 
 
 COMING_AND_GOING = {
@@ -98,16 +101,14 @@ def test_what_comes_and_goes_does_not_keep_an_alert_from_firing(alert: str, tmp_
     file = tmp_path / "flapping.yml"
     file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
 
-    _run("test", "rules", str(file))
+    run_promtool("test", "rules", str(file))
 
 
-def _as_test(scenario: Scenario, tape: Tape, fired: int) -> dict[str, Any]:
-    """Return the tape as promtool reads it: quiet at first, firing at the step *fired*, quiet at the end."""
-    firing = f'count(ALERTS{{alertname="{scenario.alert}",alertstate="firing"}}) > bool 0 or vector(0)'
-    before = min(2, fired - 1)
-    expected = [(before, 0), (fired - 1, 1), (tape.steps - 1, 0)]
+def as_test(alert: str, tape: Tape, expected: Mapping[int, int]) -> dict[str, Any]:
+    """Return the tape as promtool reads it, with whether *alert* fires at some steps."""
+    firing = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) > bool 0 or vector(0)'
     return {
-        "name": scenario.alert,
+        "name": alert,
         "interval": "1m",
         "input_series": [
             {"series": _name(name, labels), "values": " ".join(_shown(name, value, tape.minutes) for value in values)}
@@ -119,14 +120,14 @@ def _as_test(scenario: Scenario, tape: Tape, fired: int) -> dict[str, Any]:
                 "eval_time": f"{(step + 1) * tape.minutes - 1}m",
                 "exp_samples": [{"labels": "{}", "value": value}],
             }
-            for step, value in expected
+            for step, value in expected.items()
         ],
     }
 
 
 def _name(name: str, labels: tuple[tuple[str, str], ...]) -> str:
-    given = (*labels, ("job", "bridge"), ("instance", "bridge:8000"))
-    told = ",".join(f'{label}="{value}"' for label, value in given)
+    given = {"job": "bridge", "instance": "bridge:8000", **dict(labels)}
+    told = ",".join(f'{label}="{value}"' for label, value in given.items())
     return f"{name}{{{told}}}"
 
 

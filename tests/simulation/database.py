@@ -11,7 +11,7 @@ from bridge.store.memory import MemoryStore
 from bridge.store.memory.state import State
 from bridge.store.opening import open_store
 from bridge.store.port import Store
-from bridge.sync.recovery import mark_restored
+from bridge.sync.restored import mark_restored
 
 
 class Database:

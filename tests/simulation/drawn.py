@@ -237,6 +237,12 @@ def draw_disaster(seed: int, *, certain: bool) -> Disaster | None:
     return found if happens or certain else None
 
 
+def draw_tenders(seed: int) -> Random | None:
+    """Decide, apart as well, whether both replicas look after the Subscriptions at the same time, and when."""
+    rng = Random(f"at once {seed}")
+    return rng if rng.random() < 1 / 4 else None
+
+
 def draw(rng: Random) -> Drawn:
     """Decide everything that is decided beforehand."""
     vendor = "generic" if rng.random() < 0.4 else rng.choice(ELSEWHERE)

@@ -73,9 +73,13 @@ class Seen:
         self.alive = [case for case in self.cases.values() if case.merged_into is None]
 
     def is_in_scope(self, ref: str) -> bool:
-        """Whether the EHR lets Bridge find the resource, and its changes: what open cases rest on always is."""
+        """
+        Whether the EHR lets Bridge find the resource, and its changes: what open cases rest on always is.
+
+        What was deleted and is there again has to be found as something new has: nobody asks for it by name any more.
+        """
         type_ = ref.partition("/")[0]
-        if any(case.is_open for case in self.case_of(ref)):
+        if any(case.is_open and any(line.ref == ref and not line.gone for line in case.sources) for case in self.alive):
             return True
         options = self.world.ehr.options
         here = self.surface.types.get(type_) if self.surface is not None else None
@@ -93,6 +97,12 @@ class Seen:
             return False
         undated = not options.searches_last_updated(type_) and not keyed
         return not undated or self.work[ref]["status"] in WORK[type_]
+
+    def is_cut_short(self, type_: str) -> bool:
+        """Whether a restored Bridge tells people that it could not look through all of a type."""
+        with self.world.store.reading() as tx:
+            restored = tx.restored(self.world.line.name)
+        return restored is not None and any(one.startswith(type_) for one in restored.problems)
 
     def case_of(self, ref: str) -> list[Case]:
         """Return the unmerged cases that rest on *ref*."""
@@ -210,6 +220,7 @@ def after_rest(world: World) -> list[str]:
         _told_once,
         _written_truth,
         _right_patient,
+        _subscribed,
         _sound,
     )
     return [words for check in checks for words in check(seen)]
@@ -266,7 +277,7 @@ def _cases_are_right(seen: Seen) -> Iterator[str]:
             head = seen.heads.get(line.ref)
             if case.is_open and head is None and not line.gone:
                 yield f"O1: {case.root} is open and rests on {line.ref}, which is deleted"
-            if head is not None and case.is_open and line.gone:
+            if head is not None and case.is_open and line.gone and seen.is_in_scope(line.ref):
                 yield f"O1: {case.root} believes that {line.ref} is gone"
         if case.id in seen.world.local.here.decided:
             continue
@@ -328,9 +339,9 @@ def _attempts_known(seen: Seen) -> Iterator[str]:
 
     On which one is not asked: it moves with work that is merged and split again, and what stands on the EHR stays.
     Not asked for where Bridge is promised nothing: it cannot search there for what it wrote, or the EHR shows things
-    later than it is waited for.
+    later than it is waited for, or gives less than there is, which `bridge doctor` says.
     """
-    if not seen.world.drawn.writable or seen.world.drawn.has(*LAGGING):
+    if not seen.world.drawn.writable or seen.world.drawn.has(*LAGGING) or seen.is_cut_short("Communication"):
         return
     by_root, known = {case.root: case for case in seen.alive}, _attempts(seen)
     for ref, one in seen.ours.items():
@@ -433,20 +444,28 @@ def _attempts_written(seen: Seen) -> Iterator[str]:
 
 
 def _right_patient(seen: Seen) -> Iterator[str]:
-    """What stands on the EHR in our name stands in the record of whom the request is about."""
+    """What stands on the EHR in our name, and that Bridge could find, stands in the record of whom it is about."""
     by_id = {case.id: case for case in seen.cases.values()}
+    written = {row.written for row in seen.outbox}
     for ref, one in seen.ours.items():
         if one["status"] == "entered-in-error" or ref in seen.world.clinic.touched_ours:
             continue
+        if ref not in written and seen.is_cut_short(one["resourceType"]):
+            continue
         for case in _cases_of(seen, one, by_id):
             root = seen.work.get(case.root)
-            right = patient_of(root) if root is not None and not is_nonsense(root) else None
+            shown = root is not None and not is_nonsense(root) and seen.is_in_scope(case.root)
+            right = patient_of(root) if root is not None and shown else None
             if right is None or _unfinished(seen, case):
                 continue
             # What is over stays where it was written when records are linked, or deleted, later.
             ehr = seen.world.ehr
             goes_on = case.is_open and one["resourceType"] == "Task" and one["status"] not in ENDED
-            meant = {heir(ehr, right)} if goes_on and not deleted(ehr) else linked(ehr, right) | unspoken(ehr)
+            meant = (
+                {heir(ehr, right)}
+                if goes_on and not deleted(ehr)
+                else linked(ehr, right) | unspoken(ehr, seen.heads[ref].at)
+            )
             named = reference(one.get("for") or one.get("subject"))
             if named not in meant:
                 yield f"O10: {ref} is in the record of {named}, but {case.root} is about {right}"
@@ -477,13 +496,17 @@ def _unfinished(seen: Seen, case: Case) -> bool:
 
 
 def _subscribed(seen: Seen) -> Iterator[str]:
-    """Where Bridge is to have notifications, it has each once, and the EHR calls it active."""
+    """Where Bridge is to have notifications, it has each once, and knows which those are."""
     if seen.world.door is None:
         return
     there = [one for one in seen.world.ehr.all("Subscription") if "/hooks/main/" in str(one)]
     for about, count in Counter(str(one.get("criteria")) + one["channel"]["endpoint"] for one in there).items():
-        if count > 1 and not seen.world.drawn.blind:
+        if count > 1:
             yield f"O3: {count} Subscriptions of {about}"
+    with seen.world.store.reading() as tx:
+        known = {row.ref for row in tx.subscribed("main")}
+    if known != (stand := {f"Subscription/{one['id']}" for one in there}):
+        yield f"O1: Bridge counts on {sorted(map(str, known))}, and there are {sorted(stand)}"
     if not there:
         yield "O1: notifications are wanted, and there is no Subscription"
 

@@ -12,10 +12,13 @@ from bridge.cases.intents import IntentState
 from bridge.store.rows import OutboxRow, Subscribed
 from bridge.sync.connector import Connector
 from bridge.sync.hearing import TOO_MANY
+from bridge.sync.ladder import PROVEN_FOR
+from bridge.sync.people import TRY_AGAIN
 from bridge.sync.replay import replay_outbox
 
 from .drawn import LASTING, STEPS
 from .oracle import after_rest, always, at_rest, twice
+from .process import subscribed, tend
 from .world import World
 
 MOST_ROUNDS = 40
@@ -119,19 +122,6 @@ def _forge(world: World) -> None:
         world.note(world.door.forge(world.clinic.changed))
 
 
-def tend(bridge: Connector) -> object:
-    """Look after the Subscriptions, as the service does: not while all is paused."""
-    if bridge.subscriber is None or bridge.pauses().whole is not None:
-        return None
-    bridge.subscriber.tend()
-    return [f"{row.ref} {row.state} {row.problem or ''}" for row in _subscribed(bridge)]
-
-
-def _subscribed(bridge: Connector) -> list[Subscribed]:
-    with bridge.store.reading() as tx:
-        return tx.subscribed("main")
-
-
 def _work(world: World, what: str, work: Callable[[Connector], object]) -> None:
     replica = world.rng.choice(world.replicas)
     world.working = replica.name
@@ -157,7 +147,7 @@ def _rest(world: World) -> list[str]:
         due = [row.next_at for row in _waiting(world)] + [row.lease_until for row in _waiting(world) if row.lease_until]
         if due and min(due) > world.now():
             world.clock.advance(seconds=(min(due) - world.now()).total_seconds())
-    rung = [] if _is_rung_for(world) else list(_subscribed(world.replicas[0].bridge))
+    rung = [] if _is_rung_for(world) else list(subscribed(world.replicas[0].bridge))
     return [f"does not come to rest: {[(row.intent.key, row.state, row.reason) for row in _waiting(world)]}, {rung}"]
 
 
@@ -168,9 +158,15 @@ def _end_all_faults(world: World) -> None:
             world.ehr.remove_fault(habit.partition("=")[0])
     world.note("all is well from here on")
     world.clock.advance(minutes=30)  # What is still to become visible does.
+    if world.drawn.has("ignore-parameters", "ignore-silently"):
+        world.clock.advance(seconds=PROVEN_FOR.total_seconds())  # Until then a lower rung is believed in.
     if world.skew or world.drawn.skew_seconds:
         world.skew = timedelta()
         world.clock.advance(hours=2)  # What waits by a clock that went ahead is due.
+    with world.store.reading() as tx:
+        unreadable = tx.wanted_people(world.line.name, world.clock() + TRY_AGAIN, 1)
+    if unreadable:
+        world.clock.advance(seconds=TRY_AGAIN.total_seconds())  # A record that was deleted may be there again.
     world.down_until = min(world.down_until, world.clock())
     world.people.resume()
     if world.door is not None:
@@ -181,23 +177,34 @@ def _round(world: World) -> object:
     bridge = world.replicas[0].bridge
     world.ring()
     bridge.answer()
-    tend(bridge)
+    world.note(f"Subscriptions: {tend(bridge)}")
     return bridge.sync_once()
 
 
 def _give_cause_to_ring(world: World) -> None:
     """Let something change that each Subscription which was found deaf tells of: it is suspected until it rings."""
-    rows = _subscribed(world.replicas[0].bridge) if world.door is not None else []
-    for kind in sorted({row.types[0] for row in rows if row.missed_in_row >= TOO_MANY and row.types}):
+    rows = subscribed(world.replicas[0].bridge) if world.door is not None else []
+    deaf = [row for row in rows if row.missed_in_row >= TOO_MANY and not _is_mute(world, row)]
+    for kind in sorted({row.types[0] for row in deaf if row.types}):
         world.note(f"clinic {world.clinic.touch(kind)}")
 
 
 def _is_rung_for(world: World) -> bool:
-    """Whether the EHR calls every Subscription active that Bridge keeps, or there is nothing to be kept."""
+    """
+    Whether the EHR calls every Subscription active that Bridge keeps, or there is nothing to be kept.
+
+    Nothing is wrong with one then; but one that never rings stays under suspicion once that was noticed.
+    """
     if world.door is None:
         return True
-    rows = _subscribed(world.replicas[0].bridge)
-    return bool(rows) and all(row.state == "active" and row.problem is None for row in rows)
+    rows = subscribed(world.replicas[0].bridge)
+    return bool(rows) and all(row.state == "active" and (row.problem is None or _is_mute(world, row)) for row in rows)
+
+
+def _is_mute(world: World, row: Subscribed) -> bool:
+    """Whether this EHR never rings for a Subscription that it calls active, as HAPI in R4 for one of a topic."""
+    live = world.ehr.hooks.live(row.ref.partition("/")[2]) if row.ref is not None else None
+    return live is not None and not world.ehr.hooks.fires(live)
 
 
 def _rows(world: World) -> list[OutboxRow]:

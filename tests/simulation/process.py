@@ -12,6 +12,7 @@ from bridge.config import ConnectionSection
 from bridge.fhir.client import Endpoint, FhirClient
 from bridge.fhir.vendors import profile
 from bridge.store.port import Store
+from bridge.store.rows import Subscribed
 from bridge.sync.connector import Connector
 from bridge.sync.line import Line
 from bridge.sync.turns import Turns
@@ -71,3 +72,17 @@ def _patients(store: Store) -> Callable[[], Sequence[str]]:
             return tx.patients("main")
 
     return known
+
+
+def tend(bridge: Connector) -> object:
+    """Look after the Subscriptions, as the service does: not while all is paused."""
+    if bridge.subscriber is None or bridge.pauses().whole is not None:
+        return None
+    bridge.subscriber.tend()
+    return [f"{row.ref} {row.state} {row.problem or ''}" for row in subscribed(bridge)]
+
+
+def subscribed(bridge: Connector) -> list[Subscribed]:
+    """Return what Bridge keeps of its Subscriptions."""
+    with bridge.store.reading() as tx:
+        return tx.subscribed("main")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -129,19 +130,22 @@ def linked(ehr: Simulator, ref: str) -> set[str]:
     return found
 
 
-def unspoken(ehr: Simulator) -> set[str]:
+def unspoken(ehr: Simulator, since: datetime) -> set[str]:
     """
-    Return the records that were deleted without a word of who took their place.
+    Return the records that are, or after *since* were, deleted without a word of who took their place.
 
     Bridge takes whoever has their work since for the same person (``is_same_person``): an EHR that deletes one of two
-    merged records shows no link.
+    merged records shows no link. A record that comes back later is not asked for what stood in it before.
     """
-    heads = {ref: ehr.ehr.store.head("Patient", ref.partition("/")[2]) for ref in PATIENTS}
-    return {
-        ref
-        for ref, head in heads.items()
-        if head is not None and head.deleted and not _following(_last_words(ehr, head))
-    }
+    store = ehr.ehr.store
+    heads = [head for ref in PATIENTS if (head := store.head("Patient", ref.partition("/")[2])) is not None]
+    found = set()
+    for head in heads:
+        versions = [store.version(head.type, head.id, str(number)) for number in range(1, head.number + 1)]
+        ends = [one for one in versions if one is not None and one.deleted and not _following(_last_words(ehr, one))]
+        if any(one.at > since or one.number == head.number for one in ends):
+            found.add(head.reference)
+    return found
 
 
 def _last_words(ehr: Simulator, head: Version) -> Json:

@@ -26,9 +26,9 @@ from conformance.simulator import ManualClock, Simulator, SimulatorTransport
 from .clinic import WE, Clinic
 from .database import Database
 from .doorstep import Doorstep
-from .drawn import draw, draw_disaster
+from .drawn import draw, draw_disaster, draw_tenders
 from .people import Local, People
-from .process import Replica, start
+from .process import Replica, start, tend
 from .registry import PATIENTS
 from .retold import Told
 from .seams import Crash, Network, Seams, Wire
@@ -54,12 +54,13 @@ class World:
 
     def __init__(self, seed: int, folder: Path | None, template: Path | None, *, disaster: bool = False) -> None:
         self.seed = seed
-        self.disaster = draw_disaster(seed, certain=disaster)
+        self.tenders = draw_tenders(seed)
         self.rng = random.Random(seed)
         random.seed(seed)  # The jitter of retries.
         self.clock = ManualClock(START)
         self.trace: list[str] = []
         self.drawn = drawn = draw(self.rng)
+        self.disaster = draw_disaster(seed, certain=disaster) if not drawn.blind else None
         self.ehr = Simulator(self.clock, drawn.options, drawn.habits, seed=seed, vendor=drawn.vendor)
         self.clinic = Clinic(self.ehr, self.clock, self.rng, moving=drawn.moving, schedule=drawn.schedule)
         self.network = Network(self.rng)
@@ -80,6 +81,7 @@ class World:
         self.calm = False
         """Whether nobody acts in between any more."""
         self.working = ""
+        self.doing = ""
         self._busy = 0
         self.people = People(self)
         self.told = Told()
@@ -181,6 +183,7 @@ class World:
         if hit:
             replica.seams.arm(self.rng.randint(1, 25))
         self._busy += 1
+        before, self.doing = self.doing, what
         try:
             with self.watched.at_work(what):
                 came = work(replica.bridge)
@@ -192,6 +195,7 @@ class World:
             self.restart(replica)
         finally:
             self._busy -= 1
+            self.doing = before
             replica.seams.disarm()
 
     def note(self, words: str) -> None:
@@ -201,7 +205,10 @@ class World:
     # Others, while a request is on its way ----------------------------------------------------------------
 
     def _meanwhile(self) -> None:
-        if self.calm or self._busy > 1 or self.rng.random() >= 0.04:
+        if self.calm or self._busy > 1:
+            return
+        self._tend_at_once()
+        if self.rng.random() >= 0.04:
             return
         self._busy += 1
         try:
@@ -219,9 +226,23 @@ class World:
         finally:
             self._busy -= 1
 
-    def _other_replica(self) -> None:
+    def _tend_at_once(self) -> None:
+        """Let the other replica look after the Subscriptions while this one does: its turn was over before it was."""
+        if self.tenders is None or self.doing != "tends" or len(self.replicas) < 2 or self.tenders.random() >= 0.2:
+            return
+        self._busy += 1
+        try:
+            self.run(self._other, "tends", tend)
+        finally:
+            self._busy -= 1
+
+    @property
+    def _other(self) -> Replica:
         """The replica that is not waiting for an answer."""
-        other = self.replicas[1] if self.working == self.replicas[0].name else self.replicas[0]
+        return self.replicas[1] if self.working == self.replicas[0].name else self.replicas[0]
+
+    def _other_replica(self) -> None:
+        other = self._other
         work = self.rng.choice(
             (Connector.deliver, Connector.answer, Connector.pass_time, Connector.read, Connector.compare)
         )

@@ -18,7 +18,7 @@ from bridge.store.engine import own
 from bridge.store.migrations import check, pending
 from bridge.store.opening import create_or_open, open_store
 from bridge.store.rows import Budget, Cursor, Restored, Subscribed
-from bridge.sync.recovery import A_DAY
+from bridge.sync.restored import A_DAY
 from tests.migrations.released import on_sqlite
 
 NOW = datetime(2026, 6, 1, 14, tzinfo=UTC)

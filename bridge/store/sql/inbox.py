@@ -74,6 +74,7 @@ _SAVE_CURSOR = upsert(
     "problem",
     "warnings",
     "rung",
+    "behind_since",
 )
 _ROWS = select(source_version, resource.c.connection_id, resource.c.ref).join(
     resource, resource.c.id == source_version.c.resource_id
@@ -169,6 +170,7 @@ class InboxRoom(Work):
                     maybe_clean(cursor.problem),
                     clean("\n".join(cursor.warnings)) or None,
                     maybe_clean(cursor.rung),
+                    maybe_micros(cursor.behind_since),
                 )
             ],
         )
@@ -258,4 +260,5 @@ def _cursor(connection: str, row: Found) -> Cursor:
         problem=row.problem,
         warnings=tuple(row.warnings.split("\n")) if row.warnings else (),
         rung=row.rung,
+        behind_since=maybe_instant(row.behind_since),
     )

@@ -125,10 +125,11 @@ class Dispatcher:
         now = self._ehr.clock()
         for live in list(self._live.values()):
             self._end_if_over(live, now)
-            if live.status == "active" and self._fires(live) and live.wish.wants(version, before, now):
+            if live.status == "active" and self.fires(live) and live.wish.wants(version, before, now):
                 self._enter(live, version, now)
 
-    def _fires(self, live: Live) -> bool:
+    def fires(self, live: Live) -> bool:
+        """Return whether anything is ever sent by *live*: some servers call one active that never rings."""
         silent = live.wish.topic is not None and self._ehr.options.fhir_version[:3] in self.habits.silent_topics_in
         return self.habits.fires and not silent
 
@@ -145,7 +146,7 @@ class Dispatcher:
             live.status = status
         elif not status == live.status == "active":
             live.status = "requested"
-            handshake = wish.topic is not None and self.habits.handshake and self._fires(live)
+            handshake = wish.topic is not None and self.habits.handshake and self.fires(live)
             kind = "handshake" if handshake else "activate"
             self._push(Delivery(live, kind, []), self._ehr.clock() + self.habits.activation_delay)
 

@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from bridge.errors import AuthExpired, OutcomeUnknown, RemoteError, ServerFault, Unreachable
-from bridge.store.rows import Delivered
+from bridge.store.rows import Cursor, Delivered
 from bridge.sync.governor import Asked, Away, Governor
 from bridge.sync.sweep import SWEEP_STREAM
+from bridge.sync.taking import begin
 from tests.unit.sync.world import World, order, patient
 
 
@@ -21,6 +22,56 @@ def delivered(world: World) -> dict[tuple[str, str], int]:
     for row in rows:
         found[row.outcome, row.code] = found.get((row.outcome, row.code), 0) + row.found
     return found
+
+
+def cursor(world: World, stream: str = "Task") -> Cursor:
+    with world.store.reading() as tx:
+        found = tx.cursor("main", stream)
+    assert found is not None
+    return found
+
+
+def test_a_type_that_is_never_read_whole_is_behind_since_it_was_first_asked_for() -> None:
+    world = World()
+    world.answers = lambda sent: httpx.Response(500, request=sent) if sent.url.path.endswith("/Task") else None
+    first = world.clock()
+    world.bridge.read()
+    assert cursor(world).lag(first + timedelta(minutes=7)) == timedelta(minutes=7)
+
+    world.clock.advance(minutes=30)
+    world.bridge.read()
+    assert cursor(world).lag(world.clock()) == timedelta(minutes=30)
+
+    world.answers = lambda _: None
+    world.bridge.read()
+    lag = cursor(world).lag(world.clock())
+    assert lag is not None
+    assert lag < timedelta(minutes=1)
+
+
+def test_a_first_read_from_a_day_on_is_not_behind_since_that_day() -> None:
+    """Its watermark is that day until it is done."""
+    world = World(start_date="2020-01-01", page_size=2)
+    for number in range(9):
+        world.clock.advance(minutes=1)
+        world.ehr.put(order(f"o{number}"))
+    seen: list[Cursor] = []
+    world.bridge.read(lambda progress: seen.append(cursor(world, progress.stream)))
+
+    begun = [one for one in seen if one.checked_at is None]
+    assert len(begun) > 2
+    assert all(one.known_until is None and one.lag(world.clock()) == timedelta(0) for one in begun)
+
+
+def test_what_one_way_has_read_is_known_while_another_begins_anew() -> None:
+    world = World()
+    world.sync()
+    known = cursor(world)
+
+    anew = begin(world.store, world.line, "Task", "snapshot", None)
+
+    assert anew.behind_since == known.watermark
+    assert anew.lag(world.clock()) == world.clock() - anew.behind_since
 
 
 def test_deliveries_are_counted_by_how_they_ended() -> None:

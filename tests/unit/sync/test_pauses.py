@@ -98,6 +98,17 @@ def test_of_a_paused_type_nothing_is_read_and_the_rest_goes_on(world: World) -> 
     assert report.deliveries is not None
 
 
+def test_while_tasks_are_paused_a_sweep_does_not_look_at_ours(world: World) -> None:
+    pause(world, "Task")
+    world.clock.advance(minutes=30)
+    world.requests.clear()
+
+    swept = world.bridge.compare()
+
+    assert swept.problems == ()
+    assert not [sent for sent in world.requests if sent.url.path.endswith("/Task")]
+
+
 def test_a_pause_in_the_midst_of_a_crawl_ends_it_after_the_page(world: World) -> None:
     for number in range(12):
         world.ehr.put(order(f"more{number}"))

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import IncompleteScan, RemoteError, ServerFault, UnsafeAnswer
-from bridge.sync.poll import MOST_PASSES, age, note_problem
+from bridge.sync.poll import MOST_PASSES, note_problem
 from conformance.simulator import Options
 from tests.unit.sync.rows import (
     NOW,
@@ -132,13 +132,20 @@ def test_a_server_that_tells_no_time_is_read_on_from_its_newest_row(skew: timede
     assert reader.missing == set()
 
 
-def test_age_is_told_by_our_clock() -> None:
-    reader = Reader(Ehr(rows(1)))
-    assert age(reader.cursor, NOW) is None
-
+@pytest.mark.parametrize("ahead", [timedelta(minutes=-30), timedelta(0), timedelta(hours=2)])
+def test_lag_is_told_by_our_clock_whatever_the_servers_says(ahead: timedelta) -> None:
+    reader = Reader(Ehr(rows(1), clock=lambda: NOW + ahead))
     reader.poll()
 
-    assert age(reader.cursor, NOW + timedelta(minutes=2)) == timedelta(minutes=2)
+    assert reader.cursor.lag(NOW + timedelta(minutes=2), ahead) == timedelta(minutes=2) + reader.line.lag
+
+
+def test_of_a_server_that_tells_no_time_lag_counts_from_the_last_poll() -> None:
+    """Its newest row may be from yesterday."""
+    reader = Reader(Ehr([Row("old", NOW - timedelta(days=1))], clock=None))
+    reader.poll()
+
+    assert reader.cursor.lag(NOW + timedelta(minutes=2)) == timedelta(minutes=2)
 
 
 # 16: crashes between pages --------------------------------------------------------------------------------

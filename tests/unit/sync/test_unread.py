@@ -53,6 +53,23 @@ def test_an_older_version_that_comes_late_does_not_clear_it() -> None:
     assert beside.case().priority.value == "urgent"
 
 
+def test_one_that_was_deleted_and_is_there_again_unreadable_is_not_called_deleted() -> None:
+    """It may be work again, and only a person can tell."""
+    beside = Beside(order())
+    beside.ehr.delete("ServiceRequest/o1")
+    beside.sweep()
+    beside.sweep(minutes=6)
+    assert not beside.case().is_open
+
+    beside.tell(order(**UNKNOWN))
+
+    case = beside.case()
+    assert beside.gone_at() is None
+    assert case.is_open
+    assert case.blocker is not None
+    assert case.oddities == ("ServiceRequest/o1: version 2 could not be read",)
+
+
 def test_an_older_version_that_cannot_be_read_says_nothing() -> None:
     beside = Beside()
     first, second = beside.ehr.write(order(**UNKNOWN)), beside.ehr.write(order())
