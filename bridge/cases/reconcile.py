@@ -10,7 +10,8 @@ and the new case is the fold of those changes, never anything else.
 When resources are linked anew, groups form anew: a case whose root now belongs to another group is merged
 into that group's case, taking along everything people did, and comes back as itself if it is split off again.
 
-``book`` holds the changes as they are written down, ``differences`` finds them, ``merging`` hands a case over.
+``book`` holds the changes as they are written down, ``differences`` finds them, ``moved`` says what brought them about,
+``merging`` hands a case over.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from bridge.cases import changes as facts_of
 from bridge.cases.book import Book, Known, Outcome, cause_for, cause_of
 from bridge.cases.calendar import plausible
 from bridge.cases.changes import Cause, CauseKind
-from bridge.cases.derive import derive
+from bridge.cases.derive import View, derive
 from bridge.cases.differences import differences
-from bridge.cases.facts import ENDED_TASK, LIVE_TASK, gather
+from bridge.cases.facts import ENDED_TASK, LIVE_TASK, Facts, gather
 from bridge.cases.grouping import CROSSES_PATIENTS, group
 from bridge.cases.merging import merge_away
 from bridge.cases.model import Case
+from bridge.cases.moved import moved_by
 from bridge.cases.naming import with_names
 from bridge.cases.people import Person
 from bridge.cases.rules import Rules, opening
@@ -309,7 +311,7 @@ def _turns(root: str, known: Known, now: datetime) -> list[datetime]:
 def _climb_until(turn: datetime, root: str, rows: Sequence[SourceRow], book: Book) -> None:
     """Write down who had to be asked to step in before *turn*, by what was asked for then."""
     prior = book.case(root)
-    facts = gather(root, rows, book.rules, prior.lane if prior is not None else None, book.known.people)
+    facts = _facts(root, rows, prior, book) if prior is not None else None
     if prior is None or facts is None:
         return
     view = derive(facts, book.rules, prior, turn - _JUST_BEFORE)
@@ -332,13 +334,19 @@ def _reconcile_group(
     if not _is_work(rows):
         return
     prior = book.case(root)
-    facts = gather(root, rows, book.rules, prior.lane if prior is not None else None, book.known.people)
     cause = cause_for(rows, causes)
+    facts = _facts(root, rows, prior, book)
     if facts is None:
         _say_that_it_stays(prior, cause, book)
         return
-    back = bool(revived) and any(task.ref in revived for task in facts.tasks)
-    view = with_names(derive(facts, book.rules, prior, book.now, revived=back), book.known.people)
+    view = _view(facts, prior, book, revived)
+
+    def look(members: Sequence[SourceRow]) -> View | None:
+        found = _facts(root, members, prior, book) if _is_work(members) else None
+        return _view(found, prior, book, revived) if found is not None else None
+
+    cause = moved_by(root, rows, causes, book.known.sources, prior, view, look) or cause
+    view = with_names(view, book.known.people)
     for fact_cause, fact in differences(prior, view, facts, root, cause, book):
         book.write(root, fact_cause, fact)
     for row in rows if notes else ():
@@ -347,3 +355,17 @@ def _reconcile_group(
     after = book.case(root)
     if after is not None:
         book.wakes[after.id] = view.wake_at
+
+
+def _facts(root: str, rows: Sequence[SourceRow], prior: Case | None, book: Book) -> Facts | None:
+    return gather(root, rows, book.rules, prior.lane if prior is not None else None, book.known.people)
+
+
+def _view(facts: Facts, prior: Case | None, book: Book, revived: Set[str]) -> View:
+    back = any(task.ref in revived and task is not _known(task.ref, book) for task in facts.tasks) if revived else False
+    return derive(facts, book.rules, prior, book.now, revived=back)
+
+
+def _known(ref: str, book: Book) -> Snapshot | None:
+    row = book.known.sources.get(ref)
+    return row.snapshot if row is not None else None
