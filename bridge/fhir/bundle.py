@@ -18,7 +18,7 @@ from bridge.errors import SourceError
 from bridge.fhir.outcome import UNREADABLE, Outcome, parse_outcome
 from bridge.fhir.salvage import cut
 from bridge.fhir.source import SourceVersion, content_version
-from bridge.fhir.times import parse_instant
+from bridge.fhir.times import instant_in
 
 _ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9\-._~]{1,128}", re.ASCII)
 _VERSION = re.compile(r"[!#-~]{1,256}", re.ASCII)
@@ -123,7 +123,7 @@ def split(body: bytes) -> BundlePage:
         next_url=_text(links.get("next")),
         self_url=_text(links.get("self")),
         total=bundle.total if isinstance(bundle.total, int) and not isinstance(bundle.total, bool) else None,
-        updated_at=_instant(bundle.meta.get("lastUpdated")) if isinstance(bundle.meta, dict) else None,
+        updated_at=instant_in(bundle.meta.get("lastUpdated")) if isinstance(bundle.meta, dict) else None,
         type=_text(bundle.type),
     )
 
@@ -199,7 +199,7 @@ def received(raw: bytes) -> SourceVersion:
         type=kind,
         id=own_id,
         version=stated if isinstance(stated, str) and _VERSION.fullmatch(stated) else content_version(raw),
-        updated_at=_instant(header.meta.lastUpdated) if header.meta is not None else None,
+        updated_at=instant_in(header.meta.lastUpdated) if header.meta is not None else None,
         raw=raw,
     )
 
@@ -216,15 +216,6 @@ def _read_header(raw: bytes) -> _Header:
 def unreadable(raw: bytes, issue: str, kind: str = "") -> SourceVersion:
     """Return a version that can only be parked: its bytes and why they cannot be read."""
     return SourceVersion(type=kind, id="", version=content_version(raw), updated_at=None, raw=raw, issue=issue)
-
-
-def _instant(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        return parse_instant(value)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _text(value: object) -> str | None:

@@ -27,7 +27,7 @@ import msgspec
 
 from bridge.errors import SourceError
 from bridge.fhir.reference import parse_reference
-from bridge.fhir.times import parse_instant
+from bridge.fhir.times import instant_in
 
 
 class NotificationKind(StrEnum):
@@ -204,13 +204,6 @@ def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and 0 <= value < _LARGEST else None
 
 
-def _when(value: Any) -> datetime | None:
-    try:
-        return parse_instant(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
 # The status: Parameters or SubscriptionStatus, as one shape ------------------------------------------------
 
 
@@ -343,7 +336,7 @@ def _event(event: Mapping[str, Any], base_url: str) -> Event:
     return Event(
         _number(event.get("eventNumber")),
         _key(event.get("id")),
-        _when(event.get("timestamp")),
+        instant_in(event.get("timestamp")),
         local(reference, base_url) if reference is not None else None,
     )
 

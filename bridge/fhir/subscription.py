@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from bridge.errors import SourceError
-from bridge.fhir.times import format_instant, parse_instant
+from bridge.fhir.times import format_instant, instant_in
 
 _BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
 _CHANNELS = "http://terminology.hl7.org/CodeSystem/subscription-channel-type"
@@ -227,7 +227,7 @@ def read_subscription(raw: bytes) -> Remote:
         "ref": f"Subscription/{own_id}",
         "version": _text(meta.get("versionId")),
         "state": _state(found.get("status")),
-        "ends_at": _when(found.get("end")),
+        "ends_at": instant_in(found.get("end")),
         "mark": mark[1] if mark is not None else None,
     }
     return _read_native(found, common) if "topic" in found else _read_criteria(found, common)
@@ -289,10 +289,3 @@ def _text(value: object) -> str:
 
 def _seconds(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _when(value: object) -> datetime | None:
-    try:
-        return parse_instant(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

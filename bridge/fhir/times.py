@@ -96,6 +96,14 @@ def parse_instant(text: str) -> datetime:
     return _exact(text)
 
 
+def instant_in(value: object) -> datetime | None:
+    """Return the instant that a JSON value is, as `parse_instant` reads it; ``None`` where it is none."""
+    try:
+        return parse_instant(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
 def format_instant(at: datetime) -> str:
     """Return *at* as a FHIR instant in UTC, to the microsecond where it has any, else to the millisecond."""
     if at.tzinfo is None:

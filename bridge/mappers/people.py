@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 
 import msgspec
 
@@ -12,7 +11,7 @@ from bridge.errors import SourceError
 from bridge.fhir import wire
 from bridge.fhir.reference import parse_reference
 from bridge.fhir.source import SourceVersion
-from bridge.fhir.times import parse_instant
+from bridge.fhir.times import instant_in
 from bridge.fhir.wire_decode import decode
 from bridge.mappers.common import identifiers
 from bridge.mappers.modifiers import refuse_in, refuse_modifiers
@@ -79,19 +78,11 @@ def _person(version: SourceVersion, base_url: str) -> Person:
         contact_preference=_contact(found.telecom),
         birth_on=found.birthDate,
         deceased=found.deceasedBoolean is True or found.deceasedDateTime is not None,
-        deceased_at=_instant(found.deceasedDateTime),
+        deceased_at=instant_in(found.deceasedDateTime),
         active=found.active is not False and found.status not in _NO_LONGER,
         replaced_by=_replaced_by(found, base_url),
         updated_at=version.updated_at,
     )
-
-
-def _instant(text: str | None) -> datetime | None:
-    """Return the instant, where the text is as exact as that."""
-    try:
-        return parse_instant(text) if text is not None else None
-    except ValueError:
-        return None
 
 
 def _language(communication: list[wire.Language] | None) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bridge.fhir.source import SourceVersion
-from bridge.fhir.times import parse_instant
+from bridge.fhir.times import instant_in
 from bridge.store.rows import Adrift
 from bridge.sync.noticed import task_name
 from bridge.tasks.elements import Json
@@ -31,7 +31,7 @@ def last_words(told: Sequence[SourceVersion]) -> dict[str, str]:
     found: dict[str, tuple[datetime, str]] = {}
     for version in told:
         message = decode(version.raw)
-        root, at = root_of(message), sent_at(message) or version.updated_at
+        root, at = root_of(message), instant_in(message.get("sent")) or version.updated_at
         if root is None or at is None or attempt_told(message) is not None or not stands(version):
             continue
         found[root] = max(found.get(root, (at, version.ref)), (at, version.ref))
@@ -68,22 +68,9 @@ def adrift_task(version: SourceVersion) -> Adrift:
     return Adrift(root=root, ref=version.ref, life=life, is_over=task.get("status") in FINAL)
 
 
-def type_of(ref: str) -> str:
-    """Return the resource type of a reference (``Type/id``)."""
-    return ref.partition("/")[0]
-
-
 def named_by(resource: Json, system: str) -> str | None:
     """Return the value of the first identifier of *system*."""
     for one in resource.get("identifier") or ():
         if isinstance(one, dict) and one.get("system") == system:
             return str(one.get("value"))
     return None
-
-
-def sent_at(message: Json) -> datetime | None:
-    """Return when a Communication says that it was sent."""
-    try:
-        return parse_instant(message["sent"])
-    except (KeyError, TypeError, ValueError):
-        return None

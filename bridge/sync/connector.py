@@ -360,18 +360,13 @@ class Connector:
 
     def _read_again(self, stream: str, since: datetime, keep: Callable[[], None]) -> str | None:
         """
-        Read all of a type that changed since the backup, unless another process did *since* the restore.
+        Read all of a type that changed since the backup, unless that was done *since* the restore.
 
         Returns why that cannot be done, if so.
         """
         with self.store.reading() as tx:
-            cursor = next((one for one in tx.cursors(self.line.name) if one.stream == stream), None)
-        if (
-            self.turns is not None
-            and cursor is not None
-            and cursor.checked_at is not None
-            and cursor.checked_at > since
-        ):
+            cursor = tx.cursor(self.line.name, stream)
+        if cursor is not None and cursor.checked_at is not None and cursor.checked_at > since:
             return None
         problem: str | None = None
         for _ in range(_LISTS):

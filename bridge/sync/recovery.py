@@ -30,10 +30,10 @@ from bridge.cases.reconcile import rederive
 from bridge.errors import AuthExpired, Gone, NotFound, Refused, UnsafeAnswer
 from bridge.fhir.client import FhirClient, escape
 from bridge.fhir.source import SourceVersion
-from bridge.fhir.times import format_instant
+from bridge.fhir.times import format_instant, instant_in
 from bridge.store.port import Store, Tx
 from bridge.store.rows import Adrift, Differing, Restored
-from bridge.sync.adrift import adrift_messages, adrift_task, has_case, last_words, named_by, sent_at, stands, type_of
+from bridge.sync.adrift import adrift_messages, adrift_task, has_case, last_words, named_by, stands
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.lookback import every_page
@@ -96,7 +96,7 @@ class Adoption:
             RemoteError: The EHR does not answer.
         """
         for version in _kept(self._newest(_kept(self._search("Task", CASE_SYSTEM, keep), keep)), keep):
-            if type_of(adrift_task(version).root) not in unread:
+            if adrift_task(version).root.partition("/")[0] not in unread:
                 self._take_up(version)
 
     def _take_up(self, version: SourceVersion) -> None:
@@ -149,7 +149,7 @@ class Adoption:
         holders = self._holders(one.root for one in waiting)
         with self._store.reading() as tx:
             read = {at.stream for at in tx.cursors(self._line.name) if at.checked_at and at.checked_at > since}
-        told = {one.ref for one in waiting if one.life and not one.is_over and type_of(one.root) in read}
+        told = {one.ref for one in waiting if one.life and not one.is_over and one.root.partition("/")[0] in read}
         return [one for one in waiting if one.root in holders or one.ref in told]
 
     def place(self, keep: Callable[[], None]) -> Restored:
@@ -276,7 +276,7 @@ class Adoption:
         kind, told = (named_by(message, MESSAGE_SYSTEM) or "").split("/")[0], attempt_told(message)
         if kind != "outreach" or told is None or message.get("status") == "entered-in-error":
             return 0
-        made_at = min(sent_at(message) or version.updated_at or now, now)
+        made_at = min(instant_in(message.get("sent")) or version.updated_at or now, now)
         own_id = (named_by(message, MESSAGE_SYSTEM) or "").partition("/")[2]
         attempt = Attempt(id=own_id, at=made_at, channel=told[0], outcome=told[1], by=RESTORED)
         with self._store.transaction() as tx:
@@ -338,17 +338,13 @@ class Adoption:
                 return Differing(case_id=case_of_task(name), ref=version.ref, words="its case is not known here")
             if case.patient is None or case.patient_ref != patient_of(task):
                 return None
-            if not case.is_open and task.get("status") not in FINAL:
-                # It was over before the database knew of it, and nothing else is to be written for it.
-                tx.add_intents([task_again(case, f"restored-{version.ref}-{version.version}")], now)
-            if case.merged_into is not None:
-                return None
             rendered = render_task(case, str(task.get("status")), self._form, lane_title=case.lane)
-            found, held = differences(task, rendered, case), is_ended_elsewhere(task, case)
-            said = as_note(task, version.ref)
+            found = differences(task, rendered, case) if case.merged_into is None else []
+            held, said = is_ended_elsewhere(task, case), as_note(task, version.ref)
             if found and all(note.text != said for note in case.notes):
                 self._write(tx, case, NoteAdded(CaseNote(now, RESTORED, said)), now)
-            if case.is_open and not held:
+            # What was over before the database knew of it has nothing else to be written.
+            if not held if case.is_open else task.get("status") not in FINAL:
                 tx.add_intents([task_again(case, f"restored-{version.ref}-{version.version}")], now)
         if not found:
             return None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from itertools import product
 from typing import Any
 
 from bridge.cases.model import Case
 from bridge.cases.snapshot import Effect, Party, Snapshot
 from bridge.cases.terms import AttemptOutcome, Channel
-from bridge.fhir.times import parse_instant
+from bridge.fhir.times import instant_in
 from bridge.tasks.elements import Json, clean
 from bridge.tasks.identity import OWN_SYSTEMS, STATUS_SYSTEM
 from bridge.tasks.intents import outreach_text
@@ -94,7 +93,7 @@ def work_told(task: Json) -> Snapshot | None:
         patient=Party(type="Patient", ref=patient_of(task), display=patient.display) if patient is not None else None,
         requester=_party(task.get("requester")),
         title=str(task.get("description") or kind),
-        authored_at=_authored(task),
+        authored_at=instant_in(task.get("authoredOn")),
     )
 
 
@@ -152,13 +151,6 @@ def _party(named: Any) -> Party | None:
     ref, display = named.get("reference"), named.get("display")
     kind = ref.partition("/")[0] if isinstance(ref, str) else named.get("type")
     return Party(type=kind, ref=ref, display=display) if ref is not None or display is not None else None
-
-
-def _authored(task: Json) -> datetime | None:
-    try:
-        return parse_instant(task["authoredOn"])
-    except (KeyError, TypeError, ValueError):
-        return None
 
 
 def _shown(owner: Any) -> tuple[Any, Any]:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from bridge.backup import back_up, put_back
 from bridge.cases.commands import Assign, Close, Escalate, LogOutreach, Reopen
 from bridge.cases.intents import IntentKind, IntentState
 from bridge.cases.terms import AttemptOutcome, Channel, ClosureReason
 from bridge.errors import HeldBack
-from bridge.store.rows import Restored
-from bridge.sync.recovery import Adoption
 from bridge.sync.replay import replay_outbox
 from bridge.tasks.identity import CASE_SYSTEM
-from bridge.tasks.transitions import FINAL
 from tests.faults.beside import FileWorld
+from tests.faults.disaster import OWN_OR_NOT, Disaster
 from tests.unit.sync.world import a_task, order, patient, visit
 
 
@@ -63,62 +58,6 @@ def test_a_restored_backup_doubles_nothing_and_catches_up(own_ids: bool, tmp_pat
     assert {case.root for case in world.cases()} == {f"ServiceRequest/o{number}" for number in (0, 1, 2, 9)}
     assert world.sound()
     world.store.close()
-
-
-def asking(**changes: Any) -> dict[str, Any]:
-    """Return a Task that asks for something by itself."""
-    about = {"status": "requested", "intent": "order", "for": {"reference": "Patient/p1"}}
-    return {"resourceType": "Task", "id": "t9", "authoredOn": "2026-05-29T09:00:00Z", **about, **changes}
-
-
-OWN_OR_NOT = pytest.mark.parametrize("own_ids", [True, False], ids=["own id", "conditional"])
-
-
-class Disaster(FileWorld):
-    """Orders that are worked on, a backup, two hours of more work, and the backup put back."""
-
-    def __init__(self, folder: Path, own_ids: bool) -> None:
-        super().__init__(folder)
-        self.copy = folder / "copy"
-        self.ehr.options.update_as_create = own_ids
-        self.fill(6)
-        self.sync()
-        self.back_up()
-
-    def back_up(self) -> None:
-        """Make a backup, as its command does."""
-        self.copy.unlink(missing_ok=True)
-        back_up(f"sqlite:///{self.file}", self.copy)
-
-    def restore(self) -> None:
-        """Put the backup back, as its command does."""
-        self.store.close()
-        put_back(f"sqlite:///{self.file}", self.copy, ["main"], self.clock())
-        self.reopen()
-
-    def restored_after(self) -> Restored:
-        """Put the backup back, and return what is noted before the first start."""
-        self.restore()
-        return self.restored()
-
-    def said(self) -> dict[str, tuple[str, str]]:
-        """Return what of ours stands on the EHR: status and version by reference; none of it twice."""
-        ours = self.ours("Task", "urn:bridge:case") + self.ours("Communication", "urn:bridge:message")
-        names = [one["identifier"][0]["value"] for one in ours]
-        assert len(names) == len(set(names))
-        return {f"{one['resourceType']}/{one['id']}": (one["status"], one["meta"]["versionId"]) for one in ours}
-
-    def open_tasks(self) -> list[dict[str, Any]]:
-        """Return the Tasks of ours that somebody still has to do something about."""
-        ended = ("completed", "cancelled", "rejected", "failed", "entered-in-error")
-        return [one for one in self.ours("Task", "urn:bridge:case") if one["status"] not in ended]
-
-    def restored(self) -> Restored:
-        """Return what the restore found."""
-        with self.store.reading() as tx:
-            row = tx.restored("main")
-        assert row is not None
-        return row
 
 
 @OWN_OR_NOT
@@ -296,7 +235,7 @@ def test_a_closing_that_a_person_enters_again_is_not_told_again(own_ids: bool, t
     closing = Close(reason=ClosureReason.DECLINED, outcome="does not want to\u200e ")
     world.act("ServiceRequest/o1", closing)
     world.sync(minutes=120)
-    before = _told(world)
+    before = world.told()
     world.restore()
     world.sync()
 
@@ -305,7 +244,7 @@ def test_a_closing_that_a_person_enters_again_is_not_told_again(own_ids: bool, t
 
     told = [row for row in world.outbox() if row.intent.kind is IntentKind.STATUS_MESSAGE]
     assert len(before) == 1
-    assert _told(world) == before
+    assert world.told() == before
     assert [(row.state, row.written) for row in told] == [(IntentState.CONFIRMED, before[0])]
     assert "restored" in (told[0].reason or "")
 
@@ -313,7 +252,7 @@ def test_a_closing_that_a_person_enters_again_is_not_told_again(own_ids: bool, t
     world.sync()
     world.act("ServiceRequest/o1", closing)
     world.sync()
-    assert len(_told(world)) == 2
+    assert len(world.told()) == 2
     world.store.close()
 
 
@@ -327,7 +266,7 @@ def test_another_closing_than_the_one_that_was_told_is_told(tmp_path: Path) -> N
     world.act("ServiceRequest/o1", Close(reason=ClosureReason.DECLINED, outcome="went elsewhere"))
     world.sync()
 
-    assert len(_told(world)) == 2
+    assert len(world.told()) == 2
     world.store.close()
 
 
@@ -346,7 +285,7 @@ def test_a_closing_is_told_again_where_somebody_went_on_with_the_case_before(tmp
     world.act("ServiceRequest/o1", closing)
     world.sync()
 
-    assert len(_told(world)) == 2
+    assert len(world.told()) == 2
     world.store.close()
 
 
@@ -358,13 +297,13 @@ def test_what_was_told_and_taken_back_since_is_told_again(own_ids: bool, tmp_pat
     world.sync(minutes=30)
     world.ehr.put(visit(basedOn=[{"reference": "ServiceRequest/o2"}], status="cancelled"))
     world.sync(minutes=90)
-    before = _told(world)
+    before = world.told()
     world.ehr.put(visit(basedOn=[{"reference": "ServiceRequest/o2"}]))
     world.restore()
     world.sync()
 
     assert len(before) == 2
-    assert len(_told(world)) == 3
+    assert len(world.told()) == 3
     world.store.close()
 
 
@@ -399,7 +338,7 @@ def test_what_was_told_of_work_that_is_over_is_taken_back_when_it_becomes_anothe
     world.sync(minutes=60)
     world.act("ServiceRequest/o9", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
     world.sync(minutes=50)
-    (told,) = _told(world)
+    (told,) = world.told()
     world.clinic.delete(f"Task/{world.task('ServiceRequest/o9')['id']}").raise_for_status()
     world.ehr.put(order("o9", status="revoked"))
     asks = a_task("t9", focus={"reference": "ServiceRequest/o9"}, status="cancelled")
@@ -407,7 +346,7 @@ def test_what_was_told_of_work_that_is_over_is_taken_back_when_it_becomes_anothe
     world.restore()
     world.sync()
     assert not world.case("ServiceRequest/o9").is_open
-    assert _told(world) == [told]
+    assert world.told() == [told]
 
     world.ehr.put(patient("p2"))
     world.ehr.put(order("o9", status="revoked", subject={"reference": "Patient/p2"}))
@@ -415,7 +354,7 @@ def test_what_was_told_of_work_that_is_over_is_taken_back_when_it_becomes_anothe
     world.sync()
     world.sync()
 
-    assert _told(world) == []
+    assert world.told() == []
     assert not any(one.get("focus") == {"reference": "ServiceRequest/o9"} for one in world.ours("Task", CASE_SYSTEM))
     world.store.close()
 
@@ -551,165 +490,3 @@ def test_a_task_is_brought_up_to_date_though_nothing_else_is_due_for_its_case(ow
     assert world.task("ServiceRequest/o3")["businessStatus"]["coding"][0]["code"] == case.status.value == "new"
     assert world.sound()
     world.store.close()
-
-
-@OWN_OR_NOT
-def test_what_was_done_for_work_that_cannot_be_read_yet_is_found_once_it_can(own_ids: bool, tmp_path: Path) -> None:
-    """The order is newer than the backup, and the EHR does not give it when everything is read again."""
-    world = Disaster(tmp_path, own_ids)
-    for own_id in ("o8", "o9"):
-        world.ehr.put(order(own_id))
-    world.sync()
-    world.act("ServiceRequest/o8", LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER), new_id="a8")
-    world.act("ServiceRequest/o9", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
-    world.sync(minutes=110)
-    before = world.said()
-
-    world.restore()
-    world.clock.advance(minutes=10)
-    world.refuses = lambda sent: "ServiceRequest" in sent.url.path
-    world.bridge.sync_once()
-    assert world.restored().ready_at is not None
-    world.refuses = lambda _: False
-    for _ in range(3):
-        world.sync(minutes=60)
-
-    assert [one.id for one in world.case("ServiceRequest/o8").outreach] == ["a8"]
-    closed = world.case("ServiceRequest/o9")
-    assert closed.is_open
-    assert [(one.case_id, one.held) for one in world.restored().differing if one.held] == [(closed.id, True)]
-    assert "does not want to" in closed.notes[-1].text
-    assert world.said().keys() == before.keys()
-    assert not any(one.waits for one in world.restored().adrift)
-    world.store.close()
-
-
-@OWN_OR_NOT
-def test_work_that_was_over_before_it_could_be_read_again_has_no_open_task(own_ids: bool, tmp_path: Path) -> None:
-    """Asked for after the backup, and withdrawn, deleted or made part of other work while Bridge was away."""
-    world = Disaster(tmp_path, own_ids)
-    for own_id in ("o7", "o8", "o9"):
-        world.ehr.put(order(own_id))
-    world.ehr.put(asking())
-    world.ehr.put(asking(id="t10", focus={"reference": "ServiceRequest/o9"}))
-    world.sync(minutes=120)
-    about = {one["focus"]["reference"] for one in world.open_tasks()}
-    assert {"ServiceRequest/o7", "ServiceRequest/o8", "ServiceRequest/o9", "Task/t9"} < about
-    messages = len(world.ours("Communication", "urn:bridge:message"))
-
-    world.ehr.put(order("o7", status="revoked"))
-    world.clinic.delete("ServiceRequest/o8").raise_for_status()
-    world.ehr.put(order("o9", status="revoked"))
-    world.ehr.put(asking(focus={"reference": "ServiceRequest/o1"}))
-    world.restore()
-    for _ in range(4):
-        world.sync(minutes=60)
-
-    assert {one["focus"]["reference"] for one in world.open_tasks()} == {f"ServiceRequest/o{n}" for n in range(6)}
-    assert [world.case(f"ServiceRequest/{one}").status.value for one in ("o7", "o8", "o9")] == ["closed"] * 3
-    assert {one.ref for one in world.case("ServiceRequest/o1").sources} == {"ServiceRequest/o1", "Task/t9"}
-    assert len(world.ours("Communication", "urn:bridge:message")) == messages + 1
-    assert not world.restored().waiting
-    world.said()
-    assert world.sound()
-    world.store.close()
-
-
-def test_who_is_long_at_it_is_not_taken_for_gone(tmp_path: Path) -> None:
-    """Two replicas that took over from each other would never come to its end."""
-    world = Disaster(tmp_path, own_ids=True)
-    for number in range(20):
-        world.ehr.put(order(f"p{number}"))
-    world.sync(minutes=120)
-    world.restore()
-    bridge, kept = world.bridge, list[int]()
-    for stream in bridge.line.types:
-        bridge.read_stream(stream)
-    adoption = Adoption(bridge.client, world.store, bridge.line, world.clock, world.restored())
-
-    adoption.rest(lambda: kept.append(1))
-
-    assert len(kept) >= 20, "the turn is kept with every Task that is looked at"
-    world.store.close()
-
-
-def test_a_list_that_changed_while_it_was_read_again_is_read_once_more(tmp_path: Path) -> None:
-    """Seen on HAPI 8.0.0, 2026-11: of what is deleted while a list is paged, the total still counts it."""
-    world = Disaster(tmp_path, own_ids=True)
-    world.ehr.put(order("o9"))
-    world.sync(minutes=120)
-    short = iter([{"resourceType": "Bundle", "type": "searchset", "total": 9, "link": []}] * 4)
-    world.restore()
-    world.answers = lambda sent: (
-        httpx.Response(200, json=one)
-        if sent.url.path.endswith("/Appointment") and (one := next(short, None)) is not None
-        else None
-    )
-    world.sync()
-
-    assert next(short, None) is None
-    assert world.restored().ready_at is not None
-    assert world.restored().problems == ()
-    world.store.close()
-
-
-@OWN_OR_NOT
-def test_an_attempt_on_work_that_belongs_to_another_case_by_now_is_on_that_one(own_ids: bool, tmp_path: Path) -> None:
-    world = Disaster(tmp_path, own_ids)
-    world.ehr.put(visit("v7", basedOn=[]))
-    world.sync()
-    act = LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.NO_ANSWER)
-    world.act("Appointment/v7", act, new_id="a7")
-    world.sync(minutes=110)
-    before = world.said()
-    world.ehr.put(visit("v7", basedOn=[{"reference": "ServiceRequest/o1"}]))
-
-    world.restore()
-    world.sync()
-
-    assert [one.id for one in world.case("ServiceRequest/o1").outreach] == ["a7"]
-    assert {ref for ref in world.said() if ref not in before} <= set(_told(world))
-    world.store.close()
-
-
-@OWN_OR_NOT
-@pytest.mark.parametrize("subject", ["Patient/p1", "Patient/p2"], ids=["same patient", "another"])
-def test_a_task_of_work_that_belongs_to_another_case_by_now_is_ended(
-    subject: str, own_ids: bool, tmp_path: Path
-) -> None:
-    """Nobody knows its own case any more, until the work is on its own again."""
-    world = Disaster(tmp_path, own_ids)
-    world.ehr.put(patient("p2"))
-    world.ehr.put(visit("v7", basedOn=[]))
-    world.sync(minutes=110)
-    (before,) = _of_the_visit(world)
-    world.ehr.put(visit("v7", basedOn=[{"reference": "ServiceRequest/o1"}]))
-
-    world.restore()
-    world.sync()
-    world.sync()
-
-    (left,) = _of_the_visit(world)
-    assert before["status"] == "in-progress"
-    assert left["status"] in FINAL
-
-    alone = visit("v7", basedOn=[])
-    alone["participant"][0]["actor"] = {"reference": subject}
-    world.ehr.put(alone)
-    world.sync()
-    world.sync()
-
-    stands = {one["for"]["reference"] for one in _of_the_visit(world) if one["status"] == "in-progress"}
-    assert stands == {subject}
-    assert all(one["status"] == "entered-in-error" for one in _of_the_visit(world) if one["status"] != "in-progress")
-    world.store.close()
-
-
-def _of_the_visit(world: Disaster) -> list[dict[str, Any]]:
-    """Return what of our Tasks was ever about the visit; what is marked as entered in error says no longer of what."""
-    return [one for one in world.ours("Task", "urn:bridge:case") if one.get("focus") == {"reference": "Appointment/v7"}]
-
-
-def _told(world: Disaster) -> list[str]:
-    ours = world.ours("Communication", "urn:bridge:message")
-    return [f"Communication/{one['id']}" for one in ours if one["status"] not in ("not-done", "entered-in-error")]

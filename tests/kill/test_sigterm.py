@@ -169,7 +169,7 @@ def started(folder: Path, first: bool) -> tuple[subprocess.Popen[bytes], int]:
         pid = child_of(process.pid) if first else process.pid
         if pid is not None and hears_sigterm(pid):
             return process, pid
-        time.sleep(0.001)
+        time.sleep(0.001)  # A glance: the kernel tells nobody when a process begins to hear a signal.
     process.kill()
     raise AssertionError((folder / "out.log").read_text())
 

@@ -226,11 +226,7 @@ def _sweep_repairing(world: Staged) -> int:
 def _proof_late(world: Staged) -> int:
     """The sweep cannot look at one type any more."""
     world.pass_steps(2)
-    world.refuses = lambda sent: "_id" in sent.url.params and "ServiceRequest" in sent.url.path
-    fired = world.pass_steps(20)
-    world.refuses = lambda _: False
-    world.pass_steps(8)
-    return fired
+    return _never_proven(world)
 
 
 def _never_proven(world: Staged) -> int:

@@ -6,41 +6,26 @@ import json
 import os
 import re
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from bridge.store.engine import own
 from conformance.demo import LiveEhr, start_live_ehr
-from tests.unit.cli.running import NOBODY, Configure, Run
+from tests.unit.cli.running import NOBODY, Answering, Configure, Local, Run
 
 # Broken set-ups -------------------------------------------------------------------------------------------
 
 
-class Stub(ThreadingHTTPServer):
+class Stub(Local):
     """A server that gives one answer to everything."""
 
     def __init__(self, status: int, kind: str, body: bytes) -> None:
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answering):
             def do_GET(self) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(status, kind, body)
 
-            def log_message(self, *said: object) -> None:
-                """Print nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.base_url = f"http://127.0.0.1:{self.server_address[1]}/fhir"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def __exit__(self, *error: object) -> None:
-        self.shutdown()
-        self.server_close()
+        super().__init__(Handler)
 
 
 @pytest.mark.parametrize(

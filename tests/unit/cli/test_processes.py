@@ -6,7 +6,6 @@ import json
 import signal
 import sqlite3
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -14,7 +13,7 @@ import pytest
 
 from bridge.cli import working
 from conformance.demo import LiveEhr
-from tests.unit.cli.running import Configure, Run, process
+from tests.unit.cli.running import Answering, Configure, Local, Run, process
 
 # Processes ------------------------------------------------------------------------------------------------
 
@@ -41,7 +40,7 @@ def test_a_reader_that_goes_away_is_no_fault_of_ours(tmp_path: Path) -> None:
     running.stderr.close()
 
 
-class Holding(ThreadingHTTPServer):
+class Holding(Local):
     """Stands before an EHR and keeps the *nth* page of two waiting until it is told to go on."""
 
     def __init__(self, behind: str, nth: int) -> None:
@@ -49,35 +48,23 @@ class Holding(ThreadingHTTPServer):
         searches = iter(range(1, 1_000_000))
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answering):
             def do_GET(self) -> None:
                 if "_count=2" in self.path and next(searches) == nth:
                     server.asked.set()
                     server.go_on.wait(60)
                 found = httpx.get(behind.removesuffix("/fhir") + self.path)
-                self.send_answer(found.status_code, found.content.replace(behind.encode(), server.base_url.encode()))
+                body = found.content.replace(behind.encode(), server.base_url.encode())
+                self.answer(found.status_code, "application/fhir+json", body)
 
-            def send_answer(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/fhir+json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *said: object) -> None:
-                """Print nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.base_url = f"http://127.0.0.1:{self.server_address[1]}/fhir"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        super().__init__(Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Whoever was interrupted does not wait for the answer."""
 
     def __exit__(self, *error: object) -> None:
         self.go_on.set()
-        self.shutdown()
-        self.server_close()
+        super().__exit__(*error)
 
 
 def test_ctrl_c_while_reading_leaves_a_sound_database_and_the_next_run_goes_on(

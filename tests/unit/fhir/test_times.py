@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.fhir.times import format_instant, parse_instant, parse_moment
+from bridge.fhir.times import format_instant, instant_in, parse_instant, parse_moment
 
 DENVER = ZoneInfo("America/Denver")
 
@@ -156,3 +156,14 @@ def test_the_ends_of_the_calendar_have_bounds(text: str, hours: int) -> None:
     first, last = parse_moment(text).bounds(timezone(timedelta(hours=hours)))
 
     assert first < last
+
+
+@pytest.mark.parametrize(
+    "value", [None, 7, True, ["2026-06-01T08:00:00Z"], "", "soon", "2026-06-01", "2026-06-01T08:00:00"]
+)
+def test_what_is_no_instant_gives_none(value: object) -> None:
+    assert instant_in(value) is None
+
+
+def test_an_instant_among_json_values_is_read() -> None:
+    assert instant_in("2026-06-01T08:00:00+02:00") == datetime(2026, 6, 1, 6, tzinfo=UTC)
