@@ -183,23 +183,25 @@ def _cursors(seen: Seen) -> Iterator[str]:
             not seen.is_in_scope(ref)
             or cursor is None
             or cursor.watermark is None
-            or not _is_found(resource, head, cursor)
+            or not _is_found(seen, resource, head, cursor)
         ):
             continue
         if head.at <= cursor.watermark and (ref, str(head.number)) not in kept:
             yield f"O5: {head.versioned} of {head.at} is not stored, but the watermark says {cursor.watermark}"
 
 
-def _is_found(resource: Json, head: Version, cursor: Cursor) -> bool:
+def _is_found(seen: Seen, resource: Json, head: Version, cursor: Cursor) -> bool:
     """
     Whether a poll finds it.
 
-    One that asks by patient, practitioner or place leaves to the sweep what names none; one that asks by the date
-    of the order, what was changed later.
+    One that asks by patient, practitioner or place leaves to the sweep what names none, and of more than the EHR gives
+    reads what is open; one that asks by the date of the order leaves what was changed later.
     """
     if cursor.rung == "date" and head.number > 1:
         return False
     by, _, kind = (cursor.rung or "").partition("-")
+    if by == "by" and seen.world.drawn.has("truncate") and resource.get("status") not in WORK[head.type]:
+        return False
     named = [reference(one.get("actor")) for one in resource.get("participant", ())]
     return by != "by" or any((one or "").startswith(f"{kind.title()}/") for one in (*named, patient_of(resource)))
 
