@@ -36,7 +36,7 @@ def moved_by(
     members = {row.ref: row for row in rows}
     arrived = sorted((ref for ref in causes if ref in members), key=lambda ref: ref != root)
     tells = _told(view)
-    if len(arrived) < 2 or (prior is not None and (prior.status, prior.visit_at) == tells):
+    if len({causes[ref] for ref in arrived}) < 2 or (prior is not None and (prior.status, prior.visit_at) == tells):
         return None
     for ref in reversed(arrived[1:]):
         before = known.get(ref)
