@@ -34,10 +34,12 @@ def moved_by(
         look: How the case would stand with these members.
     """
     members = {row.ref: row for row in rows}
-    arrived = sorted((ref for ref in causes if ref in members), key=lambda ref: ref != root)
     tells = _told(view)
-    if len({causes[ref] for ref in arrived}) < 2 or (prior is not None and (prior.status, prior.visit_at) == tells):
+    if len({causes[ref] for ref in members if ref in causes}) < 2:
         return None
+    if prior is not None and (prior.status, prior.visit_at) == tells:
+        return None
+    arrived = sorted((ref for ref in causes if ref in members), key=lambda ref: ref != root)
     for ref in reversed(arrived[1:]):
         before = known.get(ref)
         if before is not None and before.root == root:

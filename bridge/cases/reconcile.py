@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 
 import msgspec
@@ -341,11 +342,9 @@ def _reconcile_group(
         return
     view = _view(facts, prior, book, revived)
 
-    def look(members: Sequence[SourceRow]) -> View | None:
-        found = _facts(root, members, prior, book) if _is_work(members) else None
-        return _view(found, prior, book, revived) if found is not None else None
-
-    cause = moved_by(root, rows, causes, book.known.sources, prior, view, look) or cause
+    if len(rows) > 1:
+        look = partial(_look, root, prior, book, revived)
+        cause = moved_by(root, rows, causes, book.known.sources, prior, view, look) or cause
     view = with_names(view, book.known.people)
     for fact_cause, fact in differences(prior, view, facts, root, cause, book):
         book.write(root, fact_cause, fact)
@@ -364,6 +363,12 @@ def _facts(root: str, rows: Sequence[SourceRow], prior: Case | None, book: Book)
 def _view(facts: Facts, prior: Case | None, book: Book, revived: Set[str]) -> View:
     back = any(task.ref in revived and task is not _known(task.ref, book) for task in facts.tasks) if revived else False
     return derive(facts, book.rules, prior, book.now, revived=back)
+
+
+def _look(root: str, prior: Case | None, book: Book, revived: Set[str], rows: Sequence[SourceRow]) -> View | None:
+    """Return how the case would stand with these members; ``None`` where they are none."""
+    facts = _facts(root, rows, prior, book) if _is_work(rows) else None
+    return _view(facts, prior, book, revived) if facts is not None else None
 
 
 def _known(ref: str, book: Book) -> Snapshot | None:
