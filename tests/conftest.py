@@ -3,17 +3,17 @@ How Hypothesis searches, and what is run in one process where several run at a t
 
 ``make test`` takes the profile ``fixed``: the same examples at every run, so that a failure is about what was changed.
 ``make explore`` takes new ones every time; what it finds becomes a test or a mended bug before the next change.
-No example is timed: how long it takes is the machine's affair.
+No example is timed, nor is its making: how long that takes is the machine's affair.
 
 With ``--dist loadgroup`` a file is run in one process, with its fixtures, and so are files that share costly ones
 (``xdist_group``).
 """
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("new", deadline=None)
-settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("new", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", settings.get_profile("new"), derandomize=True)
 settings.load_profile("new")
 
 

@@ -8,11 +8,10 @@ from datetime import datetime
 from bridge.fhir.source import SourceVersion
 from bridge.fhir.times import instant_in
 from bridge.store.rows import Adrift
-from bridge.sync.noticed import task_name
 from bridge.tasks.elements import Json
 from bridge.tasks.found_again import attempt_told, root_of
-from bridge.tasks.identity import life_of_task
-from bridge.tasks.merge import decode
+from bridge.tasks.identity import CASE_SYSTEM, life_of_task
+from bridge.tasks.merge import decode, is_taken_back, said_closed
 from bridge.tasks.transitions import FINAL
 
 
@@ -22,8 +21,14 @@ def has_case(one: Adrift, holders: Mapping[str, str]) -> bool:
 
 
 def stands(version: SourceVersion) -> bool:
-    """Whether it was not taken back."""
-    return decode(version.raw).get("status") != "entered-in-error"
+    """Whether it was not taken back: a Task of what should never have been work says that its case was closed."""
+    found = decode(version.raw)
+    return found.get("status") != "entered-in-error" or (said_closed(found) and not is_taken_back(found))
+
+
+def name_of_task(version: SourceVersion) -> str | None:
+    """Return the name under which a Task of ours tells of its case, if it stands."""
+    return named_by(decode(version.raw), CASE_SYSTEM) if stands(version) else None
 
 
 def last_words(told: Sequence[SourceVersion]) -> dict[str, str]:
@@ -64,7 +69,7 @@ def _about(version: SourceVersion) -> str:
 def adrift_task(version: SourceVersion) -> Adrift:
     """Return what a Task of ours is, of which nothing is known but that it stands there."""
     task = decode(version.raw)
-    root, life = str((task.get("focus") or {}).get("reference")), life_of_task(task_name(version) or "")
+    root, life = str((task.get("focus") or {}).get("reference")), life_of_task(name_of_task(version) or "")
     return Adrift(root=root, ref=version.ref, life=life, is_over=task.get("status") in FINAL)
 
 

@@ -33,11 +33,10 @@ from bridge.fhir.source import SourceVersion
 from bridge.fhir.times import format_instant, instant_in
 from bridge.store.port import Store, Tx
 from bridge.store.rows import Adrift, Differing, Restored
-from bridge.sync.adrift import adrift_messages, adrift_task, has_case, last_words, named_by, stands
+from bridge.sync.adrift import adrift_messages, adrift_task, has_case, last_words, name_of_task, named_by, stands
 from bridge.sync.known import load_roots, record
 from bridge.sync.line import Line
 from bridge.sync.lookback import every_page
-from bridge.sync.noticed import task_name
 from bridge.sync.restored import A_DAY, RESTORED
 from bridge.sync.taken_up import take_up
 from bridge.tasks.coordination_task import Form, render_task
@@ -100,7 +99,7 @@ class Adoption:
                 self._take_up(version)
 
     def _take_up(self, version: SourceVersion) -> None:
-        name = task_name(version)
+        name = name_of_task(version)
         if name is not None:
             with self._store.transaction() as tx:
                 tx.lock(self._line.name)
@@ -220,7 +219,7 @@ class Adoption:
         """Return those Tasks that the database does not know to have written so, the last life of a case alone."""
         last: dict[str, tuple[int, SourceVersion]] = {}
         for version in found:
-            name = task_name(version)
+            name = name_of_task(version)
             if name is not None:
                 case_id, life = case_of_task(name), life_of_task(name)
                 if case_id not in last or last[case_id][0] < life:
@@ -327,7 +326,7 @@ class Adoption:
                     tx.add_intents([retraction(case, f"adrift-{one.ref}")], now)
 
     def _compare(self, version: SourceVersion) -> Differing | None:
-        task, name = decode(version.raw), task_name(version)
+        task, name = decode(version.raw), name_of_task(version)
         now = self._clock()
         if name is None:
             return None

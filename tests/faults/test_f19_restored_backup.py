@@ -102,6 +102,26 @@ def test_what_was_told_by_a_version_that_nobody_can_read_any_more_is_not_told_ag
 
 
 @OWN_OR_NOT
+@pytest.mark.parametrize("reason", [ClosureReason.ENTERED_IN_ERROR, ClosureReason.DUPLICATE])
+def test_what_somebody_found_to_be_no_work_gets_no_other_task(
+    own_ids: bool, reason: ClosureReason, tmp_path: Path
+) -> None:
+    world = Disaster(tmp_path, own_ids)
+    world.act("ServiceRequest/o1", Close(reason=reason))
+    world.sync(minutes=120)
+    before = world.said()
+
+    world.restore()
+    for _ in range(3):
+        world.sync(minutes=60)
+
+    (differing,) = world.restored().differing
+    assert (differing.case_id, differing.held) == (world.case("ServiceRequest/o1").id, True)
+    assert world.said() == before
+    world.store.close()
+
+
+@OWN_OR_NOT
 def test_a_closing_is_not_overwritten_until_somebody_has_looked(own_ids: bool, tmp_path: Path) -> None:
     world = Disaster(tmp_path, own_ids)
     world.act("ServiceRequest/o1", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
