@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from bridge.cases.changes import Cause, CauseKind
-from bridge.cases.people import MOST_LINKS, REDIRECTED, Person
+from bridge.cases.people import MOST_LINKS, REDIRECTED, Person, heir
 from bridge.cases.reconcile import revisit
 from bridge.errors import Moved, Refused, ServerFault, UnsafeAnswer
 from bridge.fhir.client import FhirClient
@@ -204,16 +204,29 @@ def _renew(
         known = tx.people(line.name, found)
         read = [_dated(who, known.get(ref), now) for ref, who in found.items()]
         changed = {who.ref: who for who in read if who != known.get(who.ref)}
-        if not changed:
+        causes = _left_behind(tx, line, found)
+        if not changed and not causes:
             return 0, 0
         tx.save_people(line.name, list(changed.values()), now)
         moved = [who for who in read if _leads_over(who.ref, found, changed)]
-        causes: dict[str, Cause] = {}
         for who in sorted(moved, key=lambda who: (who.type == "Patient", who.ref)):
-            before = known.get(who.ref)
-            cause = Cause(CauseKind.SOURCE, f"{who.ref}/_history/{'deleted' if who.gone else who.version}")
-            causes |= dict.fromkeys(_roots_of(tx, line, who, before, named), cause)
+            causes |= dict.fromkeys(_roots_of(tx, line, who, known.get(who.ref), named), _said_by(who))
         return len(changed), _derive(tx, line, causes, now)
+
+
+def _left_behind(tx: Tx, line: Line, found: Mapping[str, Person]) -> dict[str, Cause]:
+    """
+    Return the cases that still name a record in whose place another stands.
+
+    The way there was a circle, or led to a record that could not be read, and only that one is not as before.
+    """
+    over = [ref for ref, who in found.items() if who.replaced_by is not None and heir(ref, found) != ref]
+    cases = tx.cases_of_people(line.name, over) if over else []
+    return {case.root: _said_by(found[case.patient_ref]) for case in cases if case.patient_ref in over}
+
+
+def _said_by(who: Person) -> Cause:
+    return Cause(CauseKind.SOURCE, f"{who.ref}/_history/{'deleted' if who.gone else who.version}")
 
 
 def _leads_over(ref: str | None, found: Mapping[str, Person], changed: Collection[str]) -> bool:

@@ -373,6 +373,20 @@ def test_a_record_that_can_be_read_only_later_is_followed_to_then() -> None:
     assert (who(world).ref, world.case(ROOT).oddities) == ("Patient/p2", ())
 
 
+def test_a_record_that_was_read_first_for_another_case_is_followed_to_as_well() -> None:
+    world = a_world()
+    world.ehr.put(patient() | INTO_P2)
+    world.forbidden.add("Patient/p2")
+    world.sync()
+
+    world.forbidden.clear()
+    world.ehr.put(order("o2", subject={"reference": "Patient/p2"}))
+    world.sync()
+
+    assert (who(world).ref, world.case(ROOT).oddities) == ("Patient/p2", ())
+    assert causes(world, PatientMerged) == ["Patient/p1/_history/2"]
+
+
 def test_nothing_is_written_to_a_record_whose_link_is_gone_when_it_is_sent() -> None:
     """The case follows, and before the Task is sent the merge is undone."""
     world = a_world()
