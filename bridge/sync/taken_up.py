@@ -4,7 +4,8 @@ Work of which a restored database knows nothing and for which a Task of ours sta
 It was asked for after the backup was made. Mostly it is there to be read, and has its case again. What was withdrawn,
 deleted or made part of other work before anybody could read it again opens none, and its Task would stay as it is for
 ever. So the case is made anew as the Task tells it, and everything else comes as it ever does: what the EHR says of the
-work is news of that case, and what nobody can read there is looked at by the next sweep.
+work is news of that case, and what nobody can read there is looked at by the next sweep. So it is where the work is
+another patient's today than that of our Task, which has to be taken back.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from bridge.cases.book import Book, cause_of
 from bridge.cases.changes import Cause, CauseKind
+from bridge.cases.patients import is_same_person
 from bridge.cases.reconcile import rederive, revisit
 from bridge.cases.rules import case_id
 from bridge.cases.snapshot import Snapshot
@@ -30,15 +32,20 @@ from bridge.tasks.transitions import FINAL
 
 def take_up(tx: Tx, line: Line, task: Json, named: str, now: datetime) -> bool:
     """
-    Make the case anew for which a Task of ours stands open, where there is none; return whether that was done.
+    Make the case anew for which a Task of ours stands, where there is none; return whether that was done.
+
+    It is where the Task is open, and where it names another patient than its work does today: what is over is left as
+    it is otherwise.
 
     Args:
         named: Id of the case that the Task was written for.
     """
-    told = work_told(task) if task.get("status") not in FINAL else None
+    told = work_told(task) if task.get("status") != "entered-in-error" else None
     if told is None or case_id(line.name, told.ref) != named or tx.case(named) is not None:
         return False
     stands = tx.sources(line.name, [told.ref]).get(told.ref)
+    if task.get("status") in FINAL and not _is_somebody_elses(tx, line, stands, told):
+        return False
     asked = SourceRow(
         connection=line.name,
         ref=told.ref,
@@ -57,6 +64,15 @@ def take_up(tx: Tx, line: Line, task: Json, named: str, now: datetime) -> bool:
     if stands is not None:
         _go_on(tx, line, stands, now)
     return True
+
+
+def _is_somebody_elses(tx: Tx, line: Line, stands: SourceRow | None, told: Snapshot) -> bool:
+    """Whether work is of another person today than our Task says."""
+    now = stands.snapshot.patient if stands is not None else None
+    if now is None or now.ref is None or told.patient is None or told.patient.ref is None:
+        return False
+    people = load_roots(tx, line.name, [told.ref], arriving=[told]).people
+    return not is_same_person(told.patient.ref, now.ref, people)
 
 
 def _as_it_was(stands: SourceRow | None, told: Snapshot) -> Snapshot:

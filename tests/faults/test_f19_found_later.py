@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from bridge.cases.commands import Close, LogOutreach
+from bridge.cases.intents import IntentState
 from bridge.cases.terms import AttemptOutcome, Channel, ClosureReason
 from bridge.sync.recovery import Adoption
 from bridge.tasks.transitions import FINAL
@@ -75,6 +76,29 @@ def test_work_that_was_over_before_it_could_be_read_again_has_no_open_task(own_i
     assert not world.restored().waiting
     world.said()
     assert world.sound()
+    world.store.close()
+
+
+@OWN_OR_NOT
+def test_nothing_of_ours_stays_with_whom_finished_work_named_by_mistake(own_ids: bool, tmp_path: Path) -> None:
+    world = Disaster(tmp_path, own_ids)
+    world.ehr.put(order("o9"))
+    world.sync()
+    world.ehr.put(order("o9", status="completed"))
+    world.sync(minutes=110)
+    world.ehr.put(patient("p2"))
+    world.ehr.put(order("o9", status="completed", subject={"reference": "Patient/p2"}))
+
+    world.restore()
+    for _ in range(3):
+        world.sync()
+
+    about = {"reference": "ServiceRequest/o9"}
+    ours = world.ours("Task", "urn:bridge:case") + world.ours("Communication", "urn:bridge:message")
+    tells = [one for one in ours if about in (one.get("focus"), *one.get("basedOn", ()))]
+    assert {(one.get("for") or one["subject"])["reference"] for one in tells} <= {"Patient/p2"}
+    assert tells
+    assert all(row.state is not IntentState.PARKED for row in world.outbox())
     world.store.close()
 
 
