@@ -76,6 +76,8 @@ class Seen:
         """
         Whether the EHR lets Bridge find the resource, and its changes: what open cases rest on always is.
 
+        One that dates no updates tells nobody when what could not be read was mended.
+
         What was deleted and is there again has to be found as something new has: nobody asks for it by name any more.
         """
         type_ = ref.partition("/")[0]
@@ -91,7 +93,10 @@ class Seen:
         keyed = bool(needs) or self.world.drawn.has("no-scans")
         if keyed and patient_of(self.work[ref]) is None:
             return False
-        if ref not in self.rows or self.rows[ref].snapshot.version == str(self.heads[ref].number):
+        if ref in self.rows and self.rows[ref].snapshot.version == str(self.heads[ref].number):
+            return True
+        known = ref in self.rows or any(row.ref == ref and row.state is InboxState.PARKED for row in self.inbox)
+        if not known:
             return True
         if options.silent_updates is not None:
             return False
