@@ -53,7 +53,7 @@ def execute(
         case = known.cases.get(case.root, seen)
         outcome = act(case, command, by, known, line.rules, now, new_id, attempts_elsewhere(tx, case))
         record(tx, line, outcome, now)
-        let_go(tx, line.name, [case_id])
+        let_go(tx, line.name, [case_id], now)
     return next((after for _, after in outcome.pairs if after.id == case_id), case)
 
 

@@ -248,7 +248,7 @@ class Adoption:
         """Return the root of the case of each piece of work (``Type/id``): its own, or that of what it belongs to."""
         asked = set(roots)
         with self._store.reading() as tx:
-            belongs = {ref: row.root for ref, row in tx.sources(self._line.name, asked).items()}
+            belongs = self._belonging(tx, asked)
             cases = tx.cases_of_roots(self._line.name, asked | set(belongs.values()))
         held = {root: root if root in cases else belongs.get(root) for root in asked}
         return {root: holder for root, holder in held.items() if holder in cases}
@@ -258,8 +258,18 @@ class Adoption:
         case, about = self._case_of(tx, message), root_of(message)
         if case is not None or about is None:
             return case
-        row = tx.sources(self._line.name, [about]).get(about)
-        return self._case_of(tx, message, row.root) if row is not None else None
+        root = self._belonging(tx, [about]).get(about)
+        return self._case_of(tx, message, root) if root is not None else None
+
+    def _belonging(self, tx: Tx, refs: Iterable[str]) -> dict[str, str]:
+        """
+        Return to what work each of these belongs, where that was read itself.
+
+        Until then it may be another patient's, and what names it stands by itself once that is known.
+        """
+        rows = tx.sources(self._line.name, refs)
+        read = tx.sources(self._line.name, {row.root for row in rows.values()})
+        return {ref: row.root for ref, row in rows.items() if row.root in read}
 
     def _case_of(self, tx: Tx, message: Json, root: str | None = None) -> Case | None:
         root = root or root_of(message)

@@ -116,5 +116,5 @@ def replay_outbox(store: Store, ids: Sequence[int], now: datetime) -> int:
     with store.transaction() as tx:
         rows = [row for row in map(tx.outbox_row, ids) if row is not None]
         for row in rows:
-            let_go(tx, row.intent.connection, [row.intent.case_id], goes_on=True)
+            let_go(tx, row.intent.connection, [row.intent.case_id], now, goes_on=True)
         return tx.requeue(ids, now)

@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from bridge.cases.intents import IntentKind, IntentState
 from bridge.store.port import Tx
 from bridge.store.rows import Budget, Restored
 
 RESTORED = "restored"
 """Who enters what a restore found, and the code of what waits for a person after one."""
+
+_ALL = 1_000_000
 
 A_DAY = timedelta(days=1)
 """How far before the backup everything is read again: what became visible late is among it (rule ours)."""
@@ -53,9 +56,11 @@ def distinct(tx: Tx, connection: str) -> int:
     return sum(counts.received - counts.duplicate for counts in tx.totals(connection).values())
 
 
-def let_go(tx: Tx, connection: str, case_ids: Iterable[str], *, goes_on: bool = False) -> None:
+def let_go(tx: Tx, connection: str, case_ids: Iterable[str], now: datetime, *, goes_on: bool = False) -> None:
     """
     Write for these cases again: a person has looked at them since the restore.
+
+    Attempts to reach the patient that waited are recorded whatever becomes of the case.
 
     Args:
         goes_on: Whether the person goes on with cases that the EHR calls closed: a closing is news again then.
@@ -69,3 +74,6 @@ def let_go(tx: Tx, connection: str, case_ids: Iterable[str], *, goes_on: bool = 
     roots = {case.root for case in cases if case is not None}
     adrift = [replace(one, is_last=one.is_last and one.root not in roots) for one in row.adrift]
     tx.save_restored(replace(row, differing=tuple(seen), adrift=tuple(adrift)))
+    parked = tx.outbox(connection=connection, case_ids=sorted(looked_at), state=IntentState.PARKED, limit=_ALL)
+    attempts = (one for one in parked if one.intent.kind is IntentKind.OUTREACH_RECORD)
+    tx.requeue([one.id for one in attempts if one.code == RESTORED], now)

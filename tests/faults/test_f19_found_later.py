@@ -102,6 +102,36 @@ def test_nothing_of_ours_stays_with_whom_finished_work_named_by_mistake(own_ids:
     world.store.close()
 
 
+@OWN_OR_NOT
+def test_an_attempt_stays_with_its_patient_where_a_visit_is_read_before_its_order(
+    own_ids: bool, tmp_path: Path
+) -> None:
+    """They are of two patients, and stand apart once both are known; another replica may read one of them first."""
+    world = Disaster(tmp_path, own_ids)
+    world.ehr.put(patient("p2"))
+    world.ehr.put(order("o9"))
+    participant = [{"actor": {"reference": "Patient/p2"}, "status": "accepted"}]
+    world.ehr.put(visit("v7", basedOn=[{"reference": "ServiceRequest/o9"}], participant=participant))
+    world.sync()
+    world.act("Appointment/v7", LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.DECLINED), new_id="a7")
+    world.sync(minutes=110)
+    before = world.said()
+
+    world.restore()
+    world.bridge.read_stream("Appointment")
+    for _ in range(3):
+        world.sync()
+
+    assert [one.id for one in world.case("Appointment/v7").outreach] == ["a7"]
+    assert world.case("ServiceRequest/o9").outreach == ()
+    after = world.said()
+    assert {ref: after[ref] for ref in before if ref.startswith("Communication/")}.items() <= before.items()
+    about = [(one["focus"]["reference"], one["for"]["reference"]) for one in world.open_tasks()]
+    assert about.count(("ServiceRequest/o9", "Patient/p1")) == 1
+    assert about.count(("Appointment/v7", "Patient/p2")) == 1
+    world.store.close()
+
+
 def test_who_is_long_at_it_is_not_taken_for_gone(tmp_path: Path) -> None:
     """Two replicas that took over from each other would never come to its end."""
     world = Disaster(tmp_path, own_ids=True)

@@ -151,6 +151,28 @@ def test_a_closing_is_not_overwritten_until_somebody_has_looked(own_ids: bool, t
     world.store.close()
 
 
+@OWN_OR_NOT
+def test_an_attempt_that_waited_with_its_case_is_recorded_once_somebody_has_looked(
+    own_ids: bool, tmp_path: Path
+) -> None:
+    world = Disaster(tmp_path, own_ids)
+    again = Close(reason=ClosureReason.DECLINED, outcome="does not want to")
+    world.act("ServiceRequest/o1", again)
+    world.sync(minutes=120)
+    world.restore()
+    world.act("ServiceRequest/o1", LogOutreach(channel=Channel.PHONE, outcome=AttemptOutcome.DECLINED), new_id="a2")
+    world.sync()
+    assert [row.code for row in world.outbox() if row.intent.kind is IntentKind.OUTREACH_RECORD] == ["restored"]
+
+    world.act("ServiceRequest/o1", again)
+    world.sync()
+
+    ours = world.ours("Communication", "urn:bridge:message")
+    assert [one["status"] for one in ours if one["identifier"][0]["value"] == "outreach/a2"] == ["not-done"]
+    assert all(row.state is not IntentState.PARKED for row in world.outbox())
+    world.store.close()
+
+
 def test_a_replay_goes_on_with_a_case_that_the_ehr_calls_closed(tmp_path: Path) -> None:
     world = Disaster(tmp_path, own_ids=True)
     world.act("ServiceRequest/o1", Close(reason=ClosureReason.DECLINED, outcome="does not want to"))
