@@ -235,10 +235,10 @@ class Adrift(msgspec.Struct, frozen=True, kw_only=True):
     A Task or Communication of ours (``ref``, ``Type/id``) about *root* that a restored database does not know.
 
     ``life`` is which life of its case a Task is of (zero for a Communication), ``is_over`` whether it was at an end.
-    ``is_last`` is whether it was the last
-    word about the root when the EHR was looked through: who hears it hears nothing new when the same is told again.
-    ``beside`` are the other Communications of ours that told of the root then. ``waits`` is whether no case of the root
-    was known then: what was found is held against the case once there is one, and until then nothing is written for it.
+    ``is_last`` is whether it was the last word about the root when the EHR was looked through: who hears it hears
+    nothing new when the same is told again. ``beside`` are the other Communications of ours that told of the root then.
+    ``waits`` is whether no case of the root was known then: what was found is held against the case once there is one,
+    and until then nothing is written for it.
     """
 
     root: str

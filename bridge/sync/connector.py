@@ -306,16 +306,21 @@ class Connector:
         """
         if self._recovered.is_set():
             return
-        with self.store.reading() as tx:
-            row = tx.restored(self.line.name)
+        row = self._restored()
         if row is not None and row.ready_at is None:
             self.pauses().check()
             with self._one_at(f"recover/{self.line.name}") as keep:
-                row = self._recover(row, keep)
+                row = self._restored()  # Whoever had the turn may have come to the end meanwhile.
+                if row is not None and row.ready_at is None:
+                    row = self._recover(row, keep)
         if row is not None and row.waiting:
             row = self._place(row)
         if row is None or not row.waiting:
             self._recovered.set()
+
+    def _restored(self) -> Restored | None:
+        with self.store.reading() as tx:
+            return tx.restored(self.line.name)
 
     def _place(self, row: Restored) -> Restored:
         """Hold what a restore found about work that was not known then against the cases that it has by now."""

@@ -1,5 +1,5 @@
 """
-Work of which a restored database knows nothing and for which a Task of ours stands open on the EHR.
+Work of which a restored database knows nothing and for which a Task of ours stands on the EHR.
 
 It was asked for after the backup was made. Mostly it is there to be read, and has its case again. What was withdrawn,
 deleted or made part of other work before anybody could read it again opens none, and its Task would stay as it is for

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from bridge.cases.commands import Close, LogOutreach
 from bridge.cases.intents import IntentState
 from bridge.cases.terms import AttemptOutcome, Channel, ClosureReason
+from bridge.sync.connector import Connector
 from bridge.sync.recovery import Adoption
 from bridge.tasks.transitions import FINAL
 from tests.faults.disaster import OWN_OR_NOT, Disaster, asking
@@ -147,6 +150,29 @@ def test_who_is_long_at_it_is_not_taken_for_gone(tmp_path: Path) -> None:
     adoption.rest(lambda: kept.append(1))
 
     assert len(kept) >= 20, "the turn is kept with every Task that is looked at"
+    world.store.close()
+
+
+def test_who_gets_the_turn_when_another_came_to_the_end_does_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Disaster(tmp_path, own_ids=True)
+    world.sync(minutes=120)
+    world.restore()
+    late, first, asked = world.bridge, world.new_bridge(), list[int]()
+
+    @contextmanager
+    def after_the_first(bridge: Connector, name: str) -> Iterator[Callable[[], None]]:
+        if bridge is late:
+            first.recover()
+            asked.append(len(world.requests))
+        yield lambda: None
+
+    monkeypatch.setattr(Connector, "_one_at", after_the_first)
+    late.recover()
+
+    assert world.restored().ready_at is not None
+    assert asked == [len(world.requests)]
     world.store.close()
 
 
